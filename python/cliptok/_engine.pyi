@@ -1,0 +1,84 @@
+"""The compiled engine. It is internal: `cliptok.Tokenizer` is the surface."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, final
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+# id, content, special, normalized, lstrip, rstrip, single_word
+_AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
+
+@final
+class Engine:
+    """One vocabulary, one profile and one set of added tokens. Immutable, and safe to share between threads."""
+
+    def __new__(
+        cls,
+        profile: str,
+        added_tokens: Sequence[_AddedToken],
+        start_id: int,
+        end_id: int,
+        clean: Callable[[str], str] | None = None,
+        vocabulary: tuple[dict[str, int], Sequence[tuple[str, str]], str | None] | None = None,
+    ) -> Engine:
+        """`vocabulary` is (token to id, merges, unknown token); None takes the bundled CLIP vocabulary.
+
+        `clean` is the profile's Python cleaning (ftfy, html, lower): called for the texts that it could change.
+        """
+
+    def with_added_tokens(self, added_tokens: Sequence[_AddedToken], start_id: int, end_id: int) -> Engine:
+        """The same vocabulary and warm cache with other added tokens."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of one text, without start and end, untruncated."""
+
+    def encode_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Ids as `encode`, and each one's (begin, end) in characters of `text`. Only for the `transformers` profile."""
+
+    def fill_rows(
+        self,
+        texts: Any,
+        out: npt.NDArray[Any],
+        pad_id: int,
+        *,
+        add_special_tokens: bool = True,
+        pad_left: bool = False,
+        refuse_long: bool = False,
+        lengths: npt.NDArray[np.int64] | None = None,
+        mask: npt.NDArray[np.int64] | None = None,
+        threads: int = 1,
+    ) -> None:
+        """Write one row per text into `out` (n, max_length), uint16, int32 or int64, C-contiguous and writable.
+
+        Longer texts are cut, or refused by row with `refuse_long`. `lengths` (n,) receives the ids in each row,
+        `mask` (n, max_length) ones for ids and zeros for padding.
+        """
+
+    def pack(
+        self,
+        texts: Any,
+        dtype: str,
+        max_length: int | None,
+        *,
+        add_special_tokens: bool = True,
+        threads: int = 1,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """All ids joined, and n + 1 offsets: text i is ids[offsets[i]:offsets[i + 1]]."""
+
+    def count(self, texts: Any, *, threads: int = 1) -> npt.NDArray[np.int64]:
+        """Tokens per text, start and end included, untruncated."""
+
+    def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
+        """Tokens joined and taken back to text; `</w>` still stands in it. Ids without a token raise ValueError."""
+
+    def id_to_token(self, id: int) -> str | None: ...
+    def token_to_id(self, token: str) -> int | None: ...
+    def vocabulary(self) -> dict[str, int]:
+        """Token to id, in id order, without added tokens that are not part of the vocabulary."""
+
+    def merges(self) -> list[tuple[str, str]]: ...
+    @property
+    def vocabulary_size(self) -> int: ...
