@@ -1,0 +1,84 @@
+# `make demo` and `make test` set up whatever they need, in .venv. `make help` lists the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
+RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
+
+.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke wheel docs fuzz constraints clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: .venv/built ## tokenize the shipped prompts from the command line, and show one
+	@$(BIN)/cliptok tokenize examples/prompts.txt -o .venv/prompts.npy
+	@$(BIN)/cliptok count examples/prompts.txt
+	@$(BIN)/cliptok show "A photo of a woman wearing a red dress, don't you think?"
+
+test: test-rust test-python ## run all tests
+
+test-rust: ## run the engine's tests
+	cargo test --quiet --workspace --exclude cliptok-python
+
+test-python: .venv/tests .venv-slow/installed ## run the package's tests
+	$(BIN)/python -m pytest
+
+parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
+	$(BIN)/python tests/parity.py
+
+lint: .venv/tests ## formatting, lints, types, stubs
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --document-private-items
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/stubtest cliptok._engine --mypy-config-file pyproject.toml
+
+check: lint test parity bench-smoke ## what continuous integration runs
+
+bench: .venv/peers ## measure beside the peers, write benches/results
+	$(BIN)/python benches/run.py
+
+bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
+	$(BIN)/python benches/run.py --smoke
+
+wheel: .venv/uv ## build the wheel into dist/
+	$(UV) maturin
+	$(BIN)/maturin build --release --out dist
+
+docs: ## build the engine's documentation
+	cargo doc --no-deps --package cliptok
+
+constraints: .venv/uv ## resolve the development versions anew
+	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
+	    --all-extras --group test --group lint --group peers >> constraints.new
+	@grep -E '^(maturin|open_clip_torch)==' constraints.txt >> constraints.new
+	mv constraints.new constraints.txt
+
+clean: ## remove everything that was built or installed
+	rm -rf .venv .venv-slow target dist
+
+.venv/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet uv==0.13.9
+	@touch $@
+
+.venv/built: .venv/uv pyproject.toml $(RUST)
+	$(UV) maturin numpy ftfy
+	VIRTUAL_ENV=$(CURDIR)/.venv PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin develop --release --quiet --uv
+	@touch $@
+
+.venv/tests: .venv/built constraints.txt
+	$(UV) --group test --group lint torch safetensors huggingface_hub
+	$(UV) --no-deps open_clip_torch
+	@touch $@
+
+.venv/peers: .venv/tests
+	$(UV) --group peers
+	@touch $@
+
+.venv-slow/installed: .venv/uv constraints-slow.txt
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-slow
+	$(BIN)/uv pip install --quiet --python .venv-slow/bin/python --constraint constraints-slow.txt transformers ftfy numpy regex
+	@touch $@

@@ -1,0 +1,16 @@
+//! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
+
+mod engine;
+mod texts;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+mod _engine {
+    #[pymodule_export]
+    use crate::engine::PyEngine;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,108 @@
+//! Added tokens: strings that are cut out of a text before it is split, as transformers finds them.
+
+use crate::error::Error;
+use crate::normalise::normalise_into;
+use crate::profile::Profile;
+use aho_corasick::{AhoCorasick, MatchKind};
+use std::ops::Range;
+
+/// A token that is found as a whole wherever it stands in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddedToken {
+    /// Its id, of the vocabulary or beyond it.
+    pub id: u32,
+    /// How it is written.
+    pub content: String,
+    /// Left out by decoding without special tokens.
+    pub special: bool,
+    /// Looked for in the normalised text rather than in the original.
+    pub normalized: bool,
+    /// Takes the white space before it along.
+    pub lstrip: bool,
+    /// Takes the white space behind it along.
+    pub rstrip: bool,
+    /// Only found where no word character stands before or behind it.
+    pub single_word: bool,
+}
+
+/// Finds one kind of added tokens: those of the original or those of the normalised text.
+#[derive(Debug)]
+pub(crate) struct Finder {
+    searcher: AhoCorasick,
+    tokens: Vec<AddedToken>,
+}
+
+impl Finder {
+    /// `None` when there is nothing to find.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddedToken`] when the tokens together are too large for the automaton.
+    pub(crate) fn new(tokens: &[AddedToken], normalized: bool, profile: Profile) -> Result<Option<Self>, Error> {
+        // transformers 4's slow tokenizer knows no normalised text to look in.
+        let in_text = |token: &&AddedToken| (token.normalized && profile == Profile::Transformers) == normalized;
+        let tokens: Vec<AddedToken> =
+            tokens.iter().filter(in_text).filter(|t| !t.content.is_empty()).cloned().collect();
+        if tokens.is_empty() || !profile.finds_added_tokens() {
+            return Ok(None);
+        }
+        let patterns = tokens.iter().map(|token| {
+            let mut pattern = String::new();
+            if normalized {
+                normalise_into(&mut pattern, &token.content, profile);
+            } else {
+                pattern.push_str(&token.content);
+            }
+            pattern
+        });
+        let searcher = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(patterns)
+            .map_err(|error| Error::AddedToken(format!("added tokens: {error}")))?;
+        Ok(Some(Self { searcher, tokens }))
+    }
+
+    /// The tokens in `text`, in order and apart from each other, with the white space that they take along.
+    pub(crate) fn find<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, &'t AddedToken)> {
+        let mut from = 0;
+        self.searcher.find_iter(text).filter_map(move |found| {
+            let token = &self.tokens[found.pattern().as_usize()];
+            let (mut start, mut end) = (found.start(), found.end());
+            if token.single_word {
+                let word = regex_syntax::is_word_character;
+                if text[..start].chars().next_back().is_some_and(word) || text[end..].chars().next().is_some_and(word) {
+                    return None;
+                }
+            }
+            if token.lstrip {
+                start = text[..start].trim_end().len().max(from);
+            }
+            if token.rstrip {
+                end = text.len() - text[end..].trim_start().len();
+            }
+            if start < from {
+                return None;
+            }
+            from = end;
+            Some((start..end, token))
+        })
+    }
+}
+
+/// The bytes with which a special or an added token may begin in a text as written: without one of them, and without a
+/// byte over 127, a text holds none.
+pub(crate) fn first_bytes(tokens: &[AddedToken]) -> [bool; 256] {
+    let mut bytes = [false; 256];
+    bytes[usize::from(b'<')] = true; // start and end of text
+    for token in tokens {
+        if let Some(&byte) = token.content.as_bytes().first() {
+            bytes[usize::from(byte.to_ascii_lowercase())] = true;
+            bytes[usize::from(byte.to_ascii_uppercase())] = true;
+            // White space is one space by the time that normalised tokens are looked for.
+            if byte.is_ascii_whitespace() || byte == 0x0B {
+                b"\t\n\x0B\x0C\r ".iter().for_each(|&space| bytes[usize::from(space)] = true);
+            }
+        }
+    }
+    bytes
+}

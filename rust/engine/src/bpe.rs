@@ -1,0 +1,57 @@
+//! From one word to its ids: the cache, and on a miss the merges.
+
+use crate::cache::{Cache, Ids, Key};
+use crate::merge;
+use crate::pairs::{Merge, PairTable};
+
+/// The symbols that bytes begin as, the merges, and the words seen before.
+#[derive(Debug)]
+pub(crate) struct Bpe {
+    /// Symbol of each byte within a word.
+    first: [u16; 256],
+    /// Symbol of each byte at the end of a word.
+    last: [u16; 256],
+    pairs: PairTable,
+    cache: Cache,
+}
+
+impl Bpe {
+    pub(crate) fn new(
+        first: &[u16; 256],
+        last: &[u16; 256],
+        merges: impl ExactSizeIterator<Item = (u16, u16, Merge)>,
+    ) -> Self {
+        Self { first: *first, last: *last, pairs: PairTable::new(merges), cache: Cache::new() }
+    }
+
+    /// The cached ids of a short word; what `key` is the key of.
+    #[inline]
+    pub(crate) fn cached(&self, key: Key) -> Option<Ids> {
+        self.cache.get(key)
+    }
+
+    /// Merges a word, which is then in `symbols`, and keeps it in the cache if it is short.
+    #[inline(never)]
+    pub(crate) fn merge(&self, word: &[u8], symbols: &mut Vec<u16>) {
+        self.spell(word, symbols);
+        merge::merge(symbols, &self.pairs);
+        if let (Some(key), Some(ids)) = (Key::new(word), Ids::new(symbols)) {
+            self.cache.put(key, ids);
+        }
+    }
+
+    /// Merges a word without the cache, and says how many bytes each id covers.
+    pub(crate) fn merge_with_lengths(&self, word: &[u8]) -> impl Iterator<Item = (u16, u32)> + use<> {
+        let mut symbols = Vec::new();
+        self.spell(word, &mut symbols);
+        merge::merge_by_heap(&symbols, &self.pairs)
+    }
+
+    fn spell(&self, word: &[u8], symbols: &mut Vec<u16>) {
+        symbols.clear();
+        if let Some((&end, rest)) = word.split_last() {
+            symbols.extend(rest.iter().map(|&byte| self.first[usize::from(byte)]));
+            symbols.push(self.last[usize::from(end)]);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The cache of merged words, shared by all threads without a lock.
+//!
+//! A fixed table of two-way sets, one cache line each: a word of up to 15 bytes is its own key, and up to five ids
+//! stand beside it. It never grows; a new word takes the place of an old one. An entry is a sequence lock made of
+//! atomics: a reader that meets a writer sees a miss and merges the word itself, and a writer that meets another
+//! gives up. So no thread ever waits, and a fork in the middle of a write costs one slot.
+
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+/// Longest word that is cached, in bytes: the sixteenth byte of the key holds the length.
+const LONGEST: usize = 15;
+/// Most ids of a cached word.
+const MOST_IDS: usize = 5;
+const SETS: usize = 1 << 15; // 2 MiB, of which only pages in use cost memory
+
+/// A word of up to 15 bytes as two integers: the bytes, zeros, and the length. Never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    low: u64,
+    high: u64,
+}
+
+impl Key {
+    /// `None` for an empty or a longer word.
+    #[inline]
+    pub(crate) fn new(word: &[u8]) -> Option<Self> {
+        if word.is_empty() || word.len() > LONGEST {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        bytes[..word.len()].copy_from_slice(word);
+        bytes[LONGEST] = word.len() as u8;
+        let key = u128::from_le_bytes(bytes);
+        Some(Self { low: key as u64, high: (key >> 64) as u64 })
+    }
+
+    /// A folded product: every bit of the word moves the set's number.
+    #[inline]
+    fn set(self) -> usize {
+        let product =
+            u128::from(self.low ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(u128::from(self.high ^ 0xD1B5_4A32_D192_ED03));
+        ((product >> 64) as u64 ^ product as u64) as usize & (SETS - 1)
+    }
+}
+
+/// Up to five ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ids {
+    /// The first four, the first lowest.
+    pub(crate) packed: u64,
+    fifth: u16,
+    count: u8,
+}
+
+impl Ids {
+    /// `None` when there are too many.
+    pub(crate) fn new(ids: &[u16]) -> Option<Self> {
+        if ids.len() > MOST_IDS {
+            return None;
+        }
+        let packed = ids.iter().take(4).rev().fold(0, |packed, &id| packed << 16 | u64::from(id));
+        Some(Self { packed, fifth: ids.get(4).copied().unwrap_or(0), count: ids.len() as u8 })
+    }
+
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.count.into()
+    }
+
+    #[inline]
+    pub(crate) fn get(self, i: usize) -> u16 {
+        if i < 4 { (self.packed >> (16 * i)) as u16 } else { self.fifth }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    low: AtomicU64,
+    high: AtomicU64,
+    packed: AtomicU64,
+    /// Bits 0 to 39: how often the entry was written, odd while it is being written. Then five, the count and the fifth id.
+    state: AtomicU64,
+}
+
+const BUSY: u64 = 1;
+const VERSION: u64 = (1 << 40) - 1;
+
+impl Entry {
+    #[inline]
+    fn get(&self, key: Key) -> Option<Ids> {
+        let state = self.state.load(Ordering::Acquire);
+        let found = self.low.load(Ordering::Relaxed) == key.low && self.high.load(Ordering::Relaxed) == key.high;
+        let packed = self.packed.load(Ordering::Relaxed);
+        if !found {
+            return None;
+        }
+        fence(Ordering::Acquire);
+        let unchanged = self.state.load(Ordering::Relaxed) == state && state & BUSY == 0;
+        unchanged.then_some(Ids { packed, fifth: (state >> 48) as u16, count: (state >> 40) as u8 })
+    }
+
+    fn put(&self, key: Key, ids: Ids) {
+        let state = self.state.load(Ordering::Relaxed);
+        let claim = self.state.compare_exchange(state, state | BUSY, Ordering::Acquire, Ordering::Relaxed);
+        if state & BUSY != 0 || claim.is_err() {
+            return;
+        }
+        fence(Ordering::Release);
+        self.low.store(key.low, Ordering::Relaxed);
+        self.high.store(key.high, Ordering::Relaxed);
+        self.packed.store(ids.packed, Ordering::Relaxed);
+        let version = (state + 2) & VERSION;
+        let state = u64::from(ids.fifth) << 48 | u64::from(ids.count) << 40 | version;
+        self.state.store(state, Ordering::Release);
+    }
+}
+
+/// Two words that share a cache line.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Set([Entry; 2]);
+
+#[derive(Debug)]
+pub(crate) struct Cache {
+    sets: Box<[Set]>,
+}
+
+impl Cache {
+    pub(crate) fn new() -> Self {
+        Self { sets: std::iter::repeat_with(Set::default).take(SETS).collect() }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: Key) -> Option<Ids> {
+        let [first, second] = &self.sets[key.set()].0;
+        first.get(key).or_else(|| second.get(key))
+    }
+
+    /// Into the entry written less often: a flood of new words wears out one entry of a set before the other.
+    pub(crate) fn put(&self, key: Key, ids: Ids) {
+        let [first, second] = &self.sets[key.set()].0;
+        let writes = |entry: &Entry| entry.state.load(Ordering::Relaxed) & VERSION;
+        if writes(first) <= writes(second) { first.put(key, ids) } else { second.put(key, ids) }
+    }
+}

@@ -1,0 +1,35 @@
+//! From ids back to text.
+
+use crate::alphabet::byte;
+use crate::engine::Engine;
+use crate::error::Error;
+
+impl Engine {
+    /// The tokens of `ids`, joined and taken back from byte letters to text; `</w>` still stands where words end, and
+    /// bytes that are no UTF-8 become replacement characters.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UnknownId`] for an id without a token.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
+        let mut bytes = Vec::new();
+        for &id in ids {
+            let token = self.token(id).ok_or(Error::UnknownId(id))?;
+            if skip_special_tokens && self.is_special(id) {
+                continue;
+            }
+            let before = bytes.len();
+            for letter in token.chars() {
+                if let Some(byte) = byte(letter) {
+                    bytes.push(byte);
+                } else {
+                    // An added token need not be written in byte letters: then it stands for itself.
+                    bytes.truncate(before);
+                    bytes.extend_from_slice(token.as_bytes());
+                    break;
+                }
+            }
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}

@@ -1,0 +1,178 @@
+//! From one text to its ids.
+
+use crate::added::Finder;
+use crate::cache::Key;
+use crate::engine::Engine;
+use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
+use crate::sink::Sink;
+use crate::split::{Piece, split};
+use std::ops::{ControlFlow, Range};
+
+/// Buffers that are used again from text to text.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    text: String,
+    symbols: Vec<u16>,
+}
+
+/// A stretch of a text between or at added tokens.
+enum Segment {
+    Text(Range<usize>),
+    Added(u32, Range<usize>),
+}
+
+/// A text that ftfy or html could change: clean it first, then use [`Engine::encode_cleaned`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NeedsCleaning;
+
+const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
+
+fn flow(more: bool) -> ControlFlow<()> {
+    if more { GO_ON } else { ControlFlow::Break(()) }
+}
+
+impl Engine {
+    /// The ids of a text, without start and end of text.
+    ///
+    /// In the profiles other than [`Profile::Transformers`](crate::Profile::Transformers), a text for which
+    /// [`Engine::needs_cleaning`] holds must be cleaned by the caller first: see [`Engine::encode_cleaned`].
+    pub fn encode(&self, text: &str) -> Vec<u32> {
+        let mut ids: Vec<i64> = Vec::new();
+        self.encode_uncleaned(text, &mut ids, &mut Scratch::default());
+        ids.into_iter().map(|id| id as u32).collect()
+    }
+
+    /// Whether the profile's cleaning in Python (ftfy, html, `str.lower`) could change this text beyond what the
+    /// engine does itself. Never for [`Profile::Transformers`](crate::Profile::Transformers).
+    pub fn needs_cleaning(&self, text: &str) -> bool {
+        self.profile.cleans() && crate::unicode::needs_cleaning(text)
+    }
+
+    /// The ids of a text that needs cleaning. `clean` gets each stretch of the text that holds no added token, and
+    /// returns it as the profile's reference cleans it, in lower case.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `clean` fails with.
+    pub fn encode_cleaned<E>(&self, text: &str, clean: impl FnMut(&str) -> Result<String, E>) -> Result<Vec<u32>, E> {
+        let mut ids: Vec<i64> = Vec::new();
+        self.encode_cleaning(text, clean, &mut ids)?;
+        Ok(ids.into_iter().map(|id| id as u32).collect())
+    }
+
+    pub(crate) fn encode_into(
+        &self,
+        text: &str,
+        sink: &mut impl Sink,
+        scratch: &mut Scratch,
+    ) -> Result<(), NeedsCleaning> {
+        if self.needs_cleaning(text) {
+            return Err(NeedsCleaning);
+        }
+        self.encode_uncleaned(text, sink, scratch);
+        Ok(())
+    }
+
+    pub(crate) fn encode_cleaning<E>(
+        &self,
+        text: &str,
+        mut clean: impl FnMut(&str) -> Result<String, E>,
+        sink: &mut impl Sink,
+    ) -> Result<(), E> {
+        let mut symbols = Vec::new();
+        let mut result = Ok(());
+        let _ = segments(text, self.added.in_original.as_ref(), |segment| match segment {
+            Segment::Added(id, _) => flow(sink.push(id)),
+            Segment::Text(range) => match clean(&text[range]) {
+                Ok(cleaned) => self.encode_normalised(&cleaned, sink, &mut symbols),
+                Err(error) => {
+                    result = Err(error);
+                    ControlFlow::Break(())
+                }
+            },
+        });
+        result
+    }
+
+    fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
+        let Scratch { text: normalised, symbols } = scratch;
+        let _ = segments(text, self.added.in_original.as_ref(), |segment| match segment {
+            Segment::Added(id, _) => flow(sink.push(id)),
+            Segment::Text(range) => {
+                normalised.clear();
+                normalise_into(normalised, &text[range], self.profile);
+                segments(normalised, self.added.in_normalised.as_ref(), |segment| match segment {
+                    Segment::Added(id, _) => flow(sink.push(id)),
+                    Segment::Text(range) => self.encode_normalised(&normalised[range], sink, symbols),
+                })
+            }
+        });
+    }
+
+    fn encode_normalised(&self, text: &str, sink: &mut impl Sink, symbols: &mut Vec<u16>) -> ControlFlow<()> {
+        split(text, self.profile, |piece| match piece {
+            Piece::Special(which, _) => flow(sink.push(self.pattern_specials[which])),
+            Piece::Word(range) => flow(self.encode_word(&text.as_bytes()[range], sink, symbols)),
+        })
+    }
+
+    fn encode_word(&self, word: &[u8], sink: &mut impl Sink, symbols: &mut Vec<u16>) -> bool {
+        let bpe = &*self.vocabulary.bpe;
+        if let Some(ids) = Key::new(word).and_then(|key| bpe.cached(key)) {
+            return (0..ids.len()).all(|i| sink.push(ids.get(i).into()));
+        }
+        bpe.merge(word, symbols);
+        symbols.iter().all(|&id| sink.push(id.into()))
+    }
+
+    /// The ids of a text and the bytes of the text that each of them covers, as tokenizers reports offsets. For the
+    /// `transformers` profile; the other references have no such notion.
+    pub fn encode_offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
+        let mut out = Vec::new();
+        let _ = segments(text, self.added.in_original.as_ref(), |segment| {
+            match segment {
+                Segment::Added(id, range) => out.push((id, range)),
+                Segment::Text(range) => self.offsets_of_segment(text, range, &mut out),
+            }
+            GO_ON
+        });
+        out
+    }
+
+    fn offsets_of_segment(&self, text: &str, range: Range<usize>, out: &mut Vec<(u32, Range<usize>)>) {
+        let Normalised { text: normalised, origins } = normalise_with_origins(&text[range.clone()]);
+        let original =
+            |within: Range<usize>| range.start + origins[within.start].0..range.start + origins[within.end - 1].1;
+        let _ = segments(&normalised, self.added.in_normalised.as_ref(), |segment| {
+            let piece = match segment {
+                Segment::Added(id, within) => {
+                    out.push((id, original(within)));
+                    return GO_ON;
+                }
+                Segment::Text(within) => within,
+            };
+            split(&normalised[piece.clone()], self.profile, |part| {
+                let (Piece::Word(word) | Piece::Special(_, word)) = part;
+                let mut at = piece.start + word.start;
+                for (id, bytes) in self.vocabulary.bpe.merge_with_lengths(&normalised.as_bytes()[at..][..word.len()]) {
+                    out.push((id.into(), original(at..at + bytes as usize)));
+                    at += bytes as usize;
+                }
+                GO_ON
+            })
+        });
+    }
+}
+
+/// Calls `take` with the stretches of `text` between added tokens and with the added tokens, in order.
+fn segments(text: &str, finder: Option<&Finder>, mut take: impl FnMut(Segment) -> ControlFlow<()>) -> ControlFlow<()> {
+    let mut at = 0;
+    for (range, token) in finder.into_iter().flat_map(|finder| finder.find(text)) {
+        if at < range.start {
+            take(Segment::Text(at..range.start))?;
+        }
+        at = range.end;
+        take(Segment::Added(token.id, range))?;
+    }
+    if at < text.len() { take(Segment::Text(at..text.len())) } else { GO_ON }
+}

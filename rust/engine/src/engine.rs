@@ -1,0 +1,152 @@
+//! The engine: one vocabulary, one profile and its added tokens.
+
+use crate::added::{AddedToken, Finder, first_bytes};
+use crate::error::Error;
+use crate::profile::Profile;
+use crate::vocabulary::Vocabulary;
+use std::collections::HashMap;
+
+/// A tokenizer that does not change: share it between threads as you like.
+///
+/// ```
+/// use cliptok::{Engine, Profile, Vocabulary};
+///
+/// let engine = Engine::clip(Profile::Transformers);
+/// assert_eq!(engine.encode("a photo of a cat"), [320, 1125, 539, 320, 2368]);
+/// assert_eq!(engine.decode(&[320, 2368], false)?, "a</w>cat</w>");
+/// # Ok::<(), cliptok::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Engine {
+    pub(crate) profile: Profile,
+    pub(crate) vocabulary: Vocabulary,
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+    pub(crate) added: Added,
+    /// Ids of start and end of text where the split finds them spelled out.
+    pub(crate) pattern_specials: [u32; 2],
+}
+
+/// The added tokens, ready to be found in texts and looked up by id.
+#[derive(Debug)]
+pub(crate) struct Added {
+    pub(crate) tokens: Vec<AddedToken>,
+    pub(crate) by_id: HashMap<u32, usize>,
+    pub(crate) in_original: Option<Finder>,
+    pub(crate) in_normalised: Option<Finder>,
+    /// The first bytes of what is not plain text.
+    pub(crate) first_bytes: [bool; 256],
+}
+
+impl Engine {
+    /// CLIP's own vocabulary under a profile's rules, with the start and the end of text found as its reference does.
+    ///
+    /// # Panics
+    ///
+    /// Never: the bundled vocabulary is well formed.
+    pub fn clip(profile: Profile) -> Self {
+        let vocabulary = if profile == Profile::OpenClip { Vocabulary::open_clip() } else { Vocabulary::clip() };
+        let (start, end) = (crate::vocabulary::CLIP_START, crate::vocabulary::CLIP_START + 1);
+        let special = |id: u32| AddedToken {
+            id,
+            content: vocabulary.token(id).unwrap_or_default().to_owned(),
+            special: true,
+            normalized: false,
+            lstrip: false,
+            rstrip: false,
+            single_word: false,
+        };
+        let added = if profile.finds_added_tokens() { vec![special(start), special(end)] } else { Vec::new() };
+        Self::new(profile, vocabulary, added, start, end).expect("the bundled vocabulary is well formed")
+    }
+
+    /// An engine from its parts. `start` and `end` are put around every text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AddedToken`] when two added tokens have one id or one spelling, or when the profile does not take
+    /// them: `open_clip` and `openai` know no added tokens.
+    pub fn new(
+        profile: Profile,
+        vocabulary: Vocabulary,
+        added_tokens: Vec<AddedToken>,
+        start: u32,
+        end: u32,
+    ) -> Result<Self, Error> {
+        if !profile.finds_added_tokens() && !added_tokens.is_empty() {
+            return Err(Error::AddedToken(
+                "the profiles `open_clip` and `openai` know no added tokens; use `transformers`".to_owned(),
+            ));
+        }
+        let mut by_id = HashMap::new();
+        let mut contents = HashMap::new();
+        for (i, token) in added_tokens.iter().enumerate() {
+            if let Some(other) = by_id.insert(token.id, i) {
+                let other = &added_tokens[other].content;
+                let message = format!("added tokens {other:?} and {:?} have the same id {}", token.content, token.id);
+                return Err(Error::AddedToken(message));
+            }
+            if contents.insert(&token.content, i).is_some() {
+                return Err(Error::AddedToken(format!("added token {:?} is given twice", token.content)));
+            }
+        }
+        let added = Added {
+            in_original: Finder::new(&added_tokens, false, profile)?,
+            in_normalised: Finder::new(&added_tokens, true, profile)?,
+            first_bytes: first_bytes(&added_tokens),
+            by_id,
+            tokens: added_tokens,
+        };
+        let pattern_specials = match profile {
+            Profile::OpenClip | Profile::OpenAi => [start, end],
+            // Looked up by spelling; transformers gives its unknown token, the end of text, where there is none.
+            // The names of the bundled vocabulary are not spelled out for this.
+            _ if vocabulary.is_clip() => [start, end],
+            _ => profile.pattern_specials().map(|special| vocabulary.id(special).unwrap_or(end)),
+        };
+        Ok(Self { profile, vocabulary, start, end, added, pattern_specials })
+    }
+
+    /// The profile.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// The vocabulary.
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The ids put before and behind every text.
+    pub fn start_and_end(&self) -> (u32, u32) {
+        (self.start, self.end)
+    }
+
+    /// The largest id that encoding can give.
+    pub fn largest_id(&self) -> u32 {
+        let added = self.added.tokens.iter().map(|token| token.id).max().unwrap_or(0);
+        added.max(self.vocabulary.id_bound().saturating_sub(1)).max(self.start).max(self.end)
+    }
+
+    /// The token of an id, added tokens included.
+    pub fn token(&self, id: u32) -> Option<&str> {
+        match self.added.by_id.get(&id) {
+            Some(&i) => Some(&self.added.tokens[i].content),
+            None => self.vocabulary.token(id),
+        }
+    }
+
+    /// The id of a token, added tokens included.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        let added = self.added.tokens.iter().find(|added| added.content == token);
+        added.map(|added| added.id).or_else(|| self.vocabulary.id(token))
+    }
+
+    /// Whether decoding without special tokens leaves the id out.
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        match self.added.by_id.get(&id) {
+            Some(&i) => self.added.tokens[i].special,
+            None => !self.profile.finds_added_tokens() && (id == self.start || id == self.end),
+        }
+    }
+}

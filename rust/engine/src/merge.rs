@@ -1,0 +1,119 @@
+//! Byte-pair merging of one word: the lowest-ranked pair first, the leftmost among equals, until none is left.
+
+use crate::pairs::{Merge, PairTable};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Up to here a scan for the lowest rank beats a heap.
+const SCAN_LIMIT: usize = 48;
+
+/// Merges `symbols` in place; returns how many are left, at the front.
+pub(crate) fn merge(symbols: &mut Vec<u16>, pairs: &PairTable) {
+    if symbols.len() <= SCAN_LIMIT {
+        merge_by_scan(symbols, pairs);
+    } else {
+        let merged = merge_by_heap(symbols, pairs);
+        symbols.clear();
+        symbols.extend(merged.map(|(id, _)| id));
+    }
+}
+
+/// Quadratic in the word's length, without allocation: for short words.
+fn merge_by_scan(symbols: &mut Vec<u16>, pairs: &PairTable) {
+    const NONE: u32 = u32::MAX;
+    let mut merges = [NONE; SCAN_LIMIT]; // rank and id of each symbol's merge with the next
+    let lookup = |left, right| match pairs.get(left, right) {
+        Some(merge) => u32::from(merge.rank) << 16 | u32::from(merge.id),
+        None => NONE,
+    };
+    let mut n = symbols.len();
+    for i in 1..n {
+        merges[i - 1] = lookup(symbols[i - 1], symbols[i]);
+    }
+    while n > 1 {
+        let mut best = 0;
+        for i in 1..n - 1 {
+            if merges[i] < merges[best] {
+                best = i;
+            }
+        }
+        if merges[best] == NONE {
+            break;
+        }
+        symbols[best] = merges[best] as u16;
+        symbols.copy_within(best + 2..n, best + 1);
+        merges.copy_within(best + 1..n - 1, best);
+        n -= 1;
+        merges[n - 1] = NONE;
+        if best > 0 {
+            merges[best - 1] = lookup(symbols[best - 1], symbols[best]);
+        }
+        if best + 1 < n {
+            merges[best] = lookup(symbols[best], symbols[best + 1]);
+        }
+    }
+    symbols.truncate(n);
+}
+
+/// A linked list over the symbols and a heap of candidate merges: n log n, whatever the word. Yields each id and how
+/// many of the first symbols it covers.
+pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &PairTable) -> impl Iterator<Item = (u16, u32)> + use<> {
+    const END: u32 = u32::MAX;
+    struct Node {
+        id: u16,
+        live: bool,
+        previous: u32,
+        next: u32,
+    }
+    let last = symbols.len().saturating_sub(1);
+    let mut nodes: Vec<Node> = symbols
+        .iter()
+        .enumerate()
+        .map(|(i, &id)| Node {
+            id,
+            live: true,
+            previous: (i as u32).wrapping_sub(1), // END before the first
+            next: if i == last { END } else { i as u32 + 1 },
+        })
+        .collect();
+    // A candidate is its rank, its left symbol's place, and the id it makes: the smallest is the one to merge.
+    let candidate = |merge: Merge, at: u32| Reverse((merge.rank, at, merge.id));
+    let mut heap: BinaryHeap<_> = symbols
+        .windows(2)
+        .enumerate()
+        .filter_map(|(i, pair)| pairs.get(pair[0], pair[1]).map(|merge| candidate(merge, i as u32)))
+        .collect();
+    while let Some(Reverse((rank, at, id))) = heap.pop() {
+        let (live, next, left) = {
+            let node = &nodes[at as usize];
+            (node.live, node.next, node.id)
+        };
+        if !live || next == END || pairs.get(left, nodes[next as usize].id) != Some(Merge { rank, id }) {
+            continue; // one of its halves has merged otherwise since
+        }
+        let after = nodes[next as usize].next;
+        nodes[next as usize].live = false;
+        nodes[at as usize].id = id;
+        nodes[at as usize].next = after;
+        if after != END {
+            nodes[after as usize].previous = at;
+            if let Some(merge) = pairs.get(id, nodes[after as usize].id) {
+                heap.push(candidate(merge, at));
+            }
+        }
+        let before = nodes[at as usize].previous;
+        if before != END
+            && let Some(merge) = pairs.get(nodes[before as usize].id, id)
+        {
+            heap.push(candidate(merge, before));
+        }
+    }
+    let mut at = if nodes.is_empty() { END } else { 0 };
+    std::iter::from_fn(move || {
+        let here = at;
+        let node = nodes.get(here as usize)?;
+        at = node.next;
+        let until = if at == END { nodes.len() as u32 } else { at };
+        Some((node.id, until - here))
+    })
+}

@@ -1,0 +1,75 @@
+//! NFC, white space and lowercase, as tokenizers does them, with or without the way back to the original text.
+
+use crate::profile::Profile;
+use crate::unicode::{Class, NfcCheck, Table, lowercase};
+use unicode_normalization_alignments::UnicodeNormalization;
+
+/// Appends `text` in lower case and, in the `transformers` profile, in NFC and with a space for each run of white
+/// space. In the other profiles ftfy and Python have done what there was to do.
+pub(crate) fn normalise_into(out: &mut String, text: &str, profile: Profile) {
+    let table = profile.table();
+    let mut writer = Writer { table, in_space: false };
+    if profile == Profile::Transformers && !is_nfc(text, table) {
+        text.nfc().for_each(|(c, _)| writer.write(c, |c| out.push(c)));
+    } else {
+        text.chars().for_each(|c| writer.write(c, |c| out.push(c)));
+    }
+}
+
+/// Lowers what comes in, and lets one space through per run of white space.
+struct Writer {
+    table: &'static Table,
+    in_space: bool,
+}
+
+impl Writer {
+    #[inline]
+    fn write(&mut self, c: char, mut push: impl FnMut(char)) {
+        let properties = self.table.get(c);
+        let space = properties.class() == Class::Space;
+        if space {
+            if !self.in_space {
+                push(' ');
+            }
+        } else if properties.lowers() {
+            lowercase(c).into_iter().flatten().for_each(push);
+        } else {
+            push(c);
+        }
+        self.in_space = space;
+    }
+}
+
+fn is_nfc(text: &str, table: &Table) -> bool {
+    let mut check = NfcCheck::default();
+    text.chars().all(|c| check.allows(table.get(c)))
+}
+
+/// A normalised text, and for each of its bytes the bytes of the original character that it came from.
+#[derive(Debug, Default)]
+pub(crate) struct Normalised {
+    pub(crate) text: String,
+    pub(crate) origins: Vec<(usize, usize)>,
+}
+
+/// As [`normalise_into`] for the `transformers` profile, and keeps where every byte came from.
+///
+/// tokenizers gives each normalised character the place of the character that it replaced; what composed into it is
+/// skipped, and an inserted character shares the place of the one before.
+pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
+    let mut out = Normalised::default();
+    let mut writer = Writer { table: Profile::Transformers.table(), in_space: false };
+    let mut original = text.char_indices().map(|(at, c)| (at, at + c.len_utf8()));
+    let mut origin = (0, 0);
+    for (c, change) in text.nfc() {
+        if change <= 0 {
+            origin = original.next().unwrap_or(origin);
+            original.by_ref().take(change.unsigned_abs()).for_each(drop);
+        }
+        writer.write(c, |c| {
+            out.text.push(c);
+            out.origins.extend(std::iter::repeat_n(origin, c.len_utf8()));
+        });
+    }
+    out
+}

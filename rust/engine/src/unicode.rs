@@ -1,0 +1,163 @@
+//! What the references take each code point for: tables made by `scripts/make_unicode.py` from the references.
+//!
+//! A table is two-level: one byte per 256 code points names a page, and a page holds 16 bits per code point:
+//!
+//! | bits | meaning |
+//! | --- | --- |
+//! | 0, 1 | class: other, letter, number, white space |
+//! | 2 | changes when lowercased |
+//! | 3 to 8 | canonical combining class, as a rank that keeps the order |
+//! | 9 | NFC may change it, or join it to what stands before |
+//! | 10 to 14 | cleaning class: 0 nothing to clean, 31 to be cleaned, else a row of the table of mojibake pairs |
+
+/// How a code point takes part in the split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Punctuation, symbols, marks, controls.
+    Other,
+    /// `\p{L}`
+    Letter,
+    /// `\p{N}`
+    Number,
+    /// `\s`
+    Space,
+}
+
+/// The table's entry of one code point.
+#[derive(Clone, Copy)]
+pub(crate) struct Properties(u16);
+
+const CLEANING_SUSPECT: u32 = 31;
+
+impl Properties {
+    #[inline]
+    pub(crate) fn class(self) -> Class {
+        match self.0 & 3 {
+            0 => Class::Other,
+            1 => Class::Letter,
+            2 => Class::Number,
+            _ => Class::Space,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn lowers(self) -> bool {
+        self.0 & 4 != 0
+    }
+
+    #[inline]
+    fn combining(self) -> u16 {
+        self.0 >> 3 & 63
+    }
+
+    #[inline]
+    fn composes(self) -> bool {
+        self.0 & 1 << 9 != 0
+    }
+
+    #[inline]
+    fn cleaning(self) -> u32 {
+        u32::from(self.0 >> 10 & 31)
+    }
+}
+
+/// One reference's view of Unicode.
+#[derive(Debug)]
+pub(crate) struct Table(&'static [u8]);
+
+/// Oniguruma inside tokenizers: the `transformers` profile.
+pub(crate) static ONIG: Table = Table(include_bytes!("../data/onig.bin"));
+/// The regex package, and what ftfy, html and `str.lower` could change: the other profiles.
+pub(crate) static REGEX: Table = Table(include_bytes!("../data/regex.bin"));
+
+const PAGES: usize = 0x11_0000 / 256;
+static LOWERCASE: &[u8] = include_bytes!("../data/lowercase.bin");
+static MOJIBAKE: &[u8] = include_bytes!("../data/mojibake.bin");
+
+impl Table {
+    #[inline]
+    pub(crate) fn get(&self, c: char) -> Properties {
+        let c = c as usize;
+        let at = PAGES + 2 * (256 * usize::from(self.0[c >> 8]) + (c & 255));
+        Properties(u16::from_le_bytes([self.0[at], self.0[at + 1]]))
+    }
+}
+
+/// The lowercase of one code point, as tokenizers maps it: no context, so no final sigma.
+pub(crate) fn lowercase(c: char) -> [Option<char>; 2] {
+    if c == '\u{130}' {
+        return [Some('i'), Some('\u{307}')]; // the one mapping to two code points
+    }
+    let entry = |i: usize| {
+        let word = |at: usize| u32::from_le_bytes(LOWERCASE[at..at + 4].try_into().unwrap_or_default());
+        (word(8 * i), word(8 * i + 4))
+    };
+    let (mut low, mut high) = (0, LOWERCASE.len() / 8);
+    while low < high {
+        let middle = usize::midpoint(low, high);
+        let (from, to) = entry(middle);
+        match from.cmp(&(c as u32)) {
+            std::cmp::Ordering::Equal => return [char::from_u32(to), None],
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    [Some(c), None]
+}
+
+/// Checks, code point by code point, that NFC leaves a text alone (Unicode Annex 15, section 9). It may say no for a
+/// text that NFC would not change, never yes for one that it would.
+#[derive(Default)]
+pub(crate) struct NfcCheck {
+    last: u16,
+}
+
+impl NfcCheck {
+    /// False when NFC may change what has been seen so far.
+    #[inline]
+    pub(crate) fn allows(&mut self, properties: Properties) -> bool {
+        let combining = properties.combining();
+        let ordered = combining == 0 || self.last <= combining;
+        self.last = combining;
+        ordered && !properties.composes()
+    }
+}
+
+/// Whether ftfy, html or Python's `str.lower` could change `text` beyond what the engine does itself.
+///
+/// False is a proof that they could not: no code point that one of them changes by itself, no entity, nothing for NFC,
+/// and no two neighbours that ftfy's test for mojibake needs one of, so ftfy does not try encodings.
+pub(crate) fn needs_cleaning(text: &str) -> bool {
+    let mut nfc = NfcCheck::default();
+    let mut last = 0;
+    for (at, c) in text.char_indices() {
+        let properties = REGEX.get(c);
+        let cleaning = properties.cleaning();
+        if cleaning == CLEANING_SUSPECT {
+            if c == '&' && ampersand_stays(&text.as_bytes()[at + 1..]) {
+                last = 0;
+                nfc = NfcCheck::default();
+                continue;
+            }
+            return true;
+        }
+        if cleaning != 0 && last != 0 {
+            let row = 4 * last as usize;
+            let followers =
+                u32::from_le_bytes([MOJIBAKE[row], MOJIBAKE[row + 1], MOJIBAKE[row + 2], MOJIBAKE[row + 3]]);
+            if followers & 1 << cleaning != 0 {
+                return true;
+            }
+        }
+        if !nfc.allows(properties) {
+            return true;
+        }
+        last = cleaning;
+    }
+    false
+}
+
+/// `html.unescape` passes over an ampersand before these: its pattern asks for something else to follow.
+fn ampersand_stays(rest: &[u8]) -> bool {
+    matches!(rest.first(), None | Some(b' ' | b'\t' | b'\n' | 0x0C | b'<' | b'&' | b';'))
+}
