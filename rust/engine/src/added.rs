@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::normalise::normalise_into;
 use crate::profile::Profile;
+use crate::scan::{ByteSet, is_space};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::ops::Range;
 
@@ -89,20 +90,23 @@ impl Finder {
     }
 }
 
-/// The bytes with which a special or an added token may begin in a text as written: without one of them, and without a
-/// byte over 127, a text holds none.
-pub(crate) fn first_bytes(tokens: &[AddedToken]) -> [bool; 256] {
-    let mut bytes = [false; 256];
-    bytes[usize::from(b'<')] = true; // start and end of text
-    for token in tokens {
-        if let Some(&byte) = token.content.as_bytes().first() {
-            bytes[usize::from(byte.to_ascii_lowercase())] = true;
-            bytes[usize::from(byte.to_ascii_uppercase())] = true;
-            // White space is one space by the time that normalised tokens are looked for.
-            if byte.is_ascii_whitespace() || byte == 0x0B {
-                b"\t\n\x0B\x0C\r ".iter().for_each(|&space| bytes[usize::from(space)] = true);
-            }
+/// The ASCII bytes with which a special or an added token may begin in a text as written.
+pub(crate) fn first_bytes(tokens: &[AddedToken]) -> ByteSet {
+    let mut bytes = ByteSet::default();
+    bytes.insert(b'<'); // start and end of text
+    for byte in tokens.iter().filter_map(|token| token.content.bytes().next()) {
+        bytes.insert(byte.to_ascii_lowercase());
+        bytes.insert(byte.to_ascii_uppercase());
+        // White space is one space by the time that normalised tokens are looked for.
+        if is_space(byte) {
+            (0..128).filter(|&byte| is_space(byte)).for_each(|space| bytes.insert(space));
         }
     }
     bytes
+}
+
+/// Whether an added token may begin with another character than the [`first_bytes`]: with one beyond ASCII, or with one
+/// that normalising makes.
+pub(crate) fn beyond_first_bytes(tokens: &[AddedToken]) -> bool {
+    tokens.iter().any(|token| token.normalized || !token.content.starts_with(|c: char| c.is_ascii()))
 }

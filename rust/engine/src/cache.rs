@@ -5,6 +5,7 @@
 //! atomics: a reader that meets a writer sees a miss and merges the word itself, and a writer that meets another
 //! gives up. So no thread ever waits, and a fork in the middle of a write costs one slot.
 
+use crate::sink::Id;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Longest word that is cached, in bytes: the sixteenth byte of the key holds the length.
@@ -34,6 +35,18 @@ impl Key {
         Some(Self { low: key as u64, high: (key >> 64) as u64 })
     }
 
+    /// The key of the word at `text[start..end]`, of which at least sixteen bytes from `start` can be read.
+    #[inline]
+    pub(crate) fn within(text: &[u8], start: usize, end: usize) -> Option<Self> {
+        let length = end - start;
+        if length == 0 || length > LONGEST {
+            return None;
+        }
+        let bytes = text.get(start..)?.first_chunk::<16>()?;
+        let key = u128::from_le_bytes(*bytes) & (u128::MAX >> (128 - 8 * length)) | (length as u128) << (8 * LONGEST);
+        Some(Self { low: key as u64, high: (key >> 64) as u64 })
+    }
+
     /// A folded product: every bit of the word moves the set's number.
     #[inline]
     fn set(self) -> usize {
@@ -47,7 +60,7 @@ impl Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ids {
     /// The first four, the first lowest.
-    pub(crate) packed: u64,
+    packed: u64,
     fifth: u16,
     count: u8,
 }
@@ -67,9 +80,20 @@ impl Ids {
         self.count.into()
     }
 
+    /// The first four, whatever stands in those beyond the count.
     #[inline]
-    pub(crate) fn get(self, i: usize) -> u16 {
-        if i < 4 { (self.packed >> (16 * i)) as u16 } else { self.fifth }
+    pub(crate) fn first_four<T: Id>(self) -> [T; 4] {
+        [0, 16, 32, 48].map(|shift| T::from_id(u32::from((self.packed >> shift) as u16)))
+    }
+
+    #[inline]
+    pub(crate) fn fifth(self) -> u32 {
+        self.fifth.into()
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u32> {
+        let [a, b, c, d] = self.first_four::<i64>().map(|id| id as u32);
+        [a, b, c, d, self.fifth()].into_iter().take(self.len())
     }
 }
 

@@ -4,13 +4,16 @@ use crate::added::Finder;
 use crate::cache::Key;
 use crate::engine::Engine;
 use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
+use crate::scan::{Scan, Stop, is_ascii_without, is_space};
 use crate::sink::Sink;
 use crate::split::{Piece, split};
+use crate::unicode;
 use std::ops::{ControlFlow, Range};
 
 /// Buffers that are used again from text to text.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    scan: Scan,
     text: String,
     symbols: Vec<u16>,
 }
@@ -45,7 +48,9 @@ impl Engine {
     /// Whether the profile's cleaning in Python (ftfy, html, `str.lower`) could change this text beyond what the
     /// engine does itself. Never for [`Profile::Transformers`](crate::Profile::Transformers).
     pub fn needs_cleaning(&self, text: &str) -> bool {
-        self.profile.cleans() && crate::unicode::needs_cleaning(text)
+        self.profile.cleans()
+            && !is_ascii_without(text.as_bytes(), &self.suspects, self.instructions)
+            && unicode::needs_cleaning(text)
     }
 
     /// The ids of a text that needs cleaning. `clean` gets each stretch of the text that holds no added token, and
@@ -95,8 +100,77 @@ impl Engine {
     }
 
     fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
-        let Scratch { text: normalised, symbols } = scratch;
-        let _ = segments(text, self.added.in_original.as_ref(), |segment| match segment {
+        let mut rest = text;
+        loop {
+            let stop = scratch.scan.scan(rest.as_bytes(), &self.added.first_bytes, self.instructions);
+            if self.encode_scanned(sink, scratch).is_break() {
+                return;
+            }
+            match stop {
+                Stop::End => return,
+                Stop::Segment(end) => rest = &rest[end..],
+                Stop::Other(end, other) => {
+                    let (from, length) = (&rest[end..], other - end);
+                    match self.end_of_stretch(from, length) {
+                        Some(end) if self.encode_stretch(&from[..end], sink, scratch).is_continue() => {
+                            rest = &from[end..];
+                        }
+                        Some(_) => return,
+                        None => {
+                            let _ = self.encode_with_added(from, sink, scratch);
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The words that a scan has found.
+    #[inline]
+    fn encode_scanned(&self, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
+        let Scratch { scan, symbols, .. } = scratch;
+        let (lower, bpe) = (scan.lower(), &*self.vocabulary.bpe);
+        for (start, end) in scan.words() {
+            let cached = Key::within(lower, start, end).and_then(|key| bpe.cached(key));
+            flow(match cached {
+                Some(ids) => sink.push_word(ids),
+                None => self.encode_new_word(&lower[start..end], sink, symbols),
+            })?;
+        }
+        GO_ON
+    }
+
+    /// The end of a stretch of `text` that is not plain at `other`: white space from which on it is plain again for a
+    /// while, or the text's end. `None` where an added token may begin in it.
+    fn end_of_stretch(&self, text: &str, other: usize) -> Option<usize> {
+        const PLAIN: usize = 16;
+        let bytes = text.as_bytes();
+        if !bytes[other].is_ascii() && self.added.beyond_first_bytes {
+            return None;
+        }
+        for (at, &byte) in bytes.iter().enumerate().skip(other) {
+            if self.added.first_bytes.contains(byte) {
+                return None;
+            }
+            if is_space(byte) && bytes[at..].iter().take(PLAIN).all(u8::is_ascii) {
+                return Some(at);
+            }
+        }
+        Some(bytes.len())
+    }
+
+    /// A text in which no added token begins.
+    fn encode_stretch(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
+        let Scratch { text: normalised, symbols, .. } = scratch;
+        normalised.clear();
+        normalise_into(normalised, text, self.profile);
+        self.encode_normalised(normalised, sink, symbols)
+    }
+
+    fn encode_with_added(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
+        let Scratch { text: normalised, symbols, .. } = scratch;
+        segments(text, self.added.in_original.as_ref(), |segment| match segment {
             Segment::Added(id, _) => flow(sink.push(id)),
             Segment::Text(range) => {
                 normalised.clear();
@@ -106,7 +180,7 @@ impl Engine {
                     Segment::Text(range) => self.encode_normalised(&normalised[range], sink, symbols),
                 })
             }
-        });
+        })
     }
 
     fn encode_normalised(&self, text: &str, sink: &mut impl Sink, symbols: &mut Vec<u16>) -> ControlFlow<()> {
@@ -117,11 +191,15 @@ impl Engine {
     }
 
     fn encode_word(&self, word: &[u8], sink: &mut impl Sink, symbols: &mut Vec<u16>) -> bool {
-        let bpe = &*self.vocabulary.bpe;
-        if let Some(ids) = Key::new(word).and_then(|key| bpe.cached(key)) {
-            return (0..ids.len()).all(|i| sink.push(ids.get(i).into()));
+        match Key::new(word).and_then(|key| self.vocabulary.bpe.cached(key)) {
+            Some(ids) => sink.push_word(ids),
+            None => self.encode_new_word(word, sink, symbols),
         }
-        bpe.merge(word, symbols);
+    }
+
+    #[cold]
+    fn encode_new_word(&self, word: &[u8], sink: &mut impl Sink, symbols: &mut Vec<u16>) -> bool {
+        self.vocabulary.bpe.merge(word, symbols);
         symbols.iter().all(|&id| sink.push(id.into()))
     }
 

@@ -1,8 +1,10 @@
 //! The engine: one vocabulary, one profile and its added tokens.
 
-use crate::added::{AddedToken, Finder, first_bytes};
+use crate::added::{AddedToken, Finder, beyond_first_bytes, first_bytes};
 use crate::error::Error;
 use crate::profile::Profile;
+use crate::scan::{ByteSet, Instructions};
+use crate::unicode;
 use crate::vocabulary::Vocabulary;
 use std::collections::HashMap;
 
@@ -25,6 +27,9 @@ pub struct Engine {
     pub(crate) added: Added,
     /// Ids of start and end of text where the split finds them spelled out.
     pub(crate) pattern_specials: [u32; 2],
+    /// ASCII that cleaning may change.
+    pub(crate) suspects: ByteSet,
+    pub(crate) instructions: Instructions,
 }
 
 /// The added tokens, ready to be found in texts and looked up by id.
@@ -34,8 +39,8 @@ pub(crate) struct Added {
     pub(crate) by_id: HashMap<u32, usize>,
     pub(crate) in_original: Option<Finder>,
     pub(crate) in_normalised: Option<Finder>,
-    /// The first bytes of what is not plain text.
-    pub(crate) first_bytes: [bool; 256],
+    pub(crate) first_bytes: ByteSet,
+    pub(crate) beyond_first_bytes: bool,
 }
 
 impl Engine {
@@ -94,6 +99,7 @@ impl Engine {
             in_original: Finder::new(&added_tokens, false, profile)?,
             in_normalised: Finder::new(&added_tokens, true, profile)?,
             first_bytes: first_bytes(&added_tokens),
+            beyond_first_bytes: beyond_first_bytes(&added_tokens),
             by_id,
             tokens: added_tokens,
         };
@@ -104,7 +110,16 @@ impl Engine {
             _ if vocabulary.is_clip() => [start, end],
             _ => profile.pattern_specials().map(|special| vocabulary.id(special).unwrap_or(end)),
         };
-        Ok(Self { profile, vocabulary, start, end, added, pattern_specials })
+        let (suspects, instructions) = (unicode::ascii_suspects(), Instructions::detect());
+        Ok(Self { profile, vocabulary, start, end, added, pattern_specials, suspects, instructions })
+    }
+
+    /// The same engine without vector instructions: for comparing the two.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn without_vectors(mut self) -> Self {
+        self.instructions = Instructions::Plain;
+        self
     }
 
     /// The profile.

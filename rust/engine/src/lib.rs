@@ -11,8 +11,6 @@
 //! The cleaning by ftfy and html that three of the profiles ask for is Python's work: the engine knows the texts that
 //! it cannot change, and hands over the others ([`Engine::needs_cleaning`]).
 
-#![forbid(unsafe_code)]
-
 mod added;
 mod alphabet;
 mod batch;
@@ -26,6 +24,7 @@ mod merge;
 mod normalise;
 mod pairs;
 mod profile;
+mod scan;
 mod sink;
 mod split;
 mod unicode;

@@ -1,5 +1,7 @@
 //! Where ids go: a row of the caller's buffer, a vector, or only a count.
 
+use crate::cache::Ids;
+
 /// An integer that holds an id: what rows are made of.
 pub trait Id: Copy + Send + Sync + 'static {
     /// The largest id it holds.
@@ -36,10 +38,8 @@ impl Id for i64 {
 pub(crate) trait Sink {
     /// Takes an id. False when it does not fit: then nothing more needs to come.
     fn push(&mut self, id: u32) -> bool;
-    /// How many ids came, to return to later.
-    fn position(&self) -> usize;
-    /// Forgets what came after `position`.
-    fn rewind(&mut self, position: usize);
+    /// Takes the ids of a word.
+    fn push_word(&mut self, ids: Ids) -> bool;
 }
 
 impl<T: Id> Sink for Vec<T> {
@@ -49,12 +49,16 @@ impl<T: Id> Sink for Vec<T> {
         true
     }
 
-    fn position(&self) -> usize {
-        self.len()
-    }
-
-    fn rewind(&mut self, position: usize) {
-        self.truncate(position);
+    #[inline]
+    fn push_word(&mut self, ids: Ids) -> bool {
+        let len = self.len();
+        self.extend_from_slice(&ids.first_four());
+        if ids.len() > 4 {
+            Vec::push(self, T::from_id(ids.fifth()));
+        } else {
+            self.truncate(len + ids.len());
+        }
+        true
     }
 }
 
@@ -69,12 +73,10 @@ impl Sink for Count {
         true
     }
 
-    fn position(&self) -> usize {
-        self.0
-    }
-
-    fn rewind(&mut self, position: usize) {
-        self.0 = position;
+    #[inline]
+    fn push_word(&mut self, ids: Ids) -> bool {
+        self.0 += ids.len();
+        true
     }
 }
 
@@ -113,12 +115,18 @@ impl<T: Id> Sink for Row<'_, T> {
         }
     }
 
-    fn position(&self) -> usize {
-        self.len
-    }
-
-    fn rewind(&mut self, position: usize) {
-        self.len = position;
-        self.overflowed = false;
+    #[inline]
+    fn push_word(&mut self, ids: Ids) -> bool {
+        // Four are written whatever the count: what is too many is overwritten by the next word or by the padding.
+        let Some(slots) = self.ids.get_mut(self.len..self.len + 4) else {
+            return ids.iter().all(|id| self.push(id));
+        };
+        slots.copy_from_slice(&ids.first_four());
+        if ids.len() > 4 {
+            self.len += 4;
+            return self.push(ids.fifth());
+        }
+        self.len += ids.len();
+        true
     }
 }

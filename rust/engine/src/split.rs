@@ -41,7 +41,7 @@ pub(crate) fn split(text: &str, profile: Profile, mut take: impl FnMut(Piece) ->
             continue;
         }
         if c == '\''
-            && let Some(length) = contraction(&text.as_bytes()[end..], profile)
+            && let Some(length) = contraction(&text.as_bytes()[end..], profile.cleans())
         {
             end += length;
         } else if class != Class::Number {
@@ -54,12 +54,12 @@ pub(crate) fn split(text: &str, profile: Profile, mut take: impl FnMut(Piece) ->
     ControlFlow::Continue(())
 }
 
-/// How many bytes after an apostrophe belong to a contraction.
-fn contraction(rest: &[u8], profile: Profile) -> Option<usize> {
+/// How many bytes after an apostrophe belong to a contraction. `long_s`: whether that letter counts as an s.
+pub(crate) fn contraction(rest: &[u8], long_s: bool) -> Option<usize> {
     match rest {
         [b's' | b't' | b'm' | b'd', ..] => Some(1),
         [b'r' | b'v', b'e', ..] | [b'l', b'l', ..] => Some(2),
-        [0xC5, 0xBF, ..] if profile.cleans() => Some(2), // the long s
+        [0xC5, 0xBF, ..] if long_s => Some(2),
         _ => None,
     }
 }

@@ -10,6 +10,8 @@
 //! | 9 | NFC may change it, or join it to what stands before |
 //! | 10 to 14 | cleaning class: 0 nothing to clean, 31 to be cleaned, else a row of the table of mojibake pairs |
 
+use crate::scan::ByteSet;
+
 /// How a code point takes part in the split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
@@ -155,6 +157,13 @@ pub(crate) fn needs_cleaning(text: &str) -> bool {
         last = cleaning;
     }
     false
+}
+
+/// The ASCII that [`needs_cleaning`] does not let through, or looks at more closely.
+pub(crate) fn ascii_suspects() -> ByteSet {
+    let mut set = ByteSet::default();
+    (0..128).filter(|&byte| REGEX.get(byte.into()).cleaning() != 0).for_each(|byte| set.insert(byte));
+    set
 }
 
 /// `html.unescape` passes over an ampersand before these: its pattern asks for something else to follow.

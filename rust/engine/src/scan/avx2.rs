@@ -1,0 +1,98 @@
+//! The scan's blocks with AVX2: two times 32 bytes.
+#![allow(unsafe_code)]
+#![allow(clippy::cast_ptr_alignment)] // the loads and stores are the unaligned ones
+
+use super::{ByteSet, Masks, Scan, Stop};
+use std::arch::x86_64::{
+    __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+    _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
+    _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi8,
+};
+
+/// Whether this machine has what [`scan`] needs.
+pub(super) fn is_available() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt")
+}
+
+/// [`Scan::scan`] with AVX2. Only for [`super::Instructions::Avx2`], which is made where the machine has it.
+pub(super) fn scan(scan: &mut Scan, text: &[u8], stops: &ByteSet) -> Stop {
+    // SAFETY: `Instructions::detect` gives `Avx2` only where `is_available` holds.
+    unsafe { scan_detected(scan, text, stops) }
+}
+
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+fn scan_detected(scan: &mut Scan, text: &[u8], stops: &ByteSet) -> Stop {
+    let set = load_set(stops);
+    scan.scan_with(text, |input, lower| {
+        let [first, second] = [0, 32].map(|half| {
+            // SAFETY: a block has 64 bytes, of which 32 are read from 0 or from 32.
+            let bytes = unsafe { _mm256_loadu_si256(input.as_ptr().add(half).cast::<__m256i>()) };
+            let (folded, masks) = classify(bytes, set);
+            // SAFETY: the same 32 of 64 bytes are written.
+            unsafe { _mm256_storeu_si256(lower.as_mut_ptr().add(half).cast::<__m256i>(), folded) };
+            masks
+        });
+        let join = |i: usize| u64::from(first[i]) | u64::from(second[i]) << 32;
+        Masks { letters: join(0), digits: join(1), spaces: join(2), apostrophes: join(3), stops: join(4) }
+    })
+}
+
+/// The bytes in lower case, and which are letters, digits, white space, apostrophes, and to stop at.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+fn classify(bytes: __m256i, set: __m256i) -> (__m256i, [u32; 5]) {
+    let byte = |b: u8| _mm256_set1_epi8(b as i8);
+    let mask = |lanes: __m256i| _mm256_movemask_epi8(lanes) as u32;
+    // `first` to `first + length - 1`: what wraps around below becomes large.
+    let in_range = |lanes: __m256i, first: u8, length: u8| {
+        let from = _mm256_sub_epi8(lanes, byte(first));
+        _mm256_cmpeq_epi8(_mm256_min_epu8(from, byte(length - 1)), from)
+    };
+    let upper = in_range(bytes, b'A', 26);
+    let folded = _mm256_or_si256(bytes, _mm256_and_si256(upper, byte(0x20)));
+    let letters = mask(in_range(folded, b'a', 26));
+    let digits = mask(in_range(bytes, b'0', 10));
+    let spaces = mask(_mm256_or_si256(in_range(bytes, b'\t', 5), _mm256_cmpeq_epi8(bytes, byte(b' '))));
+    let apostrophes = mask(_mm256_cmpeq_epi8(bytes, byte(b'\'')));
+    (folded, [letters, digits, spaces, apostrophes, outside_ascii_or_in(bytes, set)])
+}
+
+/// [`super::is_ascii_without`] with AVX2, for the same machines.
+pub(super) fn is_ascii_without(text: &[u8], set: &ByteSet) -> bool {
+    // SAFETY: `Instructions::detect` gives `Avx2` only where `is_available` holds.
+    unsafe { is_ascii_without_detected(text, set) }
+}
+
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+fn is_ascii_without_detected(text: &[u8], set: &ByteSet) -> bool {
+    let (blocks, rest) = text.as_chunks::<32>();
+    let lanes = load_set(set);
+    blocks.iter().all(|block| {
+        // SAFETY: a block has the 32 bytes that are read.
+        let bytes = unsafe { _mm256_loadu_si256(block.as_ptr().cast::<__m256i>()) };
+        outside_ascii_or_in(bytes, lanes) == 0
+    }) && rest.iter().all(|&byte| byte.is_ascii() && !set.contains(byte))
+}
+
+#[inline]
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+fn load_set(set: &ByteSet) -> __m256i {
+    // SAFETY: a set has the 16 bytes that are read.
+    _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128((&raw const set.0).cast::<__m128i>()) })
+}
+
+/// A bit per byte that is not ASCII or in the set: the set's entry of its low nibble has the bit of its high one.
+/// Bytes over 127 find no bit.
+#[inline]
+#[target_feature(enable = "avx2,bmi1,popcnt")]
+fn outside_ascii_or_in(bytes: __m256i, set: __m256i) -> u32 {
+    let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(0x0F));
+    #[rustfmt::skip]
+    let bits = _mm256_setr_epi8(
+        1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0,
+        1, 2, 4, 8, 16, 32, 64, -128, 0, 0, 0, 0, 0, 0, 0, 0,
+    );
+    let found = _mm256_and_si256(_mm256_shuffle_epi8(set, bytes), _mm256_shuffle_epi8(bits, high));
+    let outside = _mm256_movemask_epi8(_mm256_cmpeq_epi8(found, _mm256_setzero_si256()));
+    (_mm256_movemask_epi8(bytes) | !outside) as u32
+}
