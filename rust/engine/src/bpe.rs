@@ -25,7 +25,7 @@ impl Bpe {
     }
 
     /// The cached ids of a short word; what `key` is the key of.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cached(&self, key: Key) -> Option<Ids> {
         self.cache.get(key)
     }

@@ -14,6 +14,18 @@ const LONGEST: usize = 15;
 const MOST_IDS: usize = 5;
 const SETS: usize = 1 << 15; // 2 MiB, of which only pages in use cost memory
 
+/// The bits of a key that words of each length use.
+static WORD_MASKS: [[u64; 2]; LONGEST + 1] = {
+    let mut masks = [[0; 2]; LONGEST + 1];
+    let mut length = 1;
+    while length <= LONGEST {
+        let mask = u128::MAX >> (128 - 8 * length);
+        masks[length] = [mask as u64, (mask >> 64) as u64];
+        length += 1;
+    }
+    masks
+};
+
 /// A word of up to 15 bytes as two integers: the bytes, zeros, and the length. Never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -22,33 +34,25 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// `None` for an empty or a longer word.
-    #[inline]
+    /// `None` for a longer word.
     pub(crate) fn new(word: &[u8]) -> Option<Self> {
-        if word.is_empty() || word.len() > LONGEST {
-            return None;
-        }
         let mut bytes = [0; 16];
-        bytes[..word.len()].copy_from_slice(word);
-        bytes[LONGEST] = word.len() as u8;
-        let key = u128::from_le_bytes(bytes);
-        Some(Self { low: key as u64, high: (key >> 64) as u64 })
+        bytes.get_mut(..word.len())?.copy_from_slice(word);
+        Self::within(&bytes, 0, word.len())
     }
 
     /// The key of the word at `text[start..end]`, of which at least sixteen bytes from `start` can be read.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn within(text: &[u8], start: usize, end: usize) -> Option<Self> {
-        let length = end - start;
-        if length == 0 || length > LONGEST {
-            return None;
-        }
+        let length = end.wrapping_sub(start);
+        let [low, high] = *WORD_MASKS.get(length)?;
         let bytes = text.get(start..)?.first_chunk::<16>()?;
-        let key = u128::from_le_bytes(*bytes) & (u128::MAX >> (128 - 8 * length)) | (length as u128) << (8 * LONGEST);
-        Some(Self { low: key as u64, high: (key >> 64) as u64 })
+        let key = u128::from_le_bytes(*bytes);
+        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high | (length as u64) << 56 })
     }
 
     /// A folded product: every bit of the word moves the set's number.
-    #[inline]
+    #[inline(always)]
     fn set(self) -> usize {
         let product =
             u128::from(self.low ^ 0x9E37_79B9_7F4A_7C15).wrapping_mul(u128::from(self.high ^ 0xD1B5_4A32_D192_ED03));
@@ -81,7 +85,7 @@ impl Ids {
     }
 
     /// The first four, whatever stands in those beyond the count.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn first_four<T: Id>(self) -> [T; 4] {
         [0, 16, 32, 48].map(|shift| T::from_id(u32::from((self.packed >> shift) as u16)))
     }
@@ -110,7 +114,7 @@ const BUSY: u64 = 1;
 const VERSION: u64 = (1 << 40) - 1;
 
 impl Entry {
-    #[inline]
+    #[inline(always)]
     fn get(&self, key: Key) -> Option<Ids> {
         let state = self.state.load(Ordering::Acquire);
         let found = self.low.load(Ordering::Relaxed) == key.low && self.high.load(Ordering::Relaxed) == key.high;
@@ -146,15 +150,16 @@ struct Set([Entry; 2]);
 
 #[derive(Debug)]
 pub(crate) struct Cache {
-    sets: Box<[Set]>,
+    sets: Box<[Set; SETS]>,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
-        Self { sets: std::iter::repeat_with(Set::default).take(SETS).collect() }
+        let sets: Box<[Set]> = std::iter::repeat_with(Set::default).take(SETS).collect();
+        Self { sets: sets.try_into().expect("as many as were taken") }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, key: Key) -> Option<Ids> {
         let [first, second] = &self.sets[key.set()].0;
         first.get(key).or_else(|| second.get(key))

@@ -102,10 +102,15 @@ impl Engine {
     fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
         let mut rest = text;
         loop {
-            let stop = scratch.scan.scan(rest.as_bytes(), &self.added.first_bytes, self.instructions);
-            if self.encode_scanned(sink, scratch).is_break() {
-                return;
-            }
+            let Scratch { scan, symbols, .. } = &mut *scratch;
+            let scanned = scan.scan(
+                rest.as_bytes(),
+                &self.added.first_bytes,
+                self.instructions,
+                #[inline(always)]
+                |scan, stop| self.encode_scanned(scan, sink, symbols).is_continue().then_some(stop),
+            );
+            let Some(stop) = scanned else { return };
             match stop {
                 Stop::End => return,
                 Stop::Segment(end) => rest = &rest[end..],
@@ -127,9 +132,8 @@ impl Engine {
     }
 
     /// The words that a scan has found.
-    #[inline]
-    fn encode_scanned(&self, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
-        let Scratch { scan, symbols, .. } = scratch;
+    #[inline(always)]
+    fn encode_scanned(&self, scan: &Scan, sink: &mut impl Sink, symbols: &mut Vec<u16>) -> ControlFlow<()> {
         let (lower, bpe) = (scan.lower(), &*self.vocabulary.bpe);
         for (start, end) in scan.words() {
             let cached = Key::within(lower, start, end).and_then(|key| bpe.cached(key));
@@ -198,6 +202,7 @@ impl Engine {
     }
 
     #[cold]
+    #[inline(never)]
     fn encode_new_word(&self, word: &[u8], sink: &mut impl Sink, symbols: &mut Vec<u16>) -> bool {
         self.vocabulary.bpe.merge(word, symbols);
         symbols.iter().all(|&id| sink.push(id.into()))

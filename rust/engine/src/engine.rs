@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::profile::Profile;
 use crate::scan::{ByteSet, Instructions};
 use crate::unicode;
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{CLIP_START, Vocabulary};
 use std::collections::HashMap;
 
 /// A tokenizer that does not change: share it between threads as you like.
@@ -51,17 +51,19 @@ impl Engine {
     /// Never: the bundled vocabulary is well formed.
     pub fn clip(profile: Profile) -> Self {
         let vocabulary = if profile == Profile::OpenClip { Vocabulary::open_clip() } else { Vocabulary::clip() };
-        let (start, end) = (crate::vocabulary::CLIP_START, crate::vocabulary::CLIP_START + 1);
-        let special = |id: u32| AddedToken {
+        let (start, end) = (CLIP_START, CLIP_START + 1);
+        let special = |id: u32, content: &str| AddedToken {
             id,
-            content: vocabulary.token(id).unwrap_or_default().to_owned(),
+            content: content.to_owned(),
             special: true,
             normalized: false,
             lstrip: false,
             rstrip: false,
             single_word: false,
         };
-        let added = if profile.finds_added_tokens() { vec![special(start), special(end)] } else { Vec::new() };
+        let [first, last] = profile.pattern_specials();
+        let specials = vec![special(start, first), special(end, last)];
+        let added = if profile.finds_added_tokens() { specials } else { Vec::new() };
         Self::new(profile, vocabulary, added, start, end).expect("the bundled vocabulary is well formed")
     }
 

@@ -101,21 +101,34 @@ pub(crate) enum Stop {
 }
 
 impl Scan {
-    /// Scans `text` from its beginning. `stops` are the bytes that end plain text besides those that are not ASCII.
-    pub(crate) fn scan(&mut self, text: &[u8], stops: &ByteSet, instructions: Instructions) -> Stop {
+    /// Scans `text` from its beginning and calls `take` with the scan. `stops` are the bytes that end plain text besides
+    /// those that are not ASCII. `take` is compiled for the same instructions.
+    #[inline(always)]
+    pub(crate) fn scan<R>(
+        &mut self,
+        text: &[u8],
+        stops: &ByteSet,
+        instructions: Instructions,
+        take: impl FnOnce(&Self, Stop) -> R,
+    ) -> R {
         match instructions {
-            Instructions::Plain => self.scan_with(text, |block, lower| plain_block(block, lower, stops)),
+            Instructions::Plain => {
+                let stop = self.scan_with(text, |block, lower| plain_block(block, lower, stops));
+                take(self, stop)
+            }
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => avx2::scan(self, text, stops),
+            Instructions::Avx2 => avx2::scan(self, text, stops, take),
         }
     }
 
     /// The text in lower case, with room behind it.
+    #[inline(always)]
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower
     }
 
     /// Where the words are in [`Scan::lower`].
+    #[inline(always)]
     pub(crate) fn words(&self) -> impl Iterator<Item = (usize, usize)> {
         let ends = &self.ends[..self.words];
         self.starts[..self.words].iter().zip(ends).map(|(&start, &end)| (start.into(), end.into()))
@@ -250,9 +263,10 @@ mod tests {
         let mut stops = ByteSet::default();
         stops.insert(b'<');
         let mut scan = Scan::default();
-        let stop = scan.scan(text.as_bytes(), &stops, instructions);
-        let word = |(start, end): (usize, usize)| String::from_utf8_lossy(&scan.lower()[start..end]).into_owned();
-        (scan.words().map(word).collect(), stop)
+        scan.scan(text.as_bytes(), &stops, instructions, |scan, stop| {
+            let word = |(start, end): (usize, usize)| String::from_utf8_lossy(&scan.lower()[start..end]).into_owned();
+            (scan.words().map(word).collect(), stop)
+        })
     }
 
     #[test]

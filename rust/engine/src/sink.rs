@@ -49,7 +49,7 @@ impl<T: Id> Sink for Vec<T> {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_word(&mut self, ids: Ids) -> bool {
         let len = self.len();
         self.extend_from_slice(&ids.first_four());
@@ -73,7 +73,7 @@ impl Sink for Count {
         true
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_word(&mut self, ids: Ids) -> bool {
         self.0 += ids.len();
         true
@@ -115,7 +115,7 @@ impl<T: Id> Sink for Row<'_, T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn push_word(&mut self, ids: Ids) -> bool {
         // Four are written whatever the count: what is too many is overwritten by the next word or by the padding.
         let Some(slots) = self.ids.get_mut(self.len..self.len + 4) else {

@@ -12,7 +12,7 @@ static CLIP_MERGES: &[u8] = include_bytes!("../data/merges.bin");
 /// Id of the first merge's token in CLIP's vocabulary: two tokens per byte stand before it.
 const FIRST_MERGE: u16 = 512;
 /// Id of CLIP's start of text; the end of text follows.
-pub const CLIP_START: u32 = 49406;
+pub(crate) const CLIP_START: u32 = 49406;
 
 /// A byte-pair vocabulary. Cheap to clone: clones share the merges and the cache.
 #[derive(Clone, Debug)]

@@ -11,19 +11,23 @@ use std::arch::x86_64::{
 
 /// Whether this machine has what [`scan`] needs.
 pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("popcnt")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+        && is_x86_feature_detected!("popcnt")
 }
 
 /// [`Scan::scan`] with AVX2. Only for [`super::Instructions::Avx2`], which is made where the machine has it.
-pub(super) fn scan(scan: &mut Scan, text: &[u8], stops: &ByteSet) -> Stop {
+#[inline]
+pub(super) fn scan<R>(scan: &mut Scan, text: &[u8], stops: &ByteSet, take: impl FnOnce(&Scan, Stop) -> R) -> R {
     // SAFETY: `Instructions::detect` gives `Avx2` only where `is_available` holds.
-    unsafe { scan_detected(scan, text, stops) }
+    unsafe { scan_detected(scan, text, stops, take) }
 }
 
-#[target_feature(enable = "avx2,bmi1,popcnt")]
-fn scan_detected(scan: &mut Scan, text: &[u8], stops: &ByteSet) -> Stop {
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn scan_detected<R>(scan: &mut Scan, text: &[u8], stops: &ByteSet, take: impl FnOnce(&Scan, Stop) -> R) -> R {
     let set = load_set(stops);
-    scan.scan_with(text, |input, lower| {
+    let stop = scan.scan_with(text, |input, lower| {
         let [first, second] = [0, 32].map(|half| {
             // SAFETY: a block has 64 bytes, of which 32 are read from 0 or from 32.
             let bytes = unsafe { _mm256_loadu_si256(input.as_ptr().add(half).cast::<__m256i>()) };
@@ -34,12 +38,13 @@ fn scan_detected(scan: &mut Scan, text: &[u8], stops: &ByteSet) -> Stop {
         });
         let join = |i: usize| u64::from(first[i]) | u64::from(second[i]) << 32;
         Masks { letters: join(0), digits: join(1), spaces: join(2), apostrophes: join(3), stops: join(4) }
-    })
+    });
+    take(scan, stop)
 }
 
 /// The bytes in lower case, and which are letters, digits, white space, apostrophes, and to stop at.
 #[inline]
-#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn classify(bytes: __m256i, set: __m256i) -> (__m256i, [u32; 5]) {
     let byte = |b: u8| _mm256_set1_epi8(b as i8);
     let mask = |lanes: __m256i| _mm256_movemask_epi8(lanes) as u32;
@@ -63,7 +68,7 @@ pub(super) fn is_ascii_without(text: &[u8], set: &ByteSet) -> bool {
     unsafe { is_ascii_without_detected(text, set) }
 }
 
-#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn is_ascii_without_detected(text: &[u8], set: &ByteSet) -> bool {
     let (blocks, rest) = text.as_chunks::<32>();
     let lanes = load_set(set);
@@ -75,7 +80,7 @@ fn is_ascii_without_detected(text: &[u8], set: &ByteSet) -> bool {
 }
 
 #[inline]
-#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn load_set(set: &ByteSet) -> __m256i {
     // SAFETY: a set has the 16 bytes that are read.
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128((&raw const set.0).cast::<__m128i>()) })
@@ -84,7 +89,7 @@ fn load_set(set: &ByteSet) -> __m256i {
 /// A bit per byte that is not ASCII or in the set: the set's entry of its low nibble has the bit of its high one.
 /// Bytes over 127 find no bit.
 #[inline]
-#[target_feature(enable = "avx2,bmi1,popcnt")]
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn outside_ascii_or_in(bytes: __m256i, set: __m256i) -> u32 {
     let high = _mm256_and_si256(_mm256_srli_epi16::<4>(bytes), _mm256_set1_epi8(0x0F));
     #[rustfmt::skip]
