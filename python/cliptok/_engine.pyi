@@ -47,6 +47,7 @@ class Engine:
         add_special_tokens: bool = True,
         pad_left: bool = False,
         refuse_long: bool = False,
+        null_as_empty: bool = False,
         lengths: npt.NDArray[np.int64] | None = None,
         mask: npt.NDArray[np.int64] | None = None,
         threads: int = 1,
@@ -64,11 +65,12 @@ class Engine:
         max_length: int | None,
         *,
         add_special_tokens: bool = True,
+        null_as_empty: bool = False,
         threads: int = 1,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
         """All ids joined, and n + 1 offsets: text i is ids[offsets[i]:offsets[i + 1]]."""
 
-    def count(self, texts: Any, *, threads: int = 1) -> npt.NDArray[np.int64]:
+    def count(self, texts: Any, *, null_as_empty: bool = False, threads: int = 1) -> npt.NDArray[np.int64]:
         """Tokens per text, start and end included, untruncated."""
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:

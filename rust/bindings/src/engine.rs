@@ -1,6 +1,6 @@
 //! The Python class around the engine.
 
-use crate::texts::{Batch, string, utf8};
+use crate::texts::{Batch, Nulls, utf8};
 use cliptok::{AddedToken, Engine, Error, Id, Profile, RowOptions, Rows, Vocabulary};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -9,6 +9,9 @@ use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
+type Offsets = Vec<(usize, usize)>;
+/// All ids joined, and where each text's begin and end.
+type Packed<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>);
 type PyVocabulary = (HashMap<String, u32>, Vec<(String, String)>, Option<String>);
 
 #[pyclass(name = "Engine", module = "cliptok._engine", frozen)]
@@ -24,6 +27,10 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self(value_error(&error))
     }
+}
+
+fn nulls(as_empty: bool) -> Nulls {
+    if as_empty { Nulls::Empty } else { Nulls::Refuse }
 }
 
 fn value_error(error: &Error) -> PyErr {
@@ -88,20 +95,18 @@ impl PyEngine {
 
     fn encode(&self, text: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
         let py = text.py();
-        let text = text_argument(text)?;
-        let text = utf8(&text, || "text".to_owned())?;
+        let text = utf8(text.as_borrowed(), || "text".to_owned())?;
         if self.engine.needs_cleaning(text) {
             return self.engine.encode_cleaned(text, |text| self.clean(py, text)).map_err(|failure| failure.0);
         }
         Ok(self.engine.encode(text))
     }
 
-    fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Vec<(usize, usize)>)> {
+    fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Offsets)> {
         if self.engine.profile().cleans() {
             return Err(PyValueError::new_err("offsets are only defined in the profile `transformers`"));
         }
-        let text = text_argument(text)?;
-        let text = utf8(&text, || "text".to_owned())?;
+        let text = utf8(text.as_borrowed(), || "text".to_owned())?;
         // Offsets in bytes become offsets in characters.
         let mut characters = vec![0; text.len() + 1];
         for (i, (byte, c)) in text.char_indices().enumerate() {
@@ -112,7 +117,7 @@ impl PyEngine {
     }
 
     #[pyo3(signature = (texts, out, pad_id, *, add_special_tokens=true, pad_left=false, refuse_long=false,
-                        lengths=None, mask=None, threads=1))]
+                        null_as_empty=false, lengths=None, mask=None, threads=1))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
     fn fill_rows(
         &self,
@@ -122,12 +127,14 @@ impl PyEngine {
         add_special_tokens: bool,
         pad_left: bool,
         refuse_long: bool,
+        null_as_empty: bool,
         lengths: Option<&Bound<'_, PyArray1<i64>>>,
         mask: Option<&Bound<'_, PyArray2<i64>>>,
         threads: usize,
     ) -> PyResult<()> {
-        let batch = Batch::new(texts)?;
-        let fill = Fill { batch, pad: pad_id, add_special_tokens, pad_left, refuse_long, lengths, mask, threads };
+        let (batch, nulls) = (Batch::new(texts)?, nulls(null_as_empty));
+        let fill =
+            &Fill { batch, nulls, pad: pad_id, add_special_tokens, pad_left, refuse_long, lengths, mask, threads };
         if let Ok(out) = out.cast::<PyArray2<i64>>() {
             self.fill(out, fill)
         } else if let Ok(out) = out.cast::<PyArray2<i32>>() {
@@ -139,17 +146,18 @@ impl PyEngine {
         }
     }
 
-    #[pyo3(signature = (texts, dtype, max_length, *, add_special_tokens=true, threads=1))]
+    #[pyo3(signature = (texts, dtype, max_length, *, add_special_tokens=true, null_as_empty=false, threads=1))]
     fn pack<'py>(
         &self,
         texts: &Bound<'py, PyAny>,
         dtype: &str,
         max_length: Option<usize>,
         add_special_tokens: bool,
+        null_as_empty: bool,
         threads: usize,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>)> {
-        let batch = Batch::new(texts)?;
-        let pack = Pack { batch, max_length, add_special_tokens, threads };
+    ) -> PyResult<Packed<'py>> {
+        let (batch, nulls) = (Batch::new(texts)?, nulls(null_as_empty));
+        let pack = &Pack { batch, nulls, max_length, add_special_tokens, threads };
         match dtype {
             "int64" => self.pack_as::<i64>(texts.py(), pack),
             "int32" => self.pack_as::<i32>(texts.py(), pack),
@@ -158,11 +166,16 @@ impl PyEngine {
         }
     }
 
-    #[pyo3(signature = (texts, *, threads=1))]
-    fn count<'py>(&self, texts: &Bound<'py, PyAny>, threads: usize) -> PyResult<Bound<'py, PyArray1<i64>>> {
+    #[pyo3(signature = (texts, *, null_as_empty=false, threads=1))]
+    fn count<'py>(
+        &self,
+        texts: &Bound<'py, PyAny>,
+        null_as_empty: bool,
+        threads: usize,
+    ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let py = texts.py();
         let batch = Batch::new(texts)?;
-        let texts = batch.texts()?;
+        let texts = batch.texts(nulls(null_as_empty))?;
         let mut counts = vec![0; texts.len()];
         py.detach(|| self.engine.count(&texts[..], &mut counts, threads, |text| self.clean_attached(text)))
             .map_err(|failure| failure.0)?;
@@ -204,6 +217,7 @@ impl PyEngine {
 /// What `fill_rows` was called with.
 struct Fill<'a, 'py> {
     batch: Batch<'py>,
+    nulls: Nulls,
     pad: u32,
     add_special_tokens: bool,
     pad_left: bool,
@@ -215,15 +229,16 @@ struct Fill<'a, 'py> {
 
 struct Pack<'py> {
     batch: Batch<'py>,
+    nulls: Nulls,
     max_length: Option<usize>,
     add_special_tokens: bool,
     threads: usize,
 }
 
 impl PyEngine {
-    fn fill<'py, T: Id + Element>(&self, out: &Bound<'py, PyArray2<T>>, fill: Fill<'_, 'py>) -> PyResult<()> {
+    fn fill<'py, T: Id + Element>(&self, out: &Bound<'py, PyArray2<T>>, fill: &Fill<'_, 'py>) -> PyResult<()> {
         let py = out.py();
-        let texts = fill.batch.texts()?;
+        let texts = fill.batch.texts(fill.nulls)?;
         let width = out.shape()[1];
         let options =
             RowOptions { width, pad: fill.pad, add_special_tokens: fill.add_special_tokens, pad_left: fill.pad_left };
@@ -237,10 +252,11 @@ impl PyEngine {
             Some(row) => Err(value_error(&Error::TooLong { row, max_length: width })),
             None => Ok(()),
         };
+        let threads = fill.threads;
         let report = py
             .detach(|| {
                 let rows = Rows { ids: &mut *ids, lengths: lengths.as_deref_mut(), mask: mask.as_deref_mut() };
-                self.engine.fill_rows(&texts[..], rows, options, fill.threads)
+                self.engine.fill_rows(&texts[..], rows, options, threads)
             })
             .map_err(|error| value_error(&error))?;
         let mut first_cut = report.first_cut;
@@ -261,21 +277,14 @@ impl PyEngine {
         refuse(first_cut)
     }
 
-    fn pack_as<'py, T: Id + Element>(
-        &self,
-        py: Python<'py>,
-        pack: Pack<'py>,
-    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>)> {
-        let texts = pack.batch.texts()?;
+    fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
+        let texts = pack.batch.texts(pack.nulls)?;
+        let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let (ids, offsets) = py
             .detach(|| {
-                self.engine.pack::<T, _, Failure>(
-                    &texts[..],
-                    pack.max_length,
-                    pack.add_special_tokens,
-                    pack.threads,
-                    |text| self.clean_attached(text),
-                )
+                self.engine.pack::<T, _, Failure>(&texts[..], max_length, add_special_tokens, threads, |text| {
+                    self.clean_attached(text)
+                })
             })
             .map_err(|failure| failure.0)?;
         let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
@@ -293,10 +302,6 @@ impl PyEngine {
     fn clean_attached(&self, text: &str) -> Result<String, Failure> {
         Python::attach(|py| self.clean(py, text))
     }
-}
-
-fn text_argument<'py>(text: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyString>> {
-    string(text.clone(), || "text".to_owned())
 }
 
 fn writable1<'py>(array: &Bound<'py, PyArray1<i64>>, name: &str) -> PyResult<PyReadwriteArray1<'py, i64>> {

@@ -1,0 +1,227 @@
+//! The engine against a naive twin: regular expression, string merges, nothing clever.
+
+use cliptok::{AddedToken, Engine, Profile, RowOptions, Rows, Vocabulary};
+use proptest::prelude::*;
+use regex::Regex;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::OnceLock;
+use unicode_normalization_alignments::UnicodeNormalization;
+
+/// CLIP's tokenizer as one would write it down.
+struct Twin {
+    pattern: Regex,
+    ranks: HashMap<(String, String), usize>,
+    ids: HashMap<String, u32>,
+}
+
+impl Twin {
+    fn get() -> &'static Self {
+        static TWIN: OnceLock<Twin> = OnceLock::new();
+        TWIN.get_or_init(|| {
+            let vocabulary = Vocabulary::clip();
+            Self {
+                pattern: Regex::new(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+").unwrap(),
+                ranks: vocabulary.merges().into_iter().enumerate().map(|(rank, pair)| (pair, rank)).collect(),
+                ids: vocabulary.tokens().map(|(token, id)| (token.to_owned(), id)).collect(),
+            }
+        })
+    }
+
+    fn encode(&self, text: &str) -> Vec<u32> {
+        let nfc: String = text.nfc().map(|(c, _)| c).collect();
+        let lower: String = nfc.chars().flat_map(char::to_lowercase).collect();
+        self.pattern.find_iter(&lower).flat_map(|word| self.merge(word.as_str())).collect()
+    }
+
+    fn merge(&self, word: &str) -> Vec<u32> {
+        let mut symbols: Vec<String> = word.bytes().map(|byte| letter(byte).to_string()).collect();
+        symbols.last_mut().unwrap().push_str("</w>");
+        loop {
+            let rank = |i: usize| self.ranks.get(&(symbols[i].clone(), symbols[i + 1].clone()));
+            let Some((_, i)) = (0..symbols.len() - 1).filter_map(|i| Some((*rank(i)?, i))).min() else { break };
+            let right = symbols.remove(i + 1);
+            symbols[i].push_str(&right);
+        }
+        symbols.iter().map(|symbol| self.ids[symbol]).collect()
+    }
+}
+
+fn letter(byte: u8) -> char {
+    let printable = |b: u8| matches!(b, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+    if printable(byte) {
+        return byte.into();
+    }
+    char::from_u32(256 + (0..byte).filter(|&b| !printable(b)).count() as u32).unwrap()
+}
+
+fn engines() -> [Engine; 2] {
+    [Engine::clip(Profile::Transformers), Engine::clip(Profile::Transformers).without_vectors()]
+}
+
+/// Words, scripts, white space and punctuation next to each other, in lengths on both sides of every limit.
+fn texts() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        8 => "[a-zA-Z]{1,12}",
+        8 => Just(" ".to_owned()),
+        3 => "'(s|t|re|ve|m|ll|d|S|x)?",
+        2 => "[0-9]{1,4}",
+        3 => "[!-/:-;=?-@\\[-`{-~]{1,3}",
+        2 => "[ \t\n\r\x0b\x0c\u{85}\u{a0}\u{2003}\u{3000}]{1,3}",
+        2 => "[\u{e0}-\u{17e}]{1,9}",
+        1 => "[\u{300}-\u{36f}]{1,3}",
+        1 => "[\u{391}-\u{3c9}\u{410}-\u{44f}\u{130}\u{131}\u{17f}\u{212a}\u{2126}]{1,8}",
+        1 => "[\u{4e00}-\u{4fff}\u{ac00}-\u{ad00}\u{1100}-\u{11ff}\u{3041}-\u{3096}]{1,20}",
+        1 => "[\u{5d0}-\u{5ea}\u{5b0}-\u{5bd}\u{64b}-\u{652}\u{627}-\u{64a}\u{905}-\u{94d}\u{e01}-\u{e4e}]{1,12}",
+        1 => "[\u{1f600}-\u{1f64f}\u{1f3fb}-\u{1f3ff}\u{200d}\u{fe0f}\u{2764}]{1,4}",
+        1 => "[\u{0}-\u{1f}\u{7f}-\u{9f}]",
+        1 => "[a-z]{14,18}",
+        1 => "[a-c]{40,60}",
+    ];
+    prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn equals_the_twin(text in texts()) {
+        let wanted = Twin::get().encode(&text);
+        for engine in engines() {
+            prop_assert_eq!(&engine.encode(&text), &wanted);
+        }
+    }
+
+    #[test]
+    fn white_space_separates(first in texts(), second in texts()) {
+        let [engine, _] = engines();
+        let joined = engine.encode(&format!("{first} {second}"));
+        prop_assert_eq!(joined, [engine.encode(&first), engine.encode(&second)].concat());
+    }
+
+    #[test]
+    fn offsets_come_with_the_same_ids(text in texts()) {
+        let [engine, _] = engines();
+        let (ids, offsets): (Vec<_>, Vec<_>) = engine.encode_offsets(&text).into_iter().unzip();
+        prop_assert_eq!(ids, engine.encode(&text));
+        prop_assert!(offsets.iter().all(|range| text.is_char_boundary(range.start) && text.is_char_boundary(range.end)));
+        prop_assert!(offsets.iter().all(|range| range.start < range.end));
+    }
+
+    #[test]
+    fn rows_are_cut_and_padded(texts in prop::collection::vec(texts(), 0..5), width in 2usize..20, left: bool) {
+        let [engine, _] = engines();
+        let options = RowOptions { width, pad: 7, add_special_tokens: true, pad_left: left };
+        let (mut ids, mut mask) = (vec![0i32; width * texts.len()], vec![9; width * texts.len()]);
+        let mut lengths = vec![0; texts.len()];
+        let rows = Rows { ids: &mut ids, lengths: Some(&mut lengths), mask: Some(&mut mask) };
+        let report = engine.fill_rows(&texts[..], rows, options, 2).unwrap();
+        let mut first_cut = None;
+        for (i, text) in texts.iter().enumerate() {
+            let mut row: Vec<i32> = engine.encode(text).into_iter().map(|id| id as i32).collect();
+            if row.len() > width - 2 {
+                first_cut.get_or_insert(i);
+                row.truncate(width - 2);
+            }
+            row.insert(0, 49406);
+            row.push(49407);
+            let padding = vec![7; width - row.len()];
+            let (ones, zeros) = (vec![1; row.len()], vec![0; padding.len()]);
+            let at = width * i..width * (i + 1);
+            prop_assert_eq!(lengths[i] as usize, row.len());
+            prop_assert_eq!(&ids[at.clone()], if left { [padding, row].concat() } else { [row, padding].concat() });
+            prop_assert_eq!(&mask[at], if left { [zeros, ones].concat() } else { [ones, zeros].concat() });
+        }
+        prop_assert_eq!(report.first_cut, first_cut);
+    }
+}
+
+/// Every line of the corpora: with vectors, without, by the twin, and as a batch on two threads.
+#[test]
+fn corpora() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
+    if !folder.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "{} must be there in CI", folder.display());
+        eprintln!("skipped: no corpora at {}", folder.display());
+        return;
+    }
+    let [vectors, plain] = engines();
+    let mut lines = 0;
+    for group in ["1_prompts", "2_captions", "3_imagenet", "4_multilingual", "5_dirty"] {
+        for file in std::fs::read_dir(folder.join(group)).unwrap() {
+            let file = file.unwrap().path();
+            if file.extension().is_none_or(|extension| extension != "txt") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            let texts: Vec<&str> = text.split('\n').collect();
+            let (ids, offsets) =
+                vectors.pack::<i32, _, cliptok::Error>(&texts[..], None, false, 2, |text| Ok(text.to_owned())).unwrap();
+            for (i, text) in texts.iter().enumerate() {
+                let wanted: Vec<i32> = plain.encode(text).into_iter().map(|id| id as i32).collect();
+                assert_eq!(ids[offsets[i]..offsets[i + 1]], wanted, "{}: {text:?}", file.display());
+                // The twin is slow, and its Unicode is newer: no code points of the last years.
+                if i % 16 == 0 && group != "5_dirty" {
+                    assert_eq!(Twin::get().encode(text), plain.encode(text), "{}: {text:?}", file.display());
+                }
+            }
+            lines += texts.len();
+        }
+    }
+    assert!(lines > 200_000, "{lines} lines");
+}
+
+#[test]
+fn a_flood_of_words_leaves_ids_and_cache_as_they_were() {
+    let [engine, _] = engines();
+    let before = engine.encode("a photo of a woman wearing a red dress");
+    for i in 0..300_000u32 {
+        engine
+            .encode(&format!("w{}", char::from(b'a' + (i % 26) as u8).to_string() + &i.to_string().replace('0', "x")));
+    }
+    assert_eq!(engine.encode("a photo of a woman wearing a red dress"), before);
+}
+
+#[test]
+fn threads_share_one_engine() {
+    let [engine, _] = engines();
+    let texts: Vec<String> =
+        (0..4000).map(|i| format!("photo{} of the {} cat's nº{i}", i % 97, i * 7919 % 1013)).collect();
+    let wanted: Vec<Vec<u32>> = texts.iter().map(|text| Twin::get().encode(text)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| texts.iter().zip(&wanted).for_each(|(text, ids)| assert_eq!(&engine.encode(text), ids)));
+        }
+    });
+}
+
+#[test]
+fn added_tokens() {
+    let token = |id, content: &str, normalized| AddedToken {
+        id,
+        content: content.to_owned(),
+        special: false,
+        normalized,
+        lstrip: false,
+        rstrip: false,
+        single_word: false,
+    };
+    let engine = |added| Engine::new(Profile::Transformers, Vocabulary::clip(), added, 49406, 49407).unwrap();
+    let exact = engine(vec![token(50000, "<Cat>", false), token(50001, "<Cat>s", false), token(50002, "é", false)]);
+    assert_eq!(exact.encode("a <Cat> b"), [320, 50000, 321]);
+    assert_eq!(exact.encode("a<Cat>s<Cat>"), [320, 50001, 50000]);
+    assert_eq!(exact.encode("<cat>"), [283, 2368, 285]);
+    assert_eq!(exact.encode("xéx"), [343, 50002, 343]);
+    let folded = engine(vec![token(50000, "New York", true)]);
+    assert_eq!(folded.encode("in NEW \t york!"), [530, 50000, 256]);
+    let bang = engine(vec![token(0, "!", false)]);
+    assert_eq!(bang.encode("a!! b"), [320, 0, 0, 321]);
+    let twice = Engine::new(
+        Profile::Transformers,
+        Vocabulary::clip(),
+        vec![token(1, "x", false), token(2, "x", false)],
+        49406,
+        49407,
+    );
+    assert_eq!(twice.unwrap_err().to_string(), "added token \"x\" is given twice");
+}

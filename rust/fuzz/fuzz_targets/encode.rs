@@ -1,0 +1,39 @@
+//! Any text under any profile: the vector path, the plain path, offsets, counts and rows must agree, and ids must
+//! decode.
+#![no_main]
+
+use cliptok::{Engine, Error, Profile, RowOptions, Rows};
+use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
+
+static ENGINES: OnceLock<Vec<[Engine; 2]>> = OnceLock::new();
+
+fuzz_target!(|text: &str| {
+    let engines = ENGINES.get_or_init(|| {
+        let pair = |(_, profile)| [Engine::clip(profile), Engine::clip(profile).without_vectors()];
+        Profile::NAMES.into_iter().map(pair).collect()
+    });
+    for [vectors, plain] in engines {
+        assert_eq!(vectors.needs_cleaning(text), plain.needs_cleaning(text));
+        if vectors.needs_cleaning(text) {
+            continue;
+        }
+        let ids = vectors.encode(text);
+        assert_eq!(ids, plain.encode(text));
+        vectors.decode(&ids, false).expect("encoding gives known ids");
+        if vectors.profile() == Profile::Transformers {
+            let (with_offsets, offsets): (Vec<u32>, Vec<_>) = vectors.encode_offsets(text).into_iter().unzip();
+            assert_eq!(with_offsets, ids);
+            offsets.into_iter().for_each(|range| assert!(text.get(range).is_some()));
+        }
+        let mut count = [0];
+        vectors.count(&[text][..], &mut count, 1, |text| Ok::<_, Error>(text.to_owned())).expect("nothing to clean");
+        assert_eq!(count[0] as usize, ids.len() + 2);
+        let options = RowOptions { width: 16, pad: 0, add_special_tokens: true, pad_left: false };
+        let mut row = [0i32; 16];
+        let rows = Rows { ids: &mut row, lengths: None, mask: None };
+        let report = vectors.fill_rows(&[text][..], rows, options, 1).expect("the row is wide enough");
+        assert_eq!(report.first_cut.is_some(), ids.len() > 14);
+        assert!(row[1..].iter().zip(&ids).take(14).all(|(&got, &id)| got as u32 == id));
+    }
+});
