@@ -54,17 +54,18 @@ pub(crate) struct Normalised {
 
 /// As [`normalise_into`] for the `transformers` profile, and keeps where every byte came from.
 ///
-/// tokenizers gives each normalised character the place of the character that it replaced; what composed into it is
-/// skipped, and an inserted character shares the place of the one before.
+/// tokenizers gives each normalised character the place of the character that it replaced. What composed into it is
+/// skipped, and an inserted character has the place of the last original one that was replaced or skipped.
 pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
     let mut out = Normalised::default();
     let mut writer = Writer { table: Profile::Transformers.table(), in_space: false };
     let mut original = text.char_indices().map(|(at, c)| (at, at + c.len_utf8()));
-    let mut origin = (0, 0);
+    let mut last = (0, 0);
     for (c, change) in text.nfc() {
+        let mut origin = last;
         if change <= 0 {
-            origin = original.next().unwrap_or(origin);
-            original.by_ref().take(change.unsigned_abs()).for_each(drop);
+            origin = original.next().unwrap_or(last);
+            last = original.by_ref().take(change.unsigned_abs()).last().unwrap_or(origin);
         }
         writer.write(c, |c| {
             out.text.push(c);

@@ -154,6 +154,7 @@ impl Scan {
             };
             let Some((lower, _)) = self.lower[at..].split_first_chunk_mut::<BLOCK>() else { break };
             let Masks { letters, digits, spaces, apostrophes, stops } = block(input, lower);
+            let stops = if segment - at < BLOCK { stops & ((1 << (segment - at)) - 1) } else { stops }; // no padding
             let others = !(letters | digits | spaces);
             let word = !spaces;
             let other_starts = others & !(others << 1 | other);

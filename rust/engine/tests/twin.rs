@@ -214,6 +214,10 @@ fn added_tokens() {
     assert_eq!(exact.encode("xéx"), [343, 50002, 343]);
     let folded = engine(vec![token(50000, "New York", true)]);
     assert_eq!(folded.encode("in NEW \t york!"), [530, 50000, 256]);
+    let spaced = engine(vec![token(50000, " lead", false)]);
+    assert_eq!(spaced.encode("the lead lead"), [518, 50000, 50000]);
+    assert_eq!(spaced.encode("lead"), engine(vec![]).encode("lead"));
+    assert_eq!(spaced.encode(""), []);
     let bang = engine(vec![token(0, "!", false)]);
     assert_eq!(bang.encode("a!! b"), [320, 0, 0, 321]);
     let twice = Engine::new(
@@ -224,4 +228,12 @@ fn added_tokens() {
         49407,
     );
     assert_eq!(twice.unwrap_err().to_string(), "added token \"x\" is given twice");
+}
+
+#[test]
+fn offsets_of_what_nfc_inserts() {
+    // U+0147 U+0323 becomes U+1E46 U+030C: the second comes from what the first took in.
+    let [engine, _] = engines();
+    let offsets: Vec<_> = engine.encode_offsets("\u{147}\u{323}").into_iter().map(|(_, range)| range).collect();
+    assert_eq!(offsets, [0..2, 0..2, 0..2, 2..4, 2..4]);
 }

@@ -1,0 +1,58 @@
+"""The arrays that ids are written into: what `dtype` and `out` may be."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DTYPES = ("uint16", "int32", "int64")
+
+
+def as_dtype(dtype: Any, ids: int) -> np.dtype[Any]:
+    """`dtype` (a name, a NumPy dtype or a torch dtype) as one of uint16, int32 and int64.
+
+    Raises ValueError for any other, and for one too narrow for `ids` different ids.
+    """
+    try:
+        found = np.dtype(str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in DTYPES or not found.isnative:
+        raise ValueError(f"dtype is {dtype!r}; choose one of {', '.join(DTYPES)}")
+    _check_width(found, ids, "dtype")
+    return found
+
+
+def as_out(out: Any, rows: int, max_length: int, ids: int) -> npt.NDArray[Any]:
+    """The NumPy array behind `out`, a NumPy array or a CPU torch tensor of shape (rows, max_length).
+
+    Raises TypeError for another type and ValueError for a shape, dtype, device or layout that cannot be written.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(out, torch.Tensor):
+        if out.device.type != "cpu":
+            raise ValueError(f"out is on {out.device}; expected a tensor on the CPU, then move it")
+        if not out.is_contiguous():
+            raise ValueError("out is not contiguous; pass a contiguous tensor")
+        if str(out.dtype).removeprefix("torch.") not in DTYPES:
+            raise ValueError(f"out has dtype {out.dtype}; choose one of {', '.join(DTYPES)}")
+        out = out.numpy()
+    elif not isinstance(out, np.ndarray):
+        raise TypeError(f"out is of type {type(out).__name__}; expected a NumPy array or a CPU torch tensor")
+    if out.shape != (rows, max_length):
+        raise ValueError(f"out has shape {out.shape}; expected {(rows, max_length)}, texts by max_length")
+    if out.dtype.name not in DTYPES or not out.dtype.isnative:
+        raise ValueError(f"out has dtype {out.dtype}; choose one of {', '.join(DTYPES)}")
+    if not out.flags.c_contiguous:
+        raise ValueError("out is not C-contiguous; pass np.ascontiguousarray(out) or a fresh array")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; pass a writable array")
+    _check_width(out.dtype, ids, "out")
+    array: npt.NDArray[Any] = out
+    return array
+
+
+def _check_width(dtype: np.dtype[Any], ids: int, what: str) -> None:
+    if ids - 1 > np.iinfo(dtype).max:
+        raise ValueError(f"{what} is {dtype.name}, too narrow for ids up to {ids - 1}; use int32 or int64")

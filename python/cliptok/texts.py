@@ -1,0 +1,79 @@
+"""What may stand for a batch of texts, and how many threads it gets."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Any
+
+SMALL_BATCH = 64
+"""Below this many texts the engine would not share them out anyway."""
+
+
+def as_batch(texts: Any) -> Any:
+    """`texts` as something the engine takes: a list or tuple, or an Arrow column as it is. A str is a batch of one.
+
+    Any other iterable of str becomes a list. The engine looks at each row and names the first that is no str.
+
+    Raises TypeError for what cannot be a batch: None, bytes, a number, a mapping, a set.
+    """
+    if isinstance(texts, (list, tuple)):
+        return texts
+    if isinstance(texts, str):
+        return [texts]
+    if hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
+        return texts
+    unordered = isinstance(texts, (bytes, bytearray, memoryview, Mapping, Set))
+    if unordered or not isinstance(texts, Iterable):
+        raise TypeError(f"texts is {_named(texts)}; expected str, a sequence of str or an Arrow string column")
+    return texts.tolist() if hasattr(texts, "tolist") else list(texts)
+
+
+def as_rows(batch: Any) -> Sequence[str]:
+    """A batch of `as_batch` as Python strings, each checked."""
+    if not isinstance(batch, (list, tuple)):
+        batch = batch.to_pylist() if hasattr(batch, "to_pylist") else list(batch)
+    rows: Sequence[str] = batch
+    for row, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise TypeError(f"texts[{row}] is {_named(text)}; expected str")
+    return rows
+
+
+def as_text(text: object) -> str:
+    """`text`, or a TypeError when it is no str."""
+    if isinstance(text, str):
+        return text
+    raise TypeError(f"text is {_named(text)}; expected str")
+
+
+def _named(value: object) -> str:
+    return "None" if value is None else type(value).__name__
+
+
+def threads_for(count: int, threads: int | None) -> int:
+    """`threads` if given, else 1 for a small batch and in a torch dataloader worker, else one per available CPU.
+
+    Raises TypeError or ValueError for anything but a positive int.
+    """
+    if threads is None:
+        return 1 if count < SMALL_BATCH or _in_dataloader_worker() else available_cpus()
+    if not isinstance(threads, int) or isinstance(threads, bool):
+        raise TypeError(f"threads is {_named(threads)}; expected int or None")
+    if threads < 1:
+        raise ValueError(f"threads is {threads}; expected 1 or more")
+    return threads
+
+
+def available_cpus() -> int:
+    """The CPUs this process may run on."""
+    if sys.version_info >= (3, 13):
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1
+
+
+def _in_dataloader_worker() -> bool:
+    # A dataloader worker has imported torch.utils.data; nobody else needs to.
+    data = sys.modules.get("torch.utils.data")
+    return data is not None and data.get_worker_info() is not None
