@@ -3,7 +3,7 @@
 use crate::texts::{Batch, Nulls, utf8};
 use cliptok::{AddedToken, Engine, Error, Id, Profile, RowOptions, Rows, Vocabulary};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
@@ -184,7 +184,15 @@ impl PyEngine {
 
     #[pyo3(signature = (ids, skip_special_tokens=false))]
     fn decode(&self, ids: &Bound<'_, PyAny>, skip_special_tokens: bool) -> PyResult<String> {
-        let ids = ids.try_iter()?.map(|id| id?.extract::<u32>()).collect::<PyResult<Vec<u32>>>()?;
+        let in_range = |id: Bound<'_, PyAny>| {
+            id.extract::<u32>().map_err(|error| {
+                if error.is_instance_of::<PyOverflowError>(id.py()) {
+                    return PyValueError::new_err(format!("id {id} has no token in this vocabulary"));
+                }
+                error
+            })
+        };
+        let ids = ids.try_iter()?.map(|id| in_range(id?)).collect::<PyResult<Vec<u32>>>()?;
         self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error))
     }
 

@@ -27,10 +27,7 @@ fn main() {
 }
 
 /// Scan, look up and write, with every word in the cache.
-fn rows<T: Id>(criterion: &mut Criterion, engine: &Engine, name: &str, texts: &[String])
-where
-    T: Default + Clone,
-{
+fn rows<T: Id + Default + Clone>(criterion: &mut Criterion, engine: &Engine, name: &str, texts: &[String]) {
     let mut ids = vec![T::default(); WIDTH * texts.len()];
     let mut group = criterion.benchmark_group("rows");
     group.throughput(bytes(texts));
@@ -70,7 +67,9 @@ fn decode(criterion: &mut Criterion, engine: &Engine, texts: &[String]) {
     group.throughput(bytes(texts));
     group.bench_function("captions", |bencher| {
         bencher.iter(|| {
-            ids.iter().map(|ids| engine.decode(black_box(ids), false).expect("they are its own ids").len()).sum::<usize>()
+            ids.iter()
+                .map(|ids| engine.decode(black_box(ids), false).expect("they are its own ids").len())
+                .sum::<usize>()
         });
     });
 }
@@ -94,6 +93,7 @@ fn lines(names: &[impl AsRef<Path>]) -> Vec<String> {
     } else {
         vec![root.join("examples/prompts.txt")]
     };
-    let read = |file: &PathBuf| std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let read =
+        |file: &PathBuf| std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     files.iter().flat_map(|file| read(file).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }

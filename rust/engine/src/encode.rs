@@ -7,6 +7,7 @@ use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
 use crate::scan::{Scan, Stop, is_ascii_without, is_space};
 use crate::sink::Sink;
 use crate::split::{Piece, split};
+use crate::stretch::Stretch;
 use crate::unicode;
 use std::ops::{ControlFlow, Range};
 
@@ -14,6 +15,7 @@ use std::ops::{ControlFlow, Range};
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     scan: Scan,
+    stretch: Stretch,
     text: String,
     symbols: Vec<u16>,
 }
@@ -108,7 +110,7 @@ impl Engine {
                 &self.added.first_bytes,
                 self.instructions,
                 #[inline(always)]
-                |scan, stop| self.encode_scanned(scan, sink, symbols).is_continue().then_some(stop),
+                |scan, stop| self.encode_words(scan.lower(), scan.words(), sink, symbols).is_continue().then_some(stop),
             );
             let Some(stop) = scanned else { return };
             match stop {
@@ -131,11 +133,18 @@ impl Engine {
         }
     }
 
-    /// The words that a scan has found.
+    /// The ids of words in a text in lower case, behind which there is room.
     #[inline(always)]
-    fn encode_scanned(&self, scan: &Scan, sink: &mut impl Sink, symbols: &mut Vec<u16>) -> ControlFlow<()> {
-        let (lower, bpe) = (scan.lower(), &*self.vocabulary.bpe);
-        for (start, end) in scan.words() {
+    fn encode_words(
+        &self,
+        lower: &[u8],
+        words: &[[u32; 2]],
+        sink: &mut impl Sink,
+        symbols: &mut Vec<u16>,
+    ) -> ControlFlow<()> {
+        let bpe = &*self.vocabulary.bpe;
+        for &[start, end] in words {
+            let (start, end) = (start as usize, end as usize);
             let cached = Key::within(lower, start, end).and_then(|key| bpe.cached(key));
             flow(match cached {
                 Some(ids) => sink.push_word(ids),
@@ -146,9 +155,10 @@ impl Engine {
     }
 
     /// The end of a stretch of `text` that is not plain at `other`: white space from which on it is plain again for a
-    /// while, or the text's end. `None` where an added token may begin in it.
+    /// while, or which ends a stretch long enough, or the text's end. `None` where an added token may begin in it.
     fn end_of_stretch(&self, text: &str, other: usize) -> Option<usize> {
         const PLAIN: usize = 16;
+        const LONG: usize = 512;
         let bytes = text.as_bytes();
         if !bytes[other].is_ascii() && self.added.beyond_first_bytes {
             return None;
@@ -157,7 +167,7 @@ impl Engine {
             if self.added.first_bytes.contains(byte) {
                 return None;
             }
-            if is_space(byte) && bytes[at..].iter().take(PLAIN).all(u8::is_ascii) {
+            if is_space(byte) && (at >= LONG || bytes[at..].iter().take(PLAIN).all(u8::is_ascii)) {
                 return Some(at);
             }
         }
@@ -166,7 +176,10 @@ impl Engine {
 
     /// A text in which no added token begins.
     fn encode_stretch(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
-        let Scratch { text: normalised, symbols, .. } = scratch;
+        let Scratch { stretch, text: normalised, symbols, .. } = scratch;
+        if stretch.scan(text, self.profile) {
+            return self.encode_words(stretch.lower(), stretch.words(), sink, symbols);
+        }
         normalised.clear();
         normalise_into(normalised, text, self.profile);
         self.encode_normalised(normalised, sink, symbols)

@@ -72,7 +72,8 @@ impl Engine {
     /// # Errors
     ///
     /// [`Error::AddedToken`] when two added tokens have one id or one spelling, or when the profile does not take
-    /// them: `open_clip` and `openai` know no added tokens.
+    /// them: `open_clip` and `openai` know no added tokens, and `transformers-slow` none that are a single word, for
+    /// which its reference has rules of its own.
     pub fn new(
         profile: Profile,
         vocabulary: Vocabulary,
@@ -92,6 +93,12 @@ impl Engine {
                 let other = &added_tokens[other].content;
                 let message = format!("added tokens {other:?} and {:?} have the same id {}", token.content, token.id);
                 return Err(Error::AddedToken(message));
+            }
+            if token.single_word && profile == Profile::TransformersSlow {
+                return Err(Error::AddedToken(format!(
+                    "added token {:?}: `single_word` is not supported in the profile `transformers-slow`",
+                    token.content
+                )));
             }
             if contents.insert(&token.content, i).is_some() {
                 return Err(Error::AddedToken(format!("added token {:?} is given twice", token.content)));

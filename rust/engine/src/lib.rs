@@ -27,6 +27,7 @@ mod profile;
 mod scan;
 mod sink;
 mod split;
+mod stretch;
 mod unicode;
 mod vocabulary;
 

@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 /// Up to here a scan for the lowest rank beats a heap.
-const SCAN_LIMIT: usize = 48;
+const SCAN_LIMIT: usize = 64;
 
-/// Merges `symbols` in place; returns how many are left, at the front.
+/// Merges `symbols` in place.
 pub(crate) fn merge(symbols: &mut Vec<u16>, pairs: &PairTable) {
     if symbols.len() <= SCAN_LIMIT {
         merge_by_scan(symbols, pairs);
@@ -18,41 +18,55 @@ pub(crate) fn merge(symbols: &mut Vec<u16>, pairs: &PairTable) {
     }
 }
 
-/// Quadratic in the word's length, without allocation: for short words.
+/// Quadratic in the word's length, but in steps of eight ranks at once, and without allocation: for short words.
 fn merge_by_scan(symbols: &mut Vec<u16>, pairs: &PairTable) {
-    const NONE: u32 = u32::MAX;
-    let mut merges = [NONE; SCAN_LIMIT]; // rank and id of each symbol's merge with the next
-    let lookup = |left, right| match pairs.get(left, right) {
-        Some(merge) => u32::from(merge.rank) << 16 | u32::from(merge.id),
-        None => NONE,
-    };
-    let mut n = symbols.len();
-    for i in 1..n {
-        merges[i - 1] = lookup(symbols[i - 1], symbols[i]);
+    const NONE: i16 = i16::MAX;
+    let n = symbols.len();
+    if n < 2 {
+        return;
     }
-    while n > 1 {
-        let mut best = 0;
-        for i in 1..n - 1 {
-            if merges[i] < merges[best] {
-                best = i;
-            }
-        }
-        if merges[best] == NONE {
+    // Of each symbol with the next live one: the rank, signed since every machine finds the least of those fast, and
+    // the id. What has been merged away has no rank.
+    let mut ranks = [NONE; SCAN_LIMIT];
+    let mut ids = [0; SCAN_LIMIT];
+    let mut next: [u8; SCAN_LIMIT] = std::array::from_fn(|i| i as u8 + 1);
+    let mut previous: [u8; SCAN_LIMIT] = std::array::from_fn(|i| (i as u8).wrapping_sub(1));
+    let lookup = |left: u16, right: u16| match pairs.get(left, right) {
+        Some(merge) => ((merge.rank ^ 0x8000) as i16, merge.id),
+        None => (NONE, 0),
+    };
+    for i in 1..n {
+        (ranks[i - 1], ids[i - 1]) = lookup(symbols[i - 1], symbols[i]);
+    }
+    loop {
+        let lowest = ranks[..n].iter().copied().min().unwrap_or(NONE);
+        if lowest == NONE {
             break;
         }
-        symbols[best] = merges[best] as u16;
-        symbols.copy_within(best + 2..n, best + 1);
-        merges.copy_within(best + 1..n - 1, best);
-        n -= 1;
-        merges[n - 1] = NONE;
-        if best > 0 {
-            merges[best - 1] = lookup(symbols[best - 1], symbols[best]);
+        let at = ranks.iter().position(|&rank| rank == lowest).unwrap_or(0);
+        let right = usize::from(next[at]);
+        let after = usize::from(next[right]);
+        symbols[at] = ids[at];
+        ranks[right] = NONE;
+        next[at] = after as u8;
+        if after < n {
+            previous[after] = at as u8;
+            (ranks[at], ids[at]) = lookup(symbols[at], symbols[after]);
+        } else {
+            ranks[at] = NONE;
         }
-        if best + 1 < n {
-            merges[best] = lookup(symbols[best], symbols[best + 1]);
+        if at > 0 {
+            let before = usize::from(previous[at]);
+            (ranks[before], ids[before]) = lookup(symbols[before], symbols[at]);
         }
     }
-    symbols.truncate(n);
+    let (mut at, mut left) = (0, 0);
+    while at < n {
+        symbols[left] = symbols[at];
+        left += 1;
+        at = next[at].into();
+    }
+    symbols.truncate(left);
 }
 
 /// A linked list over the symbols and a heap of candidate merges: n log n, whatever the word. Yields each id and how

@@ -16,7 +16,7 @@ const SEGMENT: usize = 512;
 /// Bytes of one step: one bit each of a `u64`.
 const BLOCK: usize = 64;
 /// A word's key is read as 16 bytes from its beginning, wherever that is.
-const OVERREAD: usize = 16;
+pub(crate) const OVERREAD: usize = 16;
 
 /// Which instructions the scan uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +72,14 @@ struct Masks {
 pub(crate) struct Scan {
     /// The text in lower case, and room to read beyond the last word.
     lower: [u8; SEGMENT + BLOCK + OVERREAD],
-    starts: [u16; SEGMENT + BLOCK],
-    ends: [u16; SEGMENT + BLOCK],
-    words: usize,
+    /// Where words begin and end in it.
+    words: [[u32; 2]; SEGMENT + BLOCK],
+    count: usize,
 }
 
 impl Default for Scan {
     fn default() -> Self {
-        Self {
-            lower: [0; SEGMENT + BLOCK + OVERREAD],
-            starts: [0; SEGMENT + BLOCK],
-            ends: [0; SEGMENT + BLOCK],
-            words: 0,
-        }
+        Self { lower: [0; SEGMENT + BLOCK + OVERREAD], words: [[0; 2]; SEGMENT + BLOCK], count: 0 }
     }
 }
 
@@ -129,9 +124,8 @@ impl Scan {
 
     /// Where the words are in [`Scan::lower`].
     #[inline(always)]
-    pub(crate) fn words(&self) -> impl Iterator<Item = (usize, usize)> {
-        let ends = &self.ends[..self.words];
-        self.starts[..self.words].iter().zip(ends).map(|(&start, &end)| (start.into(), end.into()))
+    pub(crate) fn words(&self) -> &[[u32; 2]] {
+        &self.words[..self.count]
     }
 
     #[inline(always)]
@@ -162,70 +156,70 @@ impl Scan {
             contractions |= apostrophes & other_starts;
             let end = (word << 1 | inside) & (begin | spaces);
             (letter, other, inside) = (letters >> 63, others >> 63, word >> 63);
-            starts = flatten(begin, at, &mut self.starts, starts);
-            ends = flatten(end, at, &mut self.ends, ends);
+            starts = flatten::<0>(begin, at, &mut self.words, starts);
+            ends = flatten::<1>(end, at, &mut self.words, ends);
             if stops != 0 {
                 stop = Some(at + stops.trailing_zeros() as usize);
                 break;
             }
             at += BLOCK;
         }
-        self.words = ends.min(starts);
+        self.count = ends.min(starts);
         let result = match stop {
             None if segment == text.len() => Stop::End,
             _ => {
                 let stop = stop.unwrap_or(segment);
                 let cut = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
-                while self.words > 0 && usize::from(self.starts[self.words - 1]) >= cut {
-                    self.words -= 1;
+                while self.count > 0 && self.words[self.count - 1][0] as usize >= cut {
+                    self.count -= 1;
                 }
                 if stop == segment && cut > 0 { Stop::Segment(cut) } else { Stop::Other(cut, stop) }
             }
         };
         if contractions != 0 {
-            self.join_contractions();
+            self.count = join_contractions(&mut self.words[..self.count], &self.lower, false);
         }
         result
     }
-
-    /// `'s` and its like are one word where the apostrophe begins a run of punctuation: the letters behind them, if
-    /// any are left, are the next. So the word at an apostrophe alone ends later, and the next begins later.
-    fn join_contractions(&mut self) {
-        let mut removed = 0;
-        let mut i = 0;
-        while i < self.words {
-            self.starts[i - removed] = self.starts[i];
-            self.ends[i - removed] = self.ends[i];
-            let (start, end) = (usize::from(self.starts[i]), usize::from(self.ends[i]));
-            if self.lower[start] == b'\'' && end == start + 1 && i + 1 < self.words {
-                let next = usize::from(self.starts[i + 1])..usize::from(self.ends[i + 1]);
-                if next.start == end
-                    && let Some(length) = contraction(&self.lower[next.clone()], false)
-                {
-                    self.ends[i - removed] = (end + length) as u16;
-                    if next.len() == length {
-                        removed += 1;
-                        i += 1;
-                    } else {
-                        self.starts[i + 1] = (end + length) as u16;
-                    }
-                }
-            }
-            i += 1;
-        }
-        self.words -= removed;
-    }
 }
 
-/// Appends the places of `bits` to `places`, after the first `n`; returns how many there are then.
+/// Appends the places of `bits` to one side of `words`, after the first `n`; returns how many there are then.
 #[inline(always)]
-fn flatten(mut bits: u64, offset: usize, places: &mut [u16; SEGMENT + BLOCK], n: usize) -> usize {
+fn flatten<const SIDE: usize>(mut bits: u64, offset: usize, words: &mut [[u32; 2]], n: usize) -> usize {
     let count = bits.count_ones() as usize;
-    for place in &mut places[n..n + count] {
-        *place = (offset + bits.trailing_zeros() as usize) as u16;
+    for word in &mut words[n..n + count] {
+        word[SIDE] = offset as u32 + bits.trailing_zeros();
         bits &= bits.wrapping_sub(1);
     }
     n + count
+}
+
+/// `'s` and its like are one word where the apostrophe begins a run of punctuation: the letters behind them, if any are
+/// left, are the next. So the word at a lone apostrophe ends later, and the next one begins later. Returns how many
+/// words there are then.
+pub(crate) fn join_contractions(words: &mut [[u32; 2]], lower: &[u8], long_s: bool) -> usize {
+    let mut kept = 0;
+    let mut i = 0;
+    while i < words.len() {
+        let [start, end] = words[i];
+        words[kept] = words[i];
+        if lower[start as usize] == b'\'' && end == start + 1 && i + 1 < words.len() {
+            let [next, next_end] = words[i + 1];
+            if next == end
+                && let Some(length) = contraction(&lower[next as usize..next_end as usize], long_s)
+            {
+                let joined = end + length as u32;
+                words[kept][1] = joined;
+                words[i + 1][0] = joined;
+                if joined == next_end {
+                    i += 1; // nothing is left of it
+                }
+            }
+        }
+        kept += 1;
+        i += 1;
+    }
+    kept
 }
 
 /// Whether `text` is ASCII without a byte of `set`.
@@ -265,8 +259,8 @@ mod tests {
         stops.insert(b'<');
         let mut scan = Scan::default();
         scan.scan(text.as_bytes(), &stops, instructions, |scan, stop| {
-            let word = |(start, end): (usize, usize)| String::from_utf8_lossy(&scan.lower()[start..end]).into_owned();
-            (scan.words().map(word).collect(), stop)
+            let word = |&[start, end]: &[u32; 2]| scan.lower()[start as usize..end as usize].to_vec();
+            (scan.words().iter().map(word).map(|word| String::from_utf8(word).unwrap()).collect(), stop)
         })
     }
 
