@@ -6,6 +6,8 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+__all__ = ["Engine", "__version__"]
+
 __version__: str
 
 # id, content, special, normalized, lstrip, rstrip, single_word
@@ -32,8 +34,8 @@ class Engine:
     def with_added_tokens(self, added_tokens: Sequence[_AddedToken], start_id: int, end_id: int) -> Engine:
         """The same vocabulary and warm cache with other added tokens."""
 
-    def encode(self, text: str) -> list[int]:
-        """Ids of one text, without start and end, untruncated."""
+    def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        """Ids of one text, uncut."""
 
     def encode_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids as `encode`, and each one's (begin, end) in characters of `text`. Only for the `transformers` profile."""

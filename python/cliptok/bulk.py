@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cliptok.options import check_int
-from cliptok.texts import as_batch, threads_for
+from cliptok.texts import as_batch, nulls_are_empty, threads_for
 from cliptok.token_table import TokenTable
 
 if TYPE_CHECKING:
@@ -35,14 +35,16 @@ class Bulk(TokenTable):
         return_lengths: bool = False,
         threads: int | None = None,
         truncate: bool | None = None,
+        on_null: str = "error",
     ) -> Any:
         """Ids of many texts in one array (texts, max_length), start and end included, padded with `pad_token_id`.
 
-        `texts` is a sequence or iterable of str, or a str, which is a batch of one. Longer texts are cut before their
-        end token; with `truncate=False`, and by default in the profile `openai`, they raise. `out` is a NumPy array
-        or CPU torch tensor of that shape, of dtype uint16, int32 or int64, to write into and return; `dtype` is for
-        when there is none. With `return_lengths` the result is (ids, lengths), lengths (texts,) int64 without
-        padding. `threads` defaults to one per CPU, and to 1 in a torch dataloader worker.
+        `texts` is a sequence or iterable of str, an Arrow column of strings (read in place), or a str, which is a batch
+        of one. A None or a null among them raises, or with `on_null="empty"` is an empty text. Longer texts are cut
+        before their end token; with `truncate=False`, and by default in the profile `openai`, they raise. `out` is a
+        NumPy array or CPU torch tensor of that shape, of dtype uint16, int32 or int64, to write into and return;
+        `dtype` is for when there is none. With `return_lengths` the result is (ids, lengths), lengths (texts,) int64
+        without padding. `threads` defaults to one per CPU, and to 1 in a torch dataloader worker.
 
         Raises TypeError that names the row for anything but str, ValueError that names it for lone surrogates,
         TooLongError (a RuntimeError and ValueError) that names it for a text to be refused, and TypeError or
@@ -64,7 +66,7 @@ class Bulk(TokenTable):
             ids = as_out(out, count, max_length, self._id_bound())
         lengths = np.empty(count, np.int64) if return_lengths else None
         threads = threads_for(count, threads)
-        refuses = self._refuses(truncate)
+        refuses, empty = self._refuses(truncate), nulls_are_empty(on_null)
         try:
             self._engine.fill_rows(
                 batch,
@@ -72,12 +74,14 @@ class Bulk(TokenTable):
                 pad_id,
                 pad_left=self.padding_side == "left",
                 refuse_long=refuses,
+                null_as_empty=empty,
                 lengths=lengths,
                 threads=threads,
             )
         except ValueError:
             if refuses:
-                self._refuse_long(self._engine.count(batch, threads=threads), max_length)
+                counts = self._engine.count(batch, null_as_empty=empty, threads=threads)
+                self._refuse_long(counts, max_length)
             raise
         result = ids if out is None else out
         return (result, lengths) if return_lengths else result
@@ -89,6 +93,7 @@ class Bulk(TokenTable):
         dtype: Any = "int32",
         threads: int | None = None,
         truncate: bool | None = None,
+        on_null: str = "error",
     ) -> PackedTokens:
         """Ids of many texts one after the other, start and end included, with no padding at all.
 
@@ -101,13 +106,14 @@ class Bulk(TokenTable):
         batch = as_batch(texts)
         threads = threads_for(len(batch), threads)
         name = as_dtype(dtype, self._id_bound()).name
-        if max_length is None:
-            return PackedTokens(*self._engine.pack(batch, name, None, threads=threads))
-        check_int("max_length", max_length, 2)
-        if not self._refuses(truncate):
-            return PackedTokens(*self._engine.pack(batch, name, max_length, threads=threads))
-        packed = PackedTokens(*self._engine.pack(batch, name, None, threads=threads))
-        self._refuse_long(packed.offsets[1:] - packed.offsets[:-1], max_length)
+        empty = nulls_are_empty(on_null)
+        if max_length is not None:
+            check_int("max_length", max_length, 2)
+        refuses = self._refuses(truncate)
+        cut = None if refuses else max_length
+        packed = PackedTokens(*self._engine.pack(batch, name, cut, null_as_empty=empty, threads=threads))
+        if refuses and max_length is not None:
+            self._refuse_long(packed.offsets[1:] - packed.offsets[:-1], max_length)
         return packed
 
     def _refuses(self, truncate: bool | None) -> bool:
@@ -121,7 +127,8 @@ class Bulk(TokenTable):
                 " shorten it or pass truncate=True"
             )
 
-    def count(self, texts: Any, threads: int | None = None) -> "npt.NDArray[Any]":
+    def count(self, texts: Any, threads: int | None = None, on_null: str = "error") -> "npt.NDArray[Any]":
         """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`."""
         batch = as_batch(texts)
-        return self._engine.count(batch, threads=threads_for(len(batch), threads))
+        empty = nulls_are_empty(on_null)
+        return self._engine.count(batch, null_as_empty=empty, threads=threads_for(len(batch), threads))

@@ -53,11 +53,10 @@ def _cuts_oddly(tok: "TransformersApi", plan: Plan) -> bool:
 
 
 def _single(tok: "TransformersApi", text: str, limit: int | None, specials: bool) -> list[int]:
-    ids = tok._engine.encode(text)
-    if specials:
-        start, end = tok._ends
-        ids = [start, *(ids if limit is None else ids[: limit - 2]), end]
-    return ids if limit is None else ids[:limit]
+    ids = tok._engine.encode(text, specials)
+    if limit is None or len(ids) <= limit:
+        return ids
+    return [*ids[: limit - 1], ids[-1]] if specials else ids[:limit]
 
 
 def _pad_id(tok: "TransformersApi", plan: Plan) -> int:

@@ -16,6 +16,8 @@ def as_ids(token_ids: Any) -> Any:
     if hasattr(token_ids, "tolist"):
         return token_ids.tolist()
     if isinstance(token_ids, (int, list, tuple)):
+        if not isinstance(token_ids, int) and any(hasattr(item, "tolist") for item in token_ids):
+            return [item.tolist() if hasattr(item, "tolist") else item for item in token_ids]
         return token_ids
     if isinstance(token_ids, (str, bytes)) or not isinstance(token_ids, Iterable):
         raise TypeError(f"token_ids is of type {type(token_ids).__name__}; expected ids, an array or a tensor")
@@ -24,8 +26,6 @@ def as_ids(token_ids: Any) -> Any:
 
 def decode(tok: "TokenTable", ids: list[int], skip_special_tokens: bool, clean_up: bool) -> str:
     """The text of one sequence of ids."""
-    if ids and min(ids) < 0:
-        raise ValueError(f"id {min(ids)} has no token in this vocabulary")
     if tok._profile.name == "transformers-slow":
         text = " ".join(_segments(tok, ids, skip_special_tokens))
         return _clean_up(text) if clean_up else text

@@ -39,6 +39,13 @@ def as_rows(batch: Any) -> Sequence[str]:
     return rows
 
 
+def nulls_are_empty(on_null: str) -> bool:
+    """Whether a None or a null is an empty text rather than an error; ValueError for any other policy."""
+    if on_null not in ("error", "empty"):
+        raise ValueError(f"on_null is {on_null!r}; choose 'error' or 'empty'")
+    return on_null == "empty"
+
+
 def as_text(text: object) -> str:
     """`text`, or a TypeError when it is no str."""
     if isinstance(text, str):

@@ -34,11 +34,13 @@ class TokenTable(SpecialTokens):
 
     def _set_added(self, added: AddedTokens) -> None:
         """Take these added tokens: the engine is replaced as a whole, so threads see the old one or the new one."""
+        spellings = added.spellings(self._profile.name == "transformers")
+        # First what may refuse the tokens, so that a refusal changes nothing.
+        self._engine = self._base.with_added_tokens(added.for_engine(spellings), *self._ends)
         self._added = added
         self._added_ids = added.ids()
+        self._spellings = spellings
         self._decoder = None
-        self._spellings = added.spellings(self._profile.name == "transformers")
-        self._engine = self._base.with_added_tokens(added.for_engine(self._spellings), *self._ends)
 
     # -- sizes and dictionaries
 

@@ -84,6 +84,8 @@ class TransformersApi(TokenTable):
 
     def encode(self, text: Any, text_pair: None = None, **options: Any) -> Any:
         """The `input_ids` of a call with the same arguments: a list of ids for a str."""
+        if text_pair is None and not options and isinstance(text, str):
+            return self._engine.encode(text, True)  # what the call comes down to
         return self(text, text_pair, **options)["input_ids"]
 
     def tokenize(self, text: str, add_special_tokens: bool = False) -> list[str]:
@@ -91,9 +93,7 @@ class TransformersApi(TokenTable):
 
         Raises TypeError for anything but str, ValueError for lone surrogates.
         """
-        ids = self._engine.encode(as_text(text))
-        if add_special_tokens:
-            ids = [self._ends[0], *ids, self._ends[1]]
+        ids = self._engine.encode(as_text(text), add_special_tokens)
         return [self._id_token(id) or "" for id in ids]
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
@@ -134,5 +134,7 @@ class TransformersApi(TokenTable):
         self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
     ) -> list[str]:
         """The texts of rows of ids. Raises as `decode`."""
+        if hasattr(sequences, "__len__") and len(sequences) == 0:
+            return []
         texts = self.decode(sequences, skip_special_tokens, clean_up_tokenization_spaces)
         return [texts] if isinstance(texts, str) else texts

@@ -93,13 +93,21 @@ impl PyEngine {
         Ok(Self { engine, clean: self.clean.as_ref().map(|clean| clean.clone_ref(py)) })
     }
 
-    fn encode(&self, text: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
+    #[pyo3(signature = (text, add_special_tokens=false))]
+    fn encode(&self, text: &Bound<'_, PyAny>, add_special_tokens: bool) -> PyResult<Vec<u32>> {
         let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        if self.engine.needs_cleaning(text) {
-            return self.engine.encode_cleaned(text, |text| self.clean(py, text)).map_err(|failure| failure.0);
+        let mut ids = if self.engine.needs_cleaning(text) {
+            self.engine.encode_cleaned(text, |text| self.clean(py, text)).map_err(|failure| failure.0)?
+        } else {
+            self.engine.encode(text)
+        };
+        if add_special_tokens {
+            let (start, end) = self.engine.start_and_end();
+            ids.insert(0, start);
+            ids.push(end);
         }
-        Ok(self.engine.encode(text))
+        Ok(ids)
     }
 
     fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Offsets)> {

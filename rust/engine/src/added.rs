@@ -63,7 +63,7 @@ impl Finder {
         Ok(Some(Self { searcher, tokens }))
     }
 
-    /// The tokens in `text`, in order and apart from each other, with the white space that they take along.
+    /// The tokens in `text`, in order, with the white space that they take along.
     pub(crate) fn find<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, &'t AddedToken)> {
         let mut from = 0;
         self.searcher.find_iter(text).filter_map(move |found| {
@@ -81,9 +81,7 @@ impl Finder {
             if token.rstrip {
                 end = text.len() - text[end..].trim_start().len();
             }
-            if start < from {
-                return None;
-            }
+            // A token that begins with white space which the one before has taken along is found all the same.
             from = end;
             Some((start..end, token))
         })

@@ -63,7 +63,7 @@ pub struct Report {
 }
 
 /// Texts per piece of work: large enough that handing it out costs nothing, small enough that threads end together.
-const CHUNK: usize = 512;
+pub(crate) const CHUNK: usize = 512;
 
 impl Engine {
     /// Writes one row per text.
@@ -200,83 +200,12 @@ impl Engine {
         self.check_ids::<T>(options.pad)
     }
 
-    fn check_ids<T: Id>(&self, pad: u32) -> Result<(), Error> {
+    pub(crate) fn check_ids<T: Id>(&self, pad: u32) -> Result<(), Error> {
         let largest = self.largest_id().max(pad);
         if largest > T::MAX {
             return Err(Error::Argument(format!("dtype: ids up to {largest} do not fit; its largest is {}", T::MAX)));
         }
         Ok(())
-    }
-
-    /// All ids joined, and the n + 1 offsets of the texts in them. `clean` is called for the texts that need cleaning, from this thread.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Argument`], as a value of `E`, when `max_length` cannot hold the special tokens or the ids' type the
-    /// largest id; and whatever `clean` fails with.
-    pub fn pack<T: Id, X: Texts + ?Sized, E: From<Error>>(
-        &self,
-        texts: &X,
-        max_length: Option<usize>,
-        add_special_tokens: bool,
-        threads: usize,
-        mut clean: impl FnMut(&str) -> Result<String, E>,
-    ) -> Result<(Vec<T>, Vec<usize>), E> {
-        self.check_ids::<T>(0)?;
-        if add_special_tokens && max_length.is_some_and(|max| max < 2) {
-            let message = format!("max_length is {}; start and end of text alone take 2", max_length.unwrap_or(0));
-            return Err(Error::Argument(message).into());
-        }
-        let close = |ids: &mut Vec<T>, from: usize| {
-            if let Some(max) = max_length {
-                ids.truncate(from + max - usize::from(add_special_tokens));
-            }
-            if add_special_tokens {
-                ids.push(T::from_id(self.end));
-            }
-        };
-        let work = (0..texts.len()).step_by(CHUNK).map(|from| from..(from + CHUNK).min(texts.len()));
-        let mut pieces = in_threads(work, threads, |range, scratch| {
-            let mut ids = Vec::new();
-            let mut ends = Vec::with_capacity(range.len());
-            let from = range.start;
-            for i in range {
-                let begin = ids.len();
-                if add_special_tokens {
-                    ids.push(T::from_id(self.start));
-                }
-                if self.encode_into(texts.get(i), &mut ids, scratch).is_ok() {
-                    close(&mut ids, begin);
-                    ends.push(Some(ids.len()));
-                } else {
-                    ids.truncate(begin);
-                    ends.push(None);
-                }
-            }
-            (from, ids, ends)
-        });
-        pieces.sort_unstable_by_key(|&(from, ..)| from);
-        let mut all = Vec::with_capacity(pieces.iter().map(|(_, ids, _)| ids.len()).sum());
-        let mut offsets = Vec::with_capacity(texts.len() + 1);
-        offsets.push(0);
-        for (from, ids, ends) in pieces {
-            let mut taken = 0;
-            for (i, end) in ends.into_iter().enumerate() {
-                let begin = all.len();
-                if let Some(end) = end {
-                    all.extend_from_slice(&ids[taken..end]);
-                    taken = end;
-                } else {
-                    if add_special_tokens {
-                        all.push(T::from_id(self.start));
-                    }
-                    self.encode_cleaning(texts.get(from + i), &mut clean, &mut all)?;
-                    close(&mut all, begin);
-                }
-                offsets.push(all.len());
-            }
-        }
-        Ok((all, offsets))
     }
 
     /// How many ids each text has, start and end of text included. `clean` is called for the texts that need
@@ -337,7 +266,7 @@ fn fill_mask(mask: &mut [i64], length: usize, pad_left: bool) {
 
 /// Does each piece of work, on the calling thread and on `threads - 1` more that live as long as this call: nothing
 /// is left behind that a fork could lose. Results come in no order.
-fn in_threads<W, R: Send>(
+pub(crate) fn in_threads<W, R: Send>(
     work: impl ExactSizeIterator<Item = W> + Send,
     threads: usize,
     task: impl Fn(W, &mut Scratch) -> R + Sync,

@@ -9,6 +9,7 @@ use crate::sink::Sink;
 use crate::split::{Piece, split};
 use crate::stretch::Stretch;
 use crate::unicode;
+use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 
 /// Buffers that are used again from text to text.
@@ -42,9 +43,12 @@ impl Engine {
     /// In the profiles other than [`Profile::Transformers`](crate::Profile::Transformers), a text for which
     /// [`Engine::needs_cleaning`] holds must be cleaned by the caller first: see [`Engine::encode_cleaned`].
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut ids: Vec<i64> = Vec::new();
-        self.encode_uncleaned(text, &mut ids, &mut Scratch::default());
-        ids.into_iter().map(|id| id as u32).collect()
+        thread_local! {
+            static SCRATCH: RefCell<Scratch> = RefCell::default(); // kilobytes that one short text should not clear
+        }
+        let mut ids = Vec::new();
+        SCRATCH.with_borrow_mut(|scratch| self.encode_uncleaned(text, &mut ids, scratch));
+        ids
     }
 
     /// Whether the profile's cleaning in Python (ftfy, html, `str.lower`) could change this text beyond what the
@@ -62,9 +66,9 @@ impl Engine {
     ///
     /// Whatever `clean` fails with.
     pub fn encode_cleaned<E>(&self, text: &str, clean: impl FnMut(&str) -> Result<String, E>) -> Result<Vec<u32>, E> {
-        let mut ids: Vec<i64> = Vec::new();
+        let mut ids = Vec::new();
         self.encode_cleaning(text, clean, &mut ids)?;
-        Ok(ids.into_iter().map(|id| id as u32).collect())
+        Ok(ids)
     }
 
     pub(crate) fn encode_into(

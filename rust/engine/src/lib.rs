@@ -22,6 +22,7 @@ mod engine;
 mod error;
 mod merge;
 mod normalise;
+mod pack;
 mod pairs;
 mod profile;
 mod scan;

@@ -67,10 +67,16 @@ pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
             origin = original.next().unwrap_or(last);
             last = original.by_ref().take(change.unsigned_abs()).last().unwrap_or(origin);
         }
+        let before = out.text.len();
         writer.write(c, |c| {
             out.text.push(c);
             out.origins.extend(std::iter::repeat_n(origin, c.len_utf8()));
         });
+        if out.text.len() == before
+            && let Some(space) = out.origins.last_mut()
+        {
+            space.1 = origin.1; // one space stands for the whole run
+        }
     }
     out
 }

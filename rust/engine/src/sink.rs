@@ -18,6 +18,14 @@ impl Id for u16 {
     }
 }
 
+impl Id for u32 {
+    const MAX: u32 = u32::MAX;
+    #[inline]
+    fn from_id(id: u32) -> Self {
+        id
+    }
+}
+
 impl Id for i32 {
     const MAX: u32 = i32::MAX as u32;
     #[inline]

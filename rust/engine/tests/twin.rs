@@ -237,3 +237,20 @@ fn offsets_of_what_nfc_inserts() {
     let offsets: Vec<_> = engine.encode_offsets("\u{147}\u{323}").into_iter().map(|(_, range)| range).collect();
     assert_eq!(offsets, [0..2, 0..2, 0..2, 2..4, 2..4]);
 }
+
+#[test]
+fn a_long_text_is_shared_among_threads() {
+    let [engine, _] = engines();
+    let sentence = "A photo of a woman's red dress, naïve café 12! 你好 don't\n";
+    for text in [sentence.repeat(20_000), "x".repeat(600_000), format!("{} é", " ".repeat(600_000))] {
+        let wanted: Vec<i32> = engine.encode(&text).into_iter().map(|id| id as i32).collect();
+        for threads in [1, 2, 3] {
+            let texts = ["a", &text, "b c"];
+            let packed = engine.pack(&texts[..], None, true, threads, |text| Ok::<_, cliptok::Error>(text.to_owned()));
+            let (ids, offsets) = packed.unwrap();
+            assert_eq!(offsets, [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
+            assert_eq!((ids[3], ids[4 + wanted.len()]), (49406, 49407));
+            assert!(ids[4..4 + wanted.len()] == wanted);
+        }
+    }
+}

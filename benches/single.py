@@ -1,0 +1,114 @@
+"""Cases on one text at a time: the latency of a prompt, and a whole document."""
+
+from typing import Any
+
+import peers
+from agree import IdsDifferError
+from case import GIGATOKEN, OURS, Bar, Bench, Case, tokenizer
+from inputs import corpus, spread, utf8_size
+from measure import Contender
+from peers import WIDTH
+
+
+def prompts_of(bench: Bench) -> list[str]:
+    """Short prompts, each the next call's."""
+    return spread(corpus("captions").texts, bench.size(500, 20))
+
+
+def prompt_ids(bench: Bench) -> Case:
+    """One prompt to its ids, by the peers' own calls for that."""
+    prompts, tok = prompts_of(bench), tokenizer()
+    contenders = [
+        Contender(OURS, lambda: [tok.encode(prompt) for prompt in prompts], len(prompts)),
+        Contender(f"{OURS} tok(prompt)", lambda: [tok(prompt) for prompt in prompts], len(prompts)),
+    ]
+    for name in ("transformers", "tokenizers", "open_clip", "instant-clip-tokenizer", "kitoken", GIGATOKEN):
+        peer = bench.peer(name)
+        if peer is not None:
+            contenders.append(Contender(name, _each(peer, prompts), len(prompts)))
+            _same_ids(peer, prompts)
+    found = corpus("captions")
+    return Case(
+        "prompt-ids", "One prompt to ids", "calls", contenders, [Bar("instant-clip-tokenizer", 1.5)],
+        source=found.source, judged=found.real,
+    )  # fmt: skip
+
+
+def _each(peer: peers.Peer, prompts: list[str]) -> Any:
+    one = peer.one
+    return lambda: [one(prompt) for prompt in prompts]
+
+
+def _same_ids(peer: peers.Peer, prompts: list[str]) -> None:
+    """Raises IdsDifferError for a reference's other ids. Some peers put start and end around them, and some do not."""
+    for profile in peer.profiles if peer.exact else ():
+        for prompt in prompts:
+            expected = tokenizer(profile).encode(prompt)
+            if list(peer.one(prompt)) not in (expected, expected[1:-1]):
+                raise IdsDifferError(f"{peer.name} differs from {profile} on {prompt!r}")
+
+
+def prompt_torch(bench: Bench) -> Case:
+    """One prompt to (1, 77) tensors."""
+    prompts, tok = prompts_of(bench), tokenizer()
+    options: Any = {"padding": "max_length", "max_length": WIDTH, "truncation": True, "return_tensors": "pt"}
+    contenders = [Contender(OURS, lambda: [tok(prompt, **options) for prompt in prompts], len(prompts))]
+    transformers, open_clip = bench.peer("transformers"), bench.peer("open_clip")
+    if isinstance(transformers, peers.Transformers):
+        theirs = transformers.tok
+        contenders.append(
+            Contender("transformers", lambda: [theirs(prompt, **options) for prompt in prompts], len(prompts))
+        )
+    if open_clip is not None:
+        contenders.append(
+            Contender("open_clip", lambda: [open_clip.torch([prompt]) for prompt in prompts], len(prompts))
+        )
+    found = corpus("captions")
+    return Case(
+        "prompt-torch", "One prompt to torch int64 (1, 77)", "calls", contenders, [Bar("transformers", 20)],
+        source=found.source, judged=found.real,
+    )  # fmt: skip
+
+
+MEGABYTE = 1_000_000
+
+
+def document(bench: Bench) -> Case:
+    """A whole book and a manual as one text, untruncated."""
+    found = corpus("prose")
+    text = "\n".join(found.texts)
+    size = bench.size(45, 1) * MEGABYTE
+    text = (text * (size // len(text) + 1))[:size]
+    return _document("document", "One long document, prose and Markdown, to ids", text, found.source, found.real, bench)
+
+
+def document_ascii(bench: Bench) -> Case:
+    """The captions as one text: the same without typographic quotes."""
+    found = corpus("captions")
+    text = "\n".join(found.texts)
+    size = bench.size(45, 1) * MEGABYTE
+    text = (text * (size // len(text) + 1))[:size]
+    title = "One long document, captions joined, to ids"
+    return _document("document-ascii", title, text, found.source, found.real, bench)
+
+
+def _document(name: str, title: str, text: str, source: str, real: bool, bench: Bench) -> Case:
+    tok = tokenizer()
+    contenders = [Contender(OURS, lambda: tok.encode_packed([text]), utf8_size([text]))]
+    for peer_name, limit in (
+        (GIGATOKEN, len(text)),
+        ("tokenizers", MEGABYTE // 3),
+        ("instant-clip-tokenizer", 4 * MEGABYTE),
+        ("kitoken", 2 * MEGABYTE),
+    ):
+        peer = bench.peer(peer_name)
+        if peer is not None:
+            part = text[: limit // 4 if bench.smoke and limit < len(text) else limit]
+            contenders.append(Contender(peer_name, _one(peer, part), utf8_size([part])))
+            if peer.exact:
+                _same_ids(peer, [part])
+    return Case(name, title, "bytes", contenders, [Bar(GIGATOKEN, 1)], source=source, judged=real)
+
+
+def _one(peer: peers.Peer, text: str) -> Any:
+    return lambda: peer.one(text)

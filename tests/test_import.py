@@ -1,0 +1,99 @@
+"""What importing and constructing cost: no heavy module, no network, no file but the extension, no long wait."""
+
+import pytest
+
+from scripts import run_python
+
+HEAVY = (
+    "numpy",
+    "torch",
+    "ftfy",
+    "pyarrow",
+    "transformers",
+    "huggingface_hub",
+    "tokenizers",
+    "regex",
+    "tqdm",
+    "asyncio",
+    "inspect",
+)
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "import cliptok",
+        "from cliptok import Tokenizer; Tokenizer()",
+        "from cliptok import Tokenizer; Tokenizer('open_clip').tokenize('a cat')",
+    ],
+)
+def test_nothing_heavy_is_imported(what: str) -> None:
+    source = f"""
+        import sys
+        {what}
+        print([name for name in {HEAVY} if name in sys.modules])
+    """
+    assert run_python(source) == "[]\n"
+
+
+def test_ftfy_only_for_texts_that_need_it() -> None:
+    source = """
+        import sys
+        from cliptok import Tokenizer
+        for profile in ("transformers-slow", "open_clip", "openai"):
+            Tokenizer(profile).encode_batch(["A plain caption, it's fine; café 10% & more"] * 100)
+        assert "ftfy" not in sys.modules
+        Tokenizer("open_clip").encode_batch(["“quoted”"])
+        assert "ftfy" in sys.modules
+        assert "torch" not in sys.modules
+        print("done")
+    """
+    assert run_python(source) == "done\n"
+
+
+def test_construction_takes_milliseconds() -> None:
+    """The bound of 20 ms is for a quiet machine; the best of several processes stands in for one."""
+    source = """
+        import time
+        import cliptok
+        begin = time.perf_counter()
+        tok = cliptok.Tokenizer()
+        tok("a photo of a cat")
+        print(time.perf_counter() - begin)
+    """
+    assert min(float(run_python(source)) for _ in range(5)) < 0.03
+
+
+def test_importing_takes_milliseconds() -> None:
+    source = """
+        import time
+        begin = time.perf_counter()
+        import cliptok
+        print(time.perf_counter() - begin)
+    """
+    assert min(float(run_python(source)) for _ in range(5)) < 0.03
+
+
+def test_the_network_is_never_used() -> None:
+    source = """
+        import socket
+        def refuse(*args, **kwargs):
+            raise AssertionError("a socket")
+        socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+        from cliptok import Tokenizer
+        for profile in ("transformers", "transformers-slow", "open_clip", "openai"):
+            Tokenizer(profile)("“a” photo", padding=True, return_tensors="np")
+        print("done")
+    """
+    assert run_python(source) == "done\n"
+
+
+def test_all_names_are_there() -> None:
+    import cliptok
+
+    for name in ("Tokenizer", "AddedToken", "BatchEncoding", "PackedTokens", "__version__"):
+        assert name in cliptok.__all__
+        assert name in dir(cliptok)
+        assert getattr(cliptok, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = cliptok.nonsense
