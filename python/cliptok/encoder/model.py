@@ -158,24 +158,31 @@ class TextEncoder(nn.Module):
         if input_ids.dtype not in (torch.int32, torch.int64):
             input_ids = input_ids.long()
         mask = None if attention_mask is None else causal_mask(attention_mask, input_ids)
+        ends = end_positions(input_ids, self.config.end_id)
+        output = self.tower(input_ids, ends, mask, position_ids, output_hidden_states)
+        return output if return_dict else output.to_tuple()
+
+    def tower(
+        self, input_ids: Tensor, ends: Tensor, mask: Tensor | None, position_ids: Tensor | None, hidden: bool
+    ) -> TextEncoderOutput:
+        """The computation alone: everything is checked already, nothing waits for the device."""
         x = self.embeddings(input_ids, position_ids)
-        hidden_states = [x]
+        states = [x]
         for block in self.encoder.layers:
             if self.gradient_checkpointing and self.training:
                 x = cast(Tensor, checkpoint(block, x, mask, use_reentrant=False))
             else:
                 x = block(x, mask)
-            if output_hidden_states:
-                hidden_states.append(x)
+            if hidden:
+                states.append(x)
         x = self.final_layer_norm(x)
-        pooled = x[torch.arange(x.shape[0], device=x.device), end_positions(input_ids, self.config.end_id)]
-        output = TextEncoderOutput(
+        pooled = x[torch.arange(x.shape[0], device=x.device), ends]
+        return TextEncoderOutput(
             last_hidden_state=x,
             pooler_output=pooled,
             text_embeds=None if self.text_projection is None else self.text_projection(pooled),
-            hidden_states=tuple(hidden_states) if output_hidden_states else None,
+            hidden_states=tuple(states) if hidden else None,
         )
-        return output if return_dict else output.to_tuple()
 
     def blocks(self) -> Iterator[Block]:
         """The transformer blocks in order, typed."""
