@@ -99,6 +99,12 @@ def load(
     return TextualInversion(tokens, ids, encoder, tokenizer)
 
 
+def has_placeholders(tokenizer: Any) -> bool:
+    """Whether `tokenizer` has a placeholder of several vectors."""
+    added = getattr(tokenizer, "added_tokens_encoder", {})
+    return any(f"{token}_1" in added for token in added)
+
+
 def expand_placeholders(tokenizer: Any, texts: Iterable[str]) -> list[str]:
     """Write every placeholder of several vectors as all of its tokens, unless the text does so already."""
     texts = list(texts)

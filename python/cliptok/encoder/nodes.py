@@ -63,15 +63,17 @@ def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, heads: int) -> Ten
     return F.scaled_dot_product_attention(q, k, v, attn_mask=batch.mask).transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def linear(x: Tensor, layer: nn.Linear, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
-    """`scale * layer(x)` in one matrix product."""
-    weight, bias = layer.weight.to(dtype), layer.bias.to(dtype)
-    return torch.addmm(bias, x, weight.t(), beta=scale, alpha=scale)
+def linear(x: Tensor, layer: nn.Linear, dtype: torch.dtype, scale: float = 1.0, bias: float = 1.0) -> Tensor:
+    """`scale * x @ weight.T + bias * layer.bias`, one matrix product."""
+    return torch.addmm(layer.bias.to(dtype), x, layer.weight.to(dtype).t(), beta=bias, alpha=scale)
 
 
 def add_linear_(residual: Tensor, x: Tensor, layer: nn.Linear, scale: float = 1.0) -> Tensor:
-    """`residual += layer(scale * x)`, the sum inside the matrix product."""
+    """`residual += layer(scale * x)`. In float32 the sum happens inside the product; in half precision that would
+    round the large residual twice."""
     dtype = residual.dtype
+    if dtype != torch.float32:
+        return residual.add_(linear(x, layer, dtype, scale))
     residual += layer.bias.to(dtype)
     return residual.addmm_(x, layer.weight.to(dtype).t(), alpha=scale)
 
@@ -85,7 +87,7 @@ def mlp_(x: Tensor, block: Block) -> Tensor:
     h = norm(x, block.layer_norm2)
     if block.mlp.activation == "quick_gelu":
         # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors ride on the matrix products.
-        h = F.silu(linear(h, block.mlp.fc1, x.dtype, 1.702), inplace=True)
+        h = F.silu(linear(h, block.mlp.fc1, x.dtype, 1.702, 1.702), inplace=True)
         return add_linear_(x, h, block.mlp.fc2, 1 / 1.702)
     h = torch.ops.aten.gelu_(linear(h, block.mlp.fc1, x.dtype))
     return add_linear_(x, h, block.mlp.fc2)

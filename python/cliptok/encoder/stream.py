@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from .embeddings import expand_placeholders, has_placeholders
 from .plan import Int64, Window, sort_window
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ def pieces(texts: Any, size: int) -> Iterator[Any]:
 
 def tokenize(texts: Any, tokenizer: Any, positions: int) -> tuple[Any, Int64]:
     """Packed ids and offsets; texts longer than `positions` are cut as the tokenizer's profile cuts them."""
+    if has_placeholders(tokenizer):
+        texts = expand_placeholders(tokenizer, texts.to_pylist() if hasattr(texts, "to_pylist") else texts)
     packed = tokenizer.encode_packed(texts, max_length=positions, dtype="int32")
     return packed.input_ids, packed.offsets
 
