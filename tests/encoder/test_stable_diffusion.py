@@ -118,6 +118,12 @@ def images(pipe, **options):
     return pipe(num_inference_steps=2, generator=generator, output_type="np", height=16, width=16, **options).images
 
 
+def assert_same_images(ours, reference) -> None:
+    """Equal as images, which have 256 levels; before that, to the rounding of the image model's convolutions."""
+    np.testing.assert_allclose(ours, reference, rtol=0, atol=2e-6)
+    assert ours.std() > 0.01
+
+
 def with_ours(folder, kind, suffixes=("",)):
     """A fresh pipeline in which tokenizer and encoder are ours: the snippet of the documentation."""
     pipe = kind.from_pretrained(folder)
@@ -130,11 +136,12 @@ def with_ours(folder, kind, suffixes=("",)):
 def reference_images(pipe, clip_skip, **options):
     """diffusers reads `text_model.final_layer_norm`, which the installed transformers may have renamed."""
     if clip_skip is not None and "text_encoder_2" not in pipe.components and not hasattr(pipe.text_encoder, "text_model"):
-        pipe.text_encoder.text_model = pipe.text_encoder
+        # Not as a submodule: that would make the tree of modules a circle.
+        object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
         try:
             return images(pipe, clip_skip=clip_skip, **options)
         finally:
-            del pipe.text_encoder._modules["text_model"]
+            object.__delattr__(pipe.text_encoder, "text_model")
     return images(pipe, clip_skip=clip_skip, **options)
 
 
@@ -144,7 +151,7 @@ def test_stable_diffusion_images_are_equal(sd, clip_skip):
     ours = with_ours(folder, diffusers.StableDiffusionPipeline)
     assert type(ours.text_encoder) is TextEncoder and type(ours.tokenizer) is Tokenizer
     expected = reference_images(reference, clip_skip)
-    np.testing.assert_array_equal(images(ours, clip_skip=clip_skip), expected)
+    assert_same_images(images(ours, clip_skip=clip_skip), expected)
     assert np.abs(expected - images(ours, clip_skip=clip_skip, prompt=PROMPTS[::-1])).max() > 1e-4
 
 
@@ -154,7 +161,7 @@ def test_sdxl_images_are_equal(sdxl, clip_skip, negative):
     reference, folder = sdxl
     ours = with_ours(folder, diffusers.StableDiffusionXLPipeline, ("", "_2"))
     expected = images(reference, clip_skip=clip_skip, negative_prompt=negative)
-    np.testing.assert_array_equal(images(ours, clip_skip=clip_skip, negative_prompt=negative), expected)
+    assert_same_images(images(ours, clip_skip=clip_skip, negative_prompt=negative), expected)
 
 
 @pytest.mark.parametrize("clip_skip", [None, 2])
