@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .nodes import NodeBatch, encode_nodes
+from .nodes import NodeBatch, Workspace, encode_nodes
 from .plan import Batch, Window, build_batch, cut_batches
 from .stream import ahead, is_lazy, windows
 
@@ -89,10 +89,11 @@ class _Run:
         self.projection = encoder.text_projection if output == "text_embeds" else None
         self.width = encoder.config.width if self.projection is None else self.projection.out_features
         self.dtype = compute_dtype(encoder.dtype, encoder.device)
+        self.work = Workspace()
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
-        pooled = encode_nodes(self.encoder, NodeBatch.of(batch, CHUNK, self.dtype, self.encoder.device))
+        pooled = encode_nodes(self.encoder, NodeBatch.of(batch, CHUNK, self.dtype, self.encoder.device), self.work)
         if self.projection is not None:
             pooled = pooled @ self.projection.weight.to(self.dtype).t()
         if self.normalize:

@@ -54,48 +54,63 @@ class NodeBatch:
         return cls(tokens, positions, keys.clamp(max=padded - 1).flatten(), mask[:, None], ends, chunk)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, heads: int) -> Tensor:
+class Workspace:
+    """Buffers for one batch after another. On a CPU every fresh large tensor costs page faults; these are touched once."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[tuple[str, int], Tensor] = {}
+
+    def take(self, name: str, rows: int, columns: int, like: Tensor) -> Tensor:
+        """A (rows, columns) buffer of `like`'s dtype and device, its content undefined; one per name and width."""
+        buffer = self._buffers.get((name, columns))
+        if buffer is None or buffer.shape[0] < rows or buffer.dtype != like.dtype or buffer.device != like.device:
+            buffer = self._buffers[name, columns] = like.new_empty(rows, columns)
+        return buffer[:rows]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, heads: int, work: Workspace) -> Tensor:
     """Attention of nodes to their ancestors and themselves; q, k, v and the result are (N, width)."""
-    chunks = batch.mask.shape[0]
-    q = q.view(chunks, batch.chunk, heads, -1).transpose(1, 2)
-    k = k.index_select(0, batch.keys).view(chunks, -1, heads, q.shape[-1]).transpose(1, 2)
-    v = v.index_select(0, batch.keys).view(chunks, -1, heads, q.shape[-1]).transpose(1, 2)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=batch.mask).transpose(1, 2).flatten(2).flatten(0, 1)
+    chunks, slots, width = batch.mask.shape[0], len(batch.keys), q.shape[1]
+    key = torch.index_select(k, 0, batch.keys, out=work.take("keys", slots, width, k))
+    value = torch.index_select(v, 0, batch.keys, out=work.take("values", slots, width, v))
+    q, key, value = (t.view(chunks, -1, heads, width // heads).transpose(1, 2) for t in (q, key, value))
+    return F.scaled_dot_product_attention(q, key, value, attn_mask=batch.mask).transpose(1, 2).flatten(2).flatten(0, 1)
 
 
-def linear(x: Tensor, layer: nn.Linear, dtype: torch.dtype, scale: float = 1.0, bias: float = 1.0) -> Tensor:
-    """`scale * x @ weight.T + bias * layer.bias`, one matrix product."""
-    return torch.addmm(layer.bias.to(dtype), x, layer.weight.to(dtype).t(), beta=bias, alpha=scale)
+def linear(x: Tensor, layer: nn.Linear, work: Workspace, name: str, scale: float = 1.0, bias: float = 1.0) -> Tensor:
+    """`scale * x @ weight.T + bias * layer.bias` in x's dtype, one matrix product, in the workspace's buffer `name`."""
+    out = work.take(name, x.shape[0], layer.out_features, x)
+    return torch.addmm(layer.bias.to(x.dtype), x, layer.weight.to(x.dtype).t(), beta=bias, alpha=scale, out=out)
 
 
-def add_linear_(residual: Tensor, x: Tensor, layer: nn.Linear, scale: float = 1.0) -> Tensor:
+def add_linear_(residual: Tensor, x: Tensor, layer: nn.Linear, work: Workspace, scale: float = 1.0) -> Tensor:
     """`residual += layer(scale * x)`. In float32 the sum happens inside the product; in half precision that would
     round the large residual twice."""
-    dtype = residual.dtype
-    if dtype != torch.float32:
-        return residual.add_(linear(x, layer, dtype, scale))
-    residual += layer.bias.to(dtype)
-    return residual.addmm_(x, layer.weight.to(dtype).t(), alpha=scale)
+    if residual.dtype != torch.float32:
+        return residual.add_(linear(x, layer, work, "sum", scale))
+    residual += layer.bias.to(residual.dtype)
+    return residual.addmm_(x, layer.weight.to(residual.dtype).t(), alpha=scale)
 
 
 def norm(x: Tensor, layer: nn.LayerNorm) -> Tensor:
     return F.layer_norm(x, layer.normalized_shape, layer.weight.to(x.dtype), layer.bias.to(x.dtype), layer.eps)
 
 
-def mlp_(x: Tensor, block: Block) -> Tensor:
+def mlp_(x: Tensor, block: Block, work: Workspace) -> Tensor:
     """`x += block.mlp(block.layer_norm2(x))`."""
     h = norm(x, block.layer_norm2)
     if block.mlp.activation == "quick_gelu":
         # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors ride on the matrix products.
-        h = F.silu(linear(h, block.mlp.fc1, x.dtype, 1.702, 1.702), inplace=True)
-        return add_linear_(x, h, block.mlp.fc2, 1 / 1.702)
-    h = torch.ops.aten.gelu_(linear(h, block.mlp.fc1, x.dtype))
-    return add_linear_(x, h, block.mlp.fc2)
+        h = F.silu(linear(h, block.mlp.fc1, work, "mlp", 1.702, 1.702), inplace=True)
+        return add_linear_(x, h, block.mlp.fc2, work, 1 / 1.702)
+    h = torch.ops.aten.gelu_(linear(h, block.mlp.fc1, work, "mlp"))
+    return add_linear_(x, h, block.mlp.fc2, work)
 
 
 @torch.inference_mode()
-def encode_nodes(encoder: TextEncoder, batch: NodeBatch) -> Tensor:
+def encode_nodes(encoder: TextEncoder, batch: NodeBatch, work: Workspace | None = None) -> Tensor:
     """The pooled output (m, width), after the final LayerNorm, of the texts that end at `batch.ends`."""
+    work = Workspace() if work is None else work
     dtype, heads = batch.mask.dtype, encoder.config.heads
     embeddings = encoder.embeddings
     x = embeddings.token_embedding(batch.tokens).to(dtype) + embeddings.position_embedding(batch.positions).to(dtype)
@@ -103,15 +118,15 @@ def encode_nodes(encoder: TextEncoder, batch: NodeBatch) -> Tensor:
     for block in blocks[:-1]:
         a = block.self_attn
         h = norm(x, block.layer_norm1)
-        q, k, v = (linear(h, f, dtype) for f in (a.q_proj, a.k_proj, a.v_proj))
-        add_linear_(x, attend(q, k, v, batch, heads), a.out_proj)
-        mlp_(x, block)
+        q, k, v = linear(h, a.q_proj, work, "q"), linear(h, a.k_proj, work, "k"), linear(h, a.v_proj, work, "v")
+        add_linear_(x, attend(q, k, v, batch, heads, work), a.out_proj, work)
+        mlp_(x, block, work)
     block = blocks[-1]
     a = block.self_attn
     h = norm(x, block.layer_norm1)
-    k, v = linear(h, a.k_proj, dtype), linear(h, a.v_proj, dtype)
+    k, v = linear(h, a.k_proj, work, "k"), linear(h, a.v_proj, work, "v")
     # Only the ends ask: every other query is left zero and its answer dropped.
-    q = torch.zeros_like(h).index_copy_(0, batch.ends, linear(h[batch.ends], a.q_proj, dtype))
-    y = attend(q, k, v, batch, heads)[batch.ends]
-    x = add_linear_(x[batch.ends], y, a.out_proj)
-    return norm(mlp_(x, block), encoder.final_layer_norm)
+    q = torch.zeros_like(h).index_copy_(0, batch.ends, linear(h[batch.ends], a.q_proj, work, "q"))
+    y = attend(q, k, v, batch, heads, work)[batch.ends]
+    x = add_linear_(x[batch.ends], y, a.out_proj, work)
+    return norm(mlp_(x, block, work), encoder.final_layer_norm)
