@@ -180,10 +180,13 @@ def flop_per_text(rows: list[list[int]], config: TextConfig) -> float:
     return statistics.fmean(24 * d * d * n * len(r) + 4 * len(r) ** 2 * d * n + 2 * d * config.projection_dim for r in rows)
 
 
-def compare(  # everything has run once before, when the outputs were compared
-    : Clock, repeats: int, ours: Callable[[], Any], count: int, peers: dict[str, tuple[Callable[[], Any], int]]
+def compare(
+    clock: Clock, repeats: int, ours: Callable[[], Any], count: int, peers: dict[str, tuple[Callable[[], Any], int]]
 ) -> dict[str, Any]:
-    """Texts per second of ours and of each peer (a call and its number of texts), interleaved."""
+    """Texts per second of ours and of each peer (a call and its number of texts), interleaved.
+
+    Everything ran once before, when the outputs were compared.
+    """
     mine, theirs = [], {name: [] for name in peers}
     for _ in range(repeats):
         for name, (run, texts) in peers.items():

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .graphs import GRAPH_TOKENS, GraphedNodes
 from .nodes import NodeBatch, Workspace, encode_nodes
 from .plan import Batch, Window, build_batch, cut_batches
 from .stream import ahead, is_lazy, windows
@@ -90,10 +91,15 @@ class _Run:
         self.width = encoder.config.width if self.projection is None else self.projection.out_features
         self.dtype = compute_dtype(encoder.dtype, encoder.device)
         self.work = Workspace()
+        self.graphed = GraphedNodes(encoder, CHUNK, self.dtype) if encoder.device.type == "cuda" else None
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
-        pooled = encode_nodes(self.encoder, NodeBatch.of(batch, CHUNK, self.dtype, self.encoder.device), self.work)
+        if self.graphed is not None and len(batch.tokens) <= GRAPH_TOKENS:
+            pooled = self.graphed(batch)
+        else:
+            nodes = NodeBatch.of(batch, CHUNK, self.dtype, self.encoder.device)
+            pooled = encode_nodes(self.encoder, nodes, self.work)
         if self.projection is not None:
             pooled = pooled @ self.projection.weight.to(self.dtype).t()
         if self.normalize:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FAMILIES, hf_model, random_rows, relative
+from towers import FAMILIES, hf_model, random_rows, relative
 from safetensors.torch import load_file, save_file
 
 from cliptok.encoder import TextConfig, TextEncoder

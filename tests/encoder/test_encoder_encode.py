@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import relative
+from towers import relative
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -185,7 +185,7 @@ def test_half_precision_is_no_further_from_float64_than_transformers(dtype, nati
     """Both where the CPU has instructions for it and where products are done in float32."""
     import copy
 
-    from conftest import FAMILIES, hf_model
+    from towers import FAMILIES, hf_model
 
     from cliptok.encoder import encode as module
 

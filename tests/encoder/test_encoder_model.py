@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from conftest import hf_model, random_rows, relative
+from towers import hf_model, random_rows, relative
 
 from cliptok.encoder import PRESETS, TextConfig, TextEncoder
 
