@@ -203,3 +203,15 @@ def test_bad_arguments(sd, sdxl):
         encode_prompts_xl([ours.text_encoder], [ours.tokenizer], PROMPTS)
     with pytest.raises(ValueError, match="1 encoders and 0 tokenizers"):
         encode_prompts_xl([ours.text_encoder], [], PROMPTS)
+
+
+@pytest.mark.parametrize("which", ["sd", "sdxl"])
+def test_example_conditions_its_pipeline(which, request):
+    from test_encoder_examples import example
+
+    _, folder = request.getfixturevalue(which)
+    module = example("stable_diffusion")
+    pipe = module.with_our_encoders(folder, torch.float32, "cpu")
+    expected = images(pipe, prompt=PROMPTS[:1], negative_prompt=NEGATIVE[:1])
+    got = images(pipe, prompt=None, **module.prompt_tensors(pipe, PROMPTS[0], NEGATIVE[0]))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
