@@ -14,6 +14,7 @@ distribution stays; `share` in the output says how much. Writes JSON to `benches
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gzip
 import json
 import platform
@@ -21,6 +22,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +123,7 @@ def build(dtype: torch.dtype, device: torch.device, layers: int) -> tuple[TextEn
 def check_equal(encoder: TextEncoder, peer: Any, texts: list[str], rows: list[list[int]], tokenizer: Any) -> float:
     """The largest relative difference over 64 texts; raises when it is more than rounding."""
     pick = random.Random(1).sample(range(len(texts)), 64)
-    got = encoder.encode(texts[:], tokenizer)[pick].double() if len(texts) < 256 else None
-    if got is None:
-        got = encoder.encode([texts[i] for i in pick], tokenizer).double()
+    got = encoder.encode([texts[i] for i in pick], tokenizer).double()
     expected = torch.cat([peer(pad([rows[i]], encoder.device)).text_embeds for i in pick]).double()
     worst = float((got - expected).abs().max() / expected.abs().max())
     limit = 1e-5 if encoder.dtype == torch.float32 else 0.03
@@ -177,7 +177,9 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, seconds
 
 def flop_per_text(rows: list[list[int]], config: TextConfig) -> float:
     d, n = config.width, config.layers
-    return statistics.fmean(24 * d * d * n * len(r) + 4 * len(r) ** 2 * d * n + 2 * d * config.projection_dim for r in rows)
+    return statistics.fmean(
+        24 * d * d * n * len(r) + 4 * len(r) ** 2 * d * n + 2 * d * config.projection_dim for r in rows
+    )
 
 
 def compare(
@@ -195,7 +197,9 @@ def compare(
     return {
         "ours": statistics.median(mine),
         "peers": {name: statistics.median(rates) for name, rates in theirs.items()},
-        "ratios": {name: statistics.median(m / t for m, t in zip(mine, rates, strict=True)) for name, rates in theirs.items()},
+        "ratios": {
+            name: statistics.median(m / t for m, t in zip(mine, rates, strict=True)) for name, rates in theirs.items()
+        },
         "repeats": repeats,
         "all": {"ours": mine, **theirs},
     }
@@ -212,6 +216,97 @@ WANTED = {
 }
 
 
+@dataclasses.dataclass
+class Bench:
+    """What all measurements of one run share."""
+
+    device: torch.device
+    clock: Clock
+    repeats: int
+    layers: int
+    tokenizer: Any
+    texts: dict[str, list[str]]
+    rows: dict[str, list[list[int]]]
+    report: dict[str, Any]
+
+    @property
+    def cuda(self) -> bool:
+        return self.device.type == "cuda"
+
+    def dtype(self, name: str) -> None:
+        """All rows of one dtype."""
+        dtype = getattr(torch, name)
+        encoder, peer = build(dtype, self.device, self.layers)
+        computed_in = compute_dtype(dtype, self.device)
+        rates = {d: matrix_rate(self.device, d, self.clock) for d in dict.fromkeys((dtype, computed_in))}
+        self.report.setdefault("matrix_rate", {}).update({str(d): rate for d, rate in rates.items()})
+        print(f"{name}: matrix products " + ", ".join(f"{rate / 1e9:.0f} GF/s in {d}" for d, rate in rates.items()))
+        for which in self.texts:
+            # On a CPU without bf16 instructions transformers' runs take minutes: a part of the batches is enough.
+            self.encode(which, name, encoder, peer, rates[computed_in], slow=not self.cuda and computed_in != dtype)
+        for size, wanted in ((1, 2.0), (64, 1.5)):
+            if self.cuda:
+                self.stable_diffusion(name, encoder, peer, size, wanted)
+
+    def encode(self, which: str, name: str, encoder: TextEncoder, peer: Any, rate: float, slow: bool) -> None:
+        """`encode` against transformers' padded and length-sorted batches."""
+        texts, rows = self.texts[which], self.rows[which]
+        worst = check_equal(encoder, peer, texts, rows, self.tokenizer)
+        full = {"padded": 1.0, "sorted": 1.0}
+        shares = (
+            full if self.cuda else {"padded": 1 / 64, "sorted": 1 / 8} if slow else {"padded": 1 / 16, "sorted": 1 / 2}
+        )
+        peers: dict[str, tuple[Callable[[], Any], int]] = {}
+        for kind in ("padded", "sorted") if which == "captions" else ("sorted",):
+            size = 256 if self.cuda else 32 if slow and kind == "padded" else 64
+            batches = peer_batches(rows, kind, self.device, size, shares[kind])
+            peers[kind] = (partial(all_of, peer, batches), sum(map(len, batches)))
+        ours = partial(encoder.encode, texts, self.tokenizer)
+        result = compare(self.clock, self.repeats, ours, len(texts), peers)
+        result["bound"] = result["ours"] * flop_per_text(rows, encoder.config) / rate
+        result["parts"] = time_by_part(encoder, texts, self.tokenizer, len(texts) / result["ours"])
+        self.report["rows"].append({"texts": which, "dtype": name, "difference": worst, "share": shares, **result})
+        for kind in peers:
+            wanted = WANTED.get((which, kind, name))
+            reached = (
+                "" if wanted is None else f" (wanted {wanted:g}: {'yes' if result['ratios'][kind] >= wanted else 'NO'})"
+            )
+            print(
+                f"  {which:9} {kind}: ours {result['ours']:.1f} texts/s, transformers {result['peers'][kind]:.1f}",
+                end="",
+            )
+            print(f", {result['ratios'][kind]:.2f} times{reached}", flush=True)
+        print(
+            f"  {which:9} {result['bound']:.0%} of what the matrix rate allows without sharing; difference {worst:.0e}"
+        )
+        print("            " + ", ".join(f"{part} {share:.1%}" for part, share in result["parts"].items()), flush=True)
+
+    def stable_diffusion(self, name: str, encoder: TextEncoder, peer: Any, size: int, wanted: float) -> None:
+        """The whole 77 positions, as Stable Diffusion needs them."""
+        ids, loops = pad(self.rows["captions"][:size], self.device, POSITIONS), 50
+        mine, theirs = forward(encoder, ids).last_hidden_state, peer(ids).last_hidden_state
+        torch.testing.assert_close(mine, theirs, rtol=0.05, atol=0.05)
+        peers = {"77 positions": (partial(repeatedly, loops, peer, ids), size * loops)}
+        result = compare(
+            self.clock, self.repeats, partial(repeatedly, loops, partial(forward, encoder), ids), size * loops, peers
+        )
+        self.report["rows"].append({"texts": f"77 positions, batch {size}", "dtype": name, **result})
+        print(
+            f"  77 positions, batch {size}: {result['ratios']['77 positions']:.2f} times (wanted {wanted:g})",
+            flush=True,
+        )
+
+
+def all_of(peer: Any, batches: list[torch.Tensor]) -> None:
+    for batch in batches:
+        peer(batch)
+
+
+def repeatedly(loops: int, run: Callable[[torch.Tensor], Any], ids: torch.Tensor) -> None:
+    for _ in range(loops):
+        run(ids)
+
+
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -222,79 +317,35 @@ def main() -> None:
     parser.add_argument("--dtypes", nargs="*", help="float32 bfloat16 float16; by default what the device's goals name")
     parser.add_argument("--threads", type=int, help="of torch, on the CPU")
     parser.add_argument(
-        "--clock", choices=["wall", "cpu"], default="wall", help="cpu, with --threads 1, where other work shares the machine"
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="cpu, with --threads 1, where other work shares the machine",
     )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--out", type=Path, default=HERE / "results")
     options = parser.parse_args()
-    device = torch.device(options.device)
-    clock = Clock(device, options.clock)
     if options.threads:
         torch.set_num_threads(options.threads)
+    device, tokenizer = torch.device(options.device), Tokenizer()
     cuda = device.type == "cuda"
-    layers, names, repeats = (2, 3, 1) if options.quick else (12, 50, options.repeats)
-    texts = texts_of(options.corpora or corpora(), 256 if options.quick else options.texts, names)
-    tokenizer = Tokenizer()
-    rows = {name: [tokenizer.encode(t, truncation=True, max_length=POSITIONS) for t in some] for name, some in texts.items()}
-    machine = torch.cuda.get_device_name() if cuda else f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+    texts = texts_of(options.corpora or corpora(), 256 if options.quick else options.texts, 3 if options.quick else 50)
+    rows = {
+        which: [tokenizer.encode(t, truncation=True, max_length=POSITIONS) for t in texts[which]] for which in texts
+    }
+    processor = platform.processor() or platform.machine()
+    machine = torch.cuda.get_device_name() if cuda else f"{processor}, {torch.get_num_threads()} threads"
     report: dict[str, Any] = {"device": machine, "clock": options.clock, "torch": torch.__version__, "rows": []}
+    layers, repeats = (2, 1) if options.quick else (12, options.repeats)
+    bench = Bench(device, Clock(device, options.clock), repeats, layers, tokenizer, texts, rows, report)
     print(f"{machine}; {options.clock} time; torch {torch.__version__}; ViT-L/14, {layers} layers, random weights")
-    budget = CUDA_BUDGET if cuda else CPU_BUDGET
-    for name in texts:
-        share = planned(rows[name], budget)
-        report.setdefault("computed", {})[name] = share
-        mean = statistics.fmean(map(len, rows[name]))
-        print(f"{name}: {len(texts[name])} texts, {mean:.1f} tokens each; computed " + ", ".join(f"{v:.0%} {k}" for k, v in share.items()))
-
-    for dtype_name in options.dtypes or (("float16", "bfloat16") if cuda else ("float32", "bfloat16")):
-        dtype = getattr(torch, dtype_name)
-        encoder, peer = build(dtype, device, layers)
-        computed_in = compute_dtype(dtype, device)
-        rate = {str(d).removeprefix("torch."): matrix_rate(device, d, clock) for d in {dtype, computed_in}}
-        report.setdefault("matrix_rate", {}).update(rate)
-        print(f"{dtype_name}: matrix products " + ", ".join(f"{r / 1e9:.0f} GF/s in {n}" for n, r in rate.items()))
-        # On a CPU without bf16 instructions transformers' runs take minutes: a part of the batches is enough.
-        slow = not cuda and computed_in != dtype
-        for name, some in texts.items():
-            worst = check_equal(encoder, peer, some, rows[name], tokenizer)
-            shares = {"padded": 1 / 64 if slow else 1 / 16 if not cuda else 1.0, "sorted": 1 / 8 if slow else 1 / 2 if not cuda else 1.0}
-            kinds = ["padded", "sorted"] if name == "captions" else ["sorted"]
-            size = 256 if cuda else 64
-            peers = {}
-            for kind in kinds:
-                batches = peer_batches(rows[name], kind, device, 32 if slow and kind == "padded" else size, shares[kind])
-
-                def run(batches: list[torch.Tensor] = batches) -> None:
-                    for batch in batches:
-                        peer(batch)
-
-                peers[kind] = (run, sum(map(len, batches)))
-            result = compare(clock, repeats, lambda some=some: encoder.encode(some, tokenizer), len(some), peers)
-            seconds = len(some) / result["ours"]
-            result["bound"] = result["ours"] * flop_per_text(rows[name], encoder.config) / rate[str(computed_in).removeprefix("torch.")]
-            result["parts"] = time_by_part(encoder, some, tokenizer, seconds)
-            report["rows"].append({"texts": name, "dtype": dtype_name, "difference": worst, "share": shares, **result})
-            for kind in kinds:
-                wanted = WANTED.get((name, kind, dtype_name))
-                verdict = "" if wanted is None else f"  (wanted {wanted:g}: {'yes' if result['ratios'][kind] >= wanted else 'NO'})"
-                print(
-                    f"  {name:9} against {kind:6}: {result['ours']:8.1f} texts/s, transformers {result['peers'][kind]:8.1f},"
-                    f" {result['ratios'][kind]:5.2f} times{verdict}"
-                )
-            print(f"  {name:9} at {result['bound']:.0%} of what the matrix rate allows without sharing; difference {worst:.0e}")
-            print("            " + ", ".join(f"{part} {share:.1%}" for part, share in result["parts"].items()))
-        if cuda:
-            for size, wanted in ((1, 2.0), (64, 1.5)):
-                ids = pad(rows["captions"][:size], device, POSITIONS)
-                torch.testing.assert_close(forward(encoder, ids).last_hidden_state, peer(ids).last_hidden_state, rtol=0.05, atol=0.05)
-                loops = 50
-                result = compare(
-                    clock, repeats, lambda ids=ids: [forward(encoder, ids) for _ in range(loops)], size * loops,
-                    {"77 positions": (lambda ids=ids: [peer(ids) for _ in range(loops)], size * loops)},
-                )
-                report["rows"].append({"texts": f"77 positions, batch {size}", "dtype": dtype_name, **result})
-                print(f"  77 positions, batch {size}: {result['ratios']['77 positions']:.2f} times (wanted {wanted:g})")
-        del encoder, peer
+    report["computed"] = {which: planned(rows[which], CUDA_BUDGET if cuda else CPU_BUDGET) for which in texts}
+    for which, share in report["computed"].items():
+        mean = statistics.fmean(map(len, rows[which]))
+        print(f"{which}: {len(rows[which])} texts, {mean:.1f} tokens each; computed", end=" ")
+        print(", ".join(f"{part:.0%} {of}" for of, part in share.items()), flush=True)
+    for name in options.dtypes or (("float16", "bfloat16") if cuda else ("float32", "bfloat16")):
+        bench.dtype(name)
     if not options.quick:
         options.out.mkdir(parents=True, exist_ok=True)
         path = options.out / f"encoder-{'cuda' if cuda else 'cpu'}{'-one-thread' if options.threads == 1 else ''}.json"

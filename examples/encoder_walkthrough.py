@@ -40,7 +40,7 @@ def largest_difference(a: torch.Tensor, b: torch.Tensor) -> float:
 @torch.no_grad()
 def main(small: bool = False) -> dict[str, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = TextConfig.preset("SD2", **(dict(width=64, layers=3, heads=4, mlp=128) if small else {}))
+    config = TextConfig.preset("SD2", **({"width": 64, "layers": 3, "heads": 4, "mlp": 128} if small else {}))
     tok = Tokenizer()
     with tempfile.TemporaryDirectory() as folder:
         reference = transformers_encoder(config, Path(folder)).to(device)
@@ -51,11 +51,15 @@ def main(small: bool = False) -> dict[str, Any]:
     inputs = tok(PROMPTS, padding=True, return_tensors="pt").to(device)
     outputs = enc(**inputs)
     expected = reference(**inputs)
-    print("last_hidden_state", tuple(outputs.last_hidden_state.shape), "pooler_output", tuple(outputs.pooler_output.shape))
+    print(
+        "last_hidden_state", tuple(outputs.last_hidden_state.shape), "pooler_output", tuple(outputs.pooler_output.shape)
+    )
     for name in ("last_hidden_state", "pooler_output"):
         # Masked positions are compared too.
         torch.testing.assert_close(outputs[name], expected[name], rtol=1e-4, atol=1e-5)
-        print(f"  {name} equals transformers', largest difference {largest_difference(outputs[name], expected[name]):.1e}")
+        print(
+            f"  {name} equals transformers', largest difference {largest_difference(outputs[name], expected[name]):.1e}"
+        )
 
     # 2. Padding. Attention is causal: what stands to the right of a position cannot change it.
     long = tok(PROMPTS, padding="max_length", max_length=77, return_tensors="pt").to(device)
@@ -72,7 +76,7 @@ def main(small: bool = False) -> dict[str, Any]:
             a, b = padded_short.last_hidden_state[row], padded_long.last_hidden_state[row, :short_length]
             until = largest_difference(a[: end + 1], b[: end + 1])
             after = largest_difference(a[end + 1 :], b[end + 1 :]) if end + 1 < short_length else 0.0
-            print(f"  prompt {row}: up to its end of text (0..{end}) {until:.1e}; after it, to {short_length - 1}, {after:.1e}")
+            print(f"  prompt {row}: up to its end of text, at {end}, {until:.1e}; after it {after:.1e}")
             found[f"until {masked} {row}"] = until
         pooled = largest_difference(padded_short.pooler_output, padded_long.pooler_output)
         print(f"  pooled outputs {pooled:.1e}")
@@ -87,8 +91,8 @@ def main(small: bool = False) -> dict[str, Any]:
         print(f"  prompt {row}: up to its end of text {until:.1e}; after it {after:.1e}")
         found[f"mask until {row}"], found[f"mask after {row}"] = until, after
     print(
-        "So pooled outputs need no padding at all, and `encode` computes none. Stable Diffusion reads all 77 positions,\n"
-        "without a mask: there padding is part of the picture."
+        "So pooled outputs need no padding at all, and `encode` computes none.\n"
+        "Stable Diffusion reads all 77 positions, without a mask: there padding is part of the picture."
     )
     return found
 

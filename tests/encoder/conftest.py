@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,13 +11,18 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from towers import FAMILIES, hf_model  # noqa: E402
+from towers import FAMILIES, hf_model
 
-from cliptok.encoder import TextConfig, TextEncoder  # noqa: E402
+from cliptok.encoder import TextConfig, TextEncoder
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "cuda: needs a CUDA GPU")
+def pytest_collection_modifyitems(items):
+    """The peers' own code warns of what is no concern of ours."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            for kind in ("DeprecationWarning", "FutureWarning", "torch.jit.TracerWarning"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
 
 
 @pytest.fixture(params=FAMILIES, scope="session")

@@ -6,8 +6,8 @@ import copy
 
 import pytest
 import torch
-from towers import FAMILIES, relative
 from torch._subclasses.fake_tensor import FakeTensorMode
+from towers import FAMILIES, relative
 
 from cliptok.encoder import TextConfig, TextEncoder, encode, graphs
 from cliptok.encoder.encode import CHUNK
@@ -121,7 +121,9 @@ def test_graph_cache_captures_on_the_second_use_and_forgets_the_oldest(monkeypat
     monkeypatch.setattr(graphs, "KEPT", 2)
     monkeypatch.setattr(Replay, "made", 0)
     cache = graphs.GraphCache()
-    for turn, (key, made) in enumerate([("a", 0), ("a", 1), ("a", 1), ("b", 1), ("b", 2), ("c", 2), ("a", 2), ("a", 3)]):
+    for turn, (key, made) in enumerate(
+        [("a", 0), ("a", 1), ("a", 1), ("b", 1), ("b", 2), ("c", 2), ("a", 2), ("a", 3)]
+    ):
         assert cache.run(key, lambda x: x + 1, torch.tensor(turn)) == turn + 1
         assert Replay.made == made
 

@@ -81,7 +81,7 @@ def test_equals_diffusers(tmp_path, pair):
     path = write("diffusers.safetensors", tmp_path / "files", torch.randn(3, 32))
 
     class Pipeline(mixin):
-        components = {}
+        components = None
         hf_device_map = None
 
     Pipeline().load_textual_inversion(str(path), tokenizer=theirs, text_encoder=model)
@@ -98,7 +98,7 @@ def test_diffusers_loads_into_ours(pair, tmp_path):
     mixin = pytest.importorskip("diffusers.loaders").TextualInversionLoaderMixin
 
     class Pipeline(mixin):
-        components = {}
+        components = None
         hf_device_map = None
 
     encoder, tokenizer = pair

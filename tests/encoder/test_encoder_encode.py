@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from towers import relative
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from towers import relative
 
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.encode import compute_dtype
@@ -55,7 +55,10 @@ def test_batch_invariant_is_bitwise(small, rows, window, budget):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.lists(st.integers(0, 300), min_size=1, max_size=9) | st.lists(st.just(256), min_size=1, max_size=9), min_size=1),
+    st.lists(
+        st.lists(st.integers(0, 300), min_size=1, max_size=9) | st.lists(st.just(256), min_size=1, max_size=9),
+        min_size=1,
+    ),
     st.integers(1, 40),
     st.sampled_from([1, 4, 32]),
 )
@@ -156,9 +159,9 @@ def test_errors_of_the_source_reach_the_caller(small, tokenizer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (dict(output="hidden"), "output must be"),
-        (dict(window=0), "window must be at least 1"),
-        (dict(budget=0), "budget must be at least 1"),
+        ({"output": "hidden"}, "output must be"),
+        ({"window": 0}, "window must be at least 1"),
+        ({"budget": 0}, "budget must be at least 1"),
     ],
 )
 def test_bad_arguments(small, tokenizer, arguments, message):
@@ -175,7 +178,7 @@ def test_bad_tokens_name_the_row(small):
         small.encode(Packed([[START] * 79 + [END]]))
     with pytest.raises(ValueError, match="the id 50000"):
         small.encode(Packed([[START, 50000, END]]))
-    with pytest.raises(ValueError, match='no projection.*output="pooler_output"'):
+    with pytest.raises(ValueError, match=r'no projection.*output="pooler_output"'):
         TextEncoder(TextConfig(width=32, heads=1, layers=1)).encode(Packed([[START, END]]), output="text_embeds")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -99,7 +100,7 @@ def test_full_size_equals_transformers_and_encode():
     rows = [row[: int((row == config.end_id).int().argmax()) + 1].tolist() for row in ids]
 
     class Packed:
-        input_ids = torch.tensor(sum(rows, [])).numpy()
+        input_ids = torch.tensor(list(itertools.chain(*rows))).numpy()
         offsets = torch.tensor([0, *map(len, rows)]).cumsum(0).numpy()
 
     assert len(sort_window(Packed.input_ids, Packed.offsets).lengths) == 3

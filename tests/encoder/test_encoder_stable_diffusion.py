@@ -135,7 +135,11 @@ def with_ours(folder, kind, suffixes=("",)):
 
 def reference_images(pipe, clip_skip, **options):
     """diffusers reads `text_model.final_layer_norm`, which the installed transformers may have renamed."""
-    if clip_skip is not None and "text_encoder_2" not in pipe.components and not hasattr(pipe.text_encoder, "text_model"):
+    if (
+        clip_skip is not None
+        and "text_encoder_2" not in pipe.components
+        and not hasattr(pipe.text_encoder, "text_model")
+    ):
         # Not as a submodule: that would make the tree of modules a circle.
         object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
         try:

@@ -8,10 +8,10 @@ from cliptok.encoder import TextConfig
 
 # width, layers, heads, activation, projection: the families' shapes in small
 FAMILIES = {
-    "ViT-B": dict(width=64, layers=3, heads=2, mlp=256, activation="quick_gelu", projection=48),
-    "ViT-L": dict(width=96, layers=3, heads=3, mlp=384, activation="quick_gelu", projection=None),
-    "ViT-H": dict(width=128, layers=4, heads=2, mlp=512, activation="gelu", projection=None, pad_id=0),
-    "bigG": dict(width=160, layers=4, heads=5, mlp=640, activation="gelu", projection=160, pad_id=0),
+    "ViT-B": {"width": 64, "layers": 3, "heads": 2, "mlp": 256, "activation": "quick_gelu", "projection": 48},
+    "ViT-L": {"width": 96, "layers": 3, "heads": 3, "mlp": 384, "activation": "quick_gelu", "projection": None},
+    "ViT-H": {"width": 128, "layers": 4, "heads": 2, "mlp": 512, "activation": "gelu", "projection": None, "pad_id": 0},
+    "bigG": {"width": 160, "layers": 4, "heads": 5, "mlp": 640, "activation": "gelu", "projection": 160, "pad_id": 0},
 }
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @torch.no_grad()
 def resize_token_embeddings(encoder: TextEncoder, new_num_tokens: int | None = None) -> nn.Embedding:
-    """Give the token table `new_num_tokens` rows; old rows stay, new ones are random as CLIP's are. Returns the table."""
+    """Give the token table `new_num_tokens` rows: the old ones and random new ones. Returns the table."""
     old = encoder.get_input_embeddings()
     if new_num_tokens is None or new_num_tokens == old.num_embeddings:
         return old
@@ -82,7 +82,9 @@ def load(
         raise ValueError(f"{where} does not say which token it is for; give token=")
     vectors = vectors.reshape(-1, vectors.shape[-1])
     if vectors.shape[1] != encoder.config.width:
-        raise ValueError(f"{where} has vectors of width {vectors.shape[1]}, but the encoder's width is {encoder.config.width}")
+        raise ValueError(
+            f"{where} has vectors of width {vectors.shape[1]}, but the encoder's width is {encoder.config.width}"
+        )
     if not bool(torch.isfinite(vectors).all()):
         raise ValueError(f"{where} has vectors that are not finite")
     tokens = (token, *(f"{token}_{i}" for i in range(1, len(vectors))))
@@ -146,7 +148,11 @@ def _read(source: Any, width: int) -> tuple[str, str | None, Tensor]:
                 raise ValueError(f"{where} holds a {type(loaded).__name__}, not a textual inversion")
             content = loaded
     if isinstance(content.get("string_to_param"), Mapping):
-        return where, str(content["name"]) if content.get("name") else stem, next(iter(content["string_to_param"].values()))
+        return (
+            where,
+            str(content["name"]) if content.get("name") else stem,
+            next(iter(content["string_to_param"].values())),
+        )
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     if "emb_params" in tensors:
         return where, stem, tensors["emb_params"]
@@ -160,7 +166,9 @@ def _read(source: Any, width: int) -> tuple[str, str | None, Tensor]:
     if len(tensors) == 1:
         name, vectors = next(iter(tensors.items()))
         return where, name, vectors
-    raise ValueError(f"{where} is no textual inversion that is known; it holds {', '.join(map(str, content)) or 'nothing'}")
+    raise ValueError(
+        f"{where} is no textual inversion that is known; it holds {', '.join(map(str, content)) or 'nothing'}"
+    )
 
 
 def _remove_tokens(tokenizer: Any, ids: Iterable[int]) -> None:

@@ -1,4 +1,4 @@
-"""CUDA graphs: where a batch is small, launching its kernels takes longer than running them, and a graph launches once."""
+"""CUDA graphs: launching a small batch's kernels takes longer than running them, and a graph launches once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Graph:
     def __init__(self, compute: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:
         self.inputs = tuple(tensor.clone() for tensor in inputs)
         device = inputs[0].device
-        side = torch.cuda.Stream(device)
+        side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(side):
             for _ in range(3):  # cuBLAS and attention choose and allocate before the capture
@@ -114,4 +114,5 @@ class GraphedNodes:
             return encode_nodes(self.encoder, nodes, Workspace())
 
         key = ("nodes", padded, slots, ends, self.chunk, self.dtype, self.weights)
-        return self.cache.run(key, compute, packed)[: len(batch.ends)].clone()
+        pooled: Tensor = self.cache.run(key, compute, packed)
+        return pooled[: len(batch.ends)].clone()

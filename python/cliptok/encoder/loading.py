@@ -94,7 +94,12 @@ def load(
             if not path.is_dir():
                 raise FileNotFoundError(f"{source} has no subfolder {subfolder!r}")
         elif str(source).count("/") <= 1 and not str(source).startswith((".", "/", "~")):
-            options = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+            options = {
+                "revision": revision,
+                "cache_dir": cache_dir,
+                "token": token,
+                "local_files_only": local_files_only,
+            }
             folder = _Repository(str(source), subfolder, options)
         else:
             raise FileNotFoundError(f"{source} is neither a file nor a folder, and no hub name")
@@ -117,7 +122,9 @@ def load(
         module, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(module), leaf, nn.Parameter(value))
     if bad:
-        raise ValueError(f"{tensors.where} has values that are not finite in {dtype}, in {', '.join(sorted(set(bad))[:8])}")
+        raise ValueError(
+            f"{tensors.where} has values that are not finite in {dtype}, in {', '.join(sorted(set(bad))[:8])}"
+        )
     return model.eval()
 
 

@@ -37,9 +37,10 @@ class TextEmbeddings(nn.Module):
         self.position_embedding = nn.Embedding(config.positions, config.width)
 
     def forward(self, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
+        tokens: Tensor = self.token_embedding(input_ids)
         if position_ids is None:
-            return self.token_embedding(input_ids) + self.position_embedding.weight[: input_ids.shape[-1]]
-        return self.token_embedding(input_ids) + self.position_embedding(position_ids)
+            return tokens + self.position_embedding.weight[: input_ids.shape[-1]]
+        return tokens + self.position_embedding(position_ids)
 
 
 class Attention(nn.Module):
@@ -52,9 +53,12 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(config.width, config.width)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        q, k, v = (f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q_proj, self.k_proj, self.v_proj)
+        )
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        return self.out_proj(y.transpose(1, 2).flatten(2))
+        out: Tensor = self.out_proj(y.transpose(1, 2).flatten(2))
+        return out
 
 
 class MLP(nn.Module):
@@ -65,7 +69,8 @@ class MLP(nn.Module):
         self.fc2 = nn.Linear(config.mlp, config.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(ACTIVATION[self.activation](self.fc1(x)))
+        out: Tensor = self.fc2(ACTIVATION[self.activation](self.fc1(x)))
+        return out
 
     def extra_repr(self) -> str:
         return f"activation={self.activation}"
@@ -81,7 +86,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         x = x + self.self_attn(self.layer_norm1(x), mask)
-        return x + self.mlp(self.layer_norm2(x))
+        out: Tensor = x + self.mlp(self.layer_norm2(x))
+        return out
 
 
 class Blocks(nn.Module):
@@ -198,7 +204,7 @@ class TextEncoder(nn.Module):
 
     @property
     def text_model(self) -> TextEncoder:
-        """This module: diffusers asks transformers' encoders for `text_model.final_layer_norm`."""
+        """The encoder itself: diffusers asks transformers' encoders for `text_model.final_layer_norm`."""
         return self
 
     def get_input_embeddings(self) -> nn.Embedding:
@@ -214,7 +220,9 @@ class TextEncoder(nn.Module):
 
         return resize_token_embeddings(self, new_num_tokens)
 
-    def load_textual_inversion(self, source: Any, tokenizer: Any, token: str | None = None, **kwargs: Any) -> TextualInversion:
+    def load_textual_inversion(
+        self, source: Any, tokenizer: Any, token: str | None = None, **kwargs: Any
+    ) -> TextualInversion:
         """Add an embedding file's vectors to this encoder and its placeholder to `tokenizer`; see `embeddings.load`."""
         from .embeddings import load
 
@@ -239,7 +247,9 @@ class TextEncoder(nn.Module):
 
         return encode(self, texts, tokenizer, **kwargs)
 
-    def zero_shot(self, class_names: Sequence[str], templates: Sequence[Any], tokenizer: Any = None, **kwargs: Any) -> Tensor:
+    def zero_shot(
+        self, class_names: Sequence[str], templates: Sequence[Any], tokenizer: Any = None, **kwargs: Any
+    ) -> Tensor:
         """The (classes, d) matrix of zero-shot classification; arguments as in `zero_shot.zero_shot`."""
         from .zero_shot import zero_shot
 

@@ -36,14 +36,16 @@ class NodeBatch:
         packed = torch.from_numpy(batch.pack())
         if device.type == "cuda":
             packed = packed.pin_memory()
-        return cls.unpack(packed.to(device, non_blocking=True), len(batch.tokens), batch.ancestors.shape[1], chunk, dtype)
+        return cls.unpack(
+            packed.to(device, non_blocking=True), len(batch.tokens), batch.ancestors.shape[1], chunk, dtype
+        )
 
     @classmethod
     def unpack(cls, packed: Tensor, padded: int, slots: int, chunk: int, dtype: torch.dtype) -> NodeBatch:
         """From what `Batch.pack` laid out, for `padded` nodes and `slots` ancestors per chunk. No synchronisation."""
         chunks, device = padded // chunk, packed.device
         sizes = [padded, padded, padded, chunks * slots]
-        tokens, positions, subtree_end, ancestors, ends = packed.split([*sizes, packed.shape[0] - sum(sizes)])
+        tokens, positions, subtree_end, ancestors, ends = torch.split(packed, [*sizes, packed.shape[0] - sum(sizes)])
         ancestors = ancestors.view(chunks, slots)
         node = torch.arange(padded, device=device).view(-1, chunk)
         keys = torch.cat([ancestors, node], dim=1)
@@ -55,7 +57,7 @@ class NodeBatch:
 
 
 class Workspace:
-    """Buffers for one batch after another. On a CPU every fresh large tensor costs page faults; these are touched once."""
+    """Buffers for one batch after another: on a CPU every fresh large tensor costs page faults."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, int], Tensor] = {}
@@ -85,7 +87,8 @@ def linear(x: Tensor, layer: nn.Linear, work: Workspace, name: str, scale: float
 
 def add_linear_(residual: Tensor, x: Tensor, layer: nn.Linear, work: Workspace, scale: float = 1.0) -> Tensor:
     """`residual += layer(scale * x)`. In float32 the sum happens inside the product; in half precision that would
-    round the large residual twice."""
+    round the large residual twice.
+    """
     if residual.dtype != torch.float32:
         return residual.add_(linear(x, layer, work, "sum", scale))
     residual += layer.bias.to(residual.dtype)

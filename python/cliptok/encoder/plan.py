@@ -89,7 +89,9 @@ def cut_batches(window: Window, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def build_batch(window: Window, start: int, stop: int, chunk: int, depth_step: int = 8, size: int | None = None) -> Batch:
+def build_batch(
+    window: Window, start: int, stop: int, chunk: int, depth_step: int = 8, size: int | None = None
+) -> Batch:
     """The trie of rows `start` to `stop`. P is rounded up to `depth_step`, N to whole chunks or to `size`."""
     lengths = window.lengths[start:stop]
     shared = window.shared[start:stop].copy()

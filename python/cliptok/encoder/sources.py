@@ -7,7 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -36,7 +36,7 @@ class SafetensorsSource:
 
         self.where = str(path)
         try:
-            self._file = safe_open(path, framework="pt", device="cpu")
+            self._file: Any = safe_open(path, framework="pt", device="cpu")
         except SafetensorError as error:
             raise ValueError(f"{path} is not a whole safetensors file ({error}){_beyond_end(path)}") from error
         self._names = list(self._file.keys())
@@ -47,10 +47,11 @@ class SafetensorsSource:
     def dtype(self, name: str) -> torch.dtype:
         # An empty slice carries the dtype without reading the data.
         part = self._file.get_slice(name)
-        return (part[0:0] if part.get_shape() else self._file.get_tensor(name)).dtype
+        empty: Tensor = part[0:0] if part.get_shape() else self._file.get_tensor(name)
+        return empty.dtype
 
     def read(self, name: str) -> Tensor:
-        return self._file.get_tensor(name)
+        return cast(Tensor, self._file.get_tensor(name))
 
 
 class DictSource:

@@ -41,7 +41,8 @@ def encode_prompts(
     _check_skip(encoder, clip_skip, clip_skip + 1)
     states = forward(encoder, ids, output_hidden_states=True).hidden_states
     assert states is not None
-    return encoder.final_layer_norm(states[-(clip_skip + 1)])[inverse]
+    state: Tensor = encoder.final_layer_norm(states[-(clip_skip + 1)])
+    return state[inverse]
 
 
 @torch.inference_mode()
@@ -59,7 +60,9 @@ def encode_prompts_xl(
     `clip_skip=k` the k-th before that, without LayerNorm; the pooled embeddings are the last encoder's.
     """
     if len(encoders) != len(tokenizers) or not encoders:
-        raise ValueError(f"there are {len(encoders)} encoders and {len(tokenizers)} tokenizers; give one tokenizer each")
+        raise ValueError(
+            f"there are {len(encoders)} encoders and {len(tokenizers)} tokenizers; give one tokenizer each"
+        )
     if encoders[-1].text_projection is None:
         raise ValueError("encoders: the last one has no projection; SDXL's second encoder has (load text_encoder_2)")
     skip = 0 if clip_skip is None else clip_skip

@@ -94,7 +94,9 @@ class TorchScriptSource:
     def __init__(self, path: Path) -> None:
         self.where = str(path)
         self._archive = zipfile.ZipFile(path)
-        data = next((name for name in self._archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")), "")
+        data = next(
+            (name for name in self._archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")), ""
+        )
         if not data:
             raise ValueError(f"{path} is a zip file without data.pkl; it is no TorchScript archive")
         self._root = data.removesuffix("data.pkl")

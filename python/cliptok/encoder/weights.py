@@ -21,7 +21,9 @@ LONGCLIP_KEPT = 20  # LongCLIP takes positions below this from `positional_embed
 
 _HF_TABLE = "embeddings.token_embedding.weight"
 _OPENAI_TABLE = "token_embedding.weight"
-_NEVER_LOADED = re.compile(r"(^|\.)(position_ids|attn_mask|logit_scale|logit_bias|input_resolution|context_length|vocab_size)$")
+_NEVER_LOADED = re.compile(
+    r"(^|\.)(position_ids|attn_mask|logit_scale|logit_bias|input_resolution|context_length|vocab_size)$"
+)
 _OPENAI_ROOTS = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection", "cls_emb")
 _HF_ROOTS = ("embeddings.", "encoder.", "final_layer_norm.", "text_projection.")
 _OPENAI_BLOCK = {
@@ -64,7 +66,7 @@ class Tower:
 
     @property
     def family(self) -> str | None:
-        """"clip_l" or "clip_g" where the prefix says which of Stable Diffusion's encoders this is."""
+        """One of "clip_l" and "clip_g", where the prefix says which of Stable Diffusion's encoders this is."""
         if "clip_g" in self.prefix or re.match(r"conditioner\.embedders\.\d+\.model\.", self.prefix):
             return "clip_g"
         if "clip_l" in self.prefix or self.prefix.startswith(("conditioner.", "cond_stage_model.transformer.")):
@@ -93,21 +95,25 @@ def choose_tower(source: Source, encoder: str | None) -> Tower:
             f"(names begin with {', '.join(found[:8]) or 'nothing'})"
         )
     if encoder is not None:
-        named = [tower for tower in towers if tower.family == encoder or tower.prefix.rstrip(".") == encoder.rstrip(".")]
+        named = [
+            tower for tower in towers if tower.family == encoder or tower.prefix.rstrip(".") == encoder.rstrip(".")
+        ]
         if len(named) == 1:
             return named[0]
     elif len(towers) == 1:
         return towers[0]
     choices = ", ".join(f'"{tower.family or tower.prefix}"' for tower in towers)
-    raise ValueError(f"{source.where} holds {len(towers)} text towers; choose one with encoder={choices}, not {encoder!r}")
+    raise ValueError(
+        f"{source.where} holds {len(towers)} text towers; choose one with encoder={choices}, not {encoder!r}"
+    )
 
 
 def read_config(source: Source, tower: Tower, known: TextConfig | None, changes: Mapping[str, Any]) -> TextConfig:
     """Sizes from the weights; activation, heads and ids from `known`, or by rule where there is no configuration.
 
-    The rules: heads are 64 wide. SD 2's tower, SDXL's and SD 3's second one are OpenCLIP models: gelu, pad id 0. SD 1's,
-    SDXL's and SD 3's first are OpenAI's: quick_gelu. Anything else goes by width: quick_gelu up to 768, gelu beyond.
-    An OpenCLIP tower of width 512 or 768 without a configuration therefore needs `activation="gelu"`.
+    The rules: heads are 64 wide. SD 2's tower and SDXL's and SD 3's second are OpenCLIP models: gelu, pad id 0.
+    SD 1's and SDXL's and SD 3's first are OpenAI's: quick_gelu. Anything else goes by width: quick_gelu up to 768,
+    gelu beyond. An OpenCLIP tower of width 512 or 768 without a configuration therefore needs `activation="gelu"`.
     SD 2 files use all blocks but the last (23 of 24), and no projection. `changes` come last.
     """
     shapes = source.shapes()
@@ -115,7 +121,9 @@ def read_config(source: Source, tower: Tower, known: TextConfig | None, changes:
     if len(table) != 2:
         raise ValueError(f"{source.where}: token_embedding.weight has shape {table}, not (vocabulary, width)")
     vocabulary, width = table
-    positions = _need(source, tower.prefix + ("positional_embedding" if tower.openai else "embeddings.position_embedding.weight"))
+    positions = _need(
+        source, tower.prefix + ("positional_embedding" if tower.openai else "embeddings.position_embedding.weight")
+    )
     mlp = _need(source, f"{tower.block}0." + ("mlp.c_fc.weight" if tower.openai else "mlp.fc1.weight"))
     numbers = {int(m[1]) for name in shapes if (m := re.match(re.escape(tower.block) + r"(\d+)\.", name))}
     layers = max(numbers) + 1
@@ -134,7 +142,13 @@ def read_config(source: Source, tower: Tower, known: TextConfig | None, changes:
         heads=max(width // 64, 1),
     )
     config = dataclasses.replace(
-        config, width=width, layers=layers, mlp=mlp[0], positions=positions[0], vocabulary=vocabulary, projection=projection
+        config,
+        width=width,
+        layers=layers,
+        mlp=mlp[0],
+        positions=positions[0],
+        vocabulary=vocabulary,
+        projection=projection,
     )
     if config.end_id >= vocabulary:
         config = dataclasses.replace(config, start_id=vocabulary - 2, end_id=vocabulary - 1)
@@ -151,7 +165,7 @@ def origins(source: Source, tower: Tower, config: TextConfig) -> dict[str, Origi
     result: dict[str, Origin] = {}
     if tower.openai:
         result[_HF_TABLE] = Origin((p + _OPENAI_TABLE,), (config.vocabulary, d))
-        positions = (p + "positional_embedding",)
+        positions: tuple[str, ...] = (p + "positional_embedding",)
         if p + "positional_embedding_res" in source.shapes():
             positions += (p + "positional_embedding_res",)
         result["embeddings.position_embedding.weight"] = Origin(positions, (config.positions, d), _long_positions)
@@ -179,7 +193,9 @@ def origins(source: Source, tower: Tower, config: TextConfig) -> dict[str, Origi
                     result[ours] = Origin((f"{tower.block}{i}.{_OPENAI_BLOCK[module]}.{kind}",), size)
                 else:
                     third = ("q", "k", "v").index(module.split(".")[1][0])
-                    result[ours] = Origin((f"{tower.block}{i}.attn.in_proj_{kind}",), (3 * d, *size[1:]), _third(third, d))
+                    result[ours] = Origin(
+                        (f"{tower.block}{i}.attn.in_proj_{kind}",), (3 * d, *size[1:]), _third(third, d)
+                    )
     for kind in ("weight", "bias"):
         name = f"ln_final.{kind}" if tower.openai else f"final_layer_norm.{kind}"
         result[f"final_layer_norm.{kind}"] = Origin((p + name,), (d,))
@@ -198,7 +214,9 @@ def check(source: Source, tower: Tower, config: TextConfig, wanted: Mapping[str,
     shapes = source.shapes()
     names = {name: origin.shape for origin in wanted.values() for name in origin.names}
     missing = sorted(name for name in names if name not in shapes)
-    wrong = sorted(f"{name} {shapes[name]} for {size}" for name, size in names.items() if shapes.get(name, size) != size)
+    wrong = sorted(
+        f"{name} {shapes[name]} for {size}" for name, size in names.items() if shapes.get(name, size) != size
+    )
     roots = tuple(tower.prefix + root for root in (_OPENAI_ROOTS if tower.openai else _HF_ROOTS))
     whole = bool(tower.prefix)  # under a prefix of its own everything belongs to the tower
     extra = []
@@ -226,7 +244,9 @@ def _need(source: Source, name: str) -> tuple[int, ...]:
     if shape is None:
         raise ValueError(f"{source.where} is no whole CLIP text tower; missing: {name}")
     if len(shape) != 2:
-        raise ValueError(f"{source.where} is no whole CLIP text tower; wrongly shaped: {name} {shape}, two sizes expected")
+        raise ValueError(
+            f"{source.where} is no whole CLIP text tower; wrongly shaped: {name} {shape}, two sizes expected"
+        )
     return shape
 
 

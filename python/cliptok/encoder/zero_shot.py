@@ -18,7 +18,11 @@ Template = str | Callable[[str], str]
 
 
 def zero_shot(
-    encoder: TextEncoder, class_names: Sequence[str], templates: Sequence[Template], tokenizer: Any = None, **kwargs: Any
+    encoder: TextEncoder,
+    class_names: Sequence[str],
+    templates: Sequence[Template],
+    tokenizer: Any = None,
+    **kwargs: Any,
 ) -> Tensor:
     """The (classes, d) matrix W of unit rows, in the encoder's dtype: `image_embeds @ W.T` are the class scores.
 
