@@ -38,14 +38,14 @@ bodies = st.lists(st.integers(1, 3), max_size=12) | st.lists(st.integers(1, 2), 
 id_rows = st.lists(bodies.map(lambda body: [START, *body, END]), min_size=1, max_size=24)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(id_rows, st.sampled_from([1, 2, 5, 100]), st.sampled_from([1, 7, 40, 1000]))
 def test_encode_equals_row_by_row(small, rows, window, budget):
     got = small.encode(Packed(rows), window=window, budget=budget)
     assert relative(got, row_by_row(small, rows)) < 2e-6
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(id_rows, st.sampled_from([2, 100]), st.sampled_from([7, 1000]))
 def test_batch_invariant_is_bitwise(small, rows, window, budget):
     got = small.encode(Packed(rows), window=window, budget=budget, batch_invariant=True)

@@ -39,8 +39,10 @@ class TextEmbeddings(nn.Module):
     def forward(self, input_ids: Tensor, position_ids: Tensor | None = None) -> Tensor:
         tokens: Tensor = self.token_embedding(input_ids)
         if position_ids is None:
-            return tokens + self.position_embedding.weight[: input_ids.shape[-1]]
-        return tokens + self.position_embedding(position_ids)
+            positions: Tensor = self.position_embedding.weight[: input_ids.shape[-1]]
+        else:
+            positions = self.position_embedding(position_ids)
+        return tokens + positions
 
 
 class Attention(nn.Module):

@@ -36,10 +36,11 @@ class SafetensorsSource:
 
         self.where = str(path)
         try:
-            self._file: Any = safe_open(path, framework="pt", device="cpu")
+            file: Any = safe_open(path, framework="pt", device="cpu")
         except SafetensorError as error:
             raise ValueError(f"{path} is not a whole safetensors file ({error}){_beyond_end(path)}") from error
-        self._names = list(self._file.keys())
+        self._file = file
+        self._names: list[str] = list(file.keys())
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._names}
