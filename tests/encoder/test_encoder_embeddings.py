@@ -120,7 +120,13 @@ def test_unloading_the_first_of_two_leaves_the_second(pair):
     assert torch.equal(encoder.encode(["a <two>"], tokenizer), before)
     second.unload()
     assert len(tokenizer) == 49408 and "<two>" not in tokenizer.get_vocab()
-    assert encoder.get_input_embeddings().num_embeddings in (49408, 49410)
+    assert encoder.get_input_embeddings().num_embeddings == encoder.config.vocabulary == 49408
+
+    # A table that the user made larger in the meantime is left alone.
+    third = encoder.load_textual_inversion(torch.ones(1, 32), tokenizer, "<three>")
+    encoder.resize_token_embeddings(49500)
+    third.unload()
+    assert encoder.get_input_embeddings().num_embeddings == 49500
 
 
 def test_expansion_is_not_repeated(pair):

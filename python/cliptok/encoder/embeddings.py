@@ -53,10 +53,12 @@ class TextualInversion:
         table = self.encoder.get_input_embeddings()
         with torch.no_grad():
             table.weight[list(self.ids)] = 0
-        # Rows at the end that no token needs any more go; a row in the middle stays as an unused hole.
-        needed = max(self.tokenizer.get_vocab().values()) + 1
-        if min(self.ids) >= needed and max(self.ids) == table.num_embeddings - 1:
-            resize_token_embeddings(self.encoder, max(needed, min(self.ids)))
+        # Empty rows at the end go, down to the size before any embedding was loaded. A row in the middle stays.
+        kept = max(self.encoder.rows_without_inversions or 0, max(self.tokenizer.get_vocab().values()) + 1)
+        used = table.weight[kept:].any(dim=1).nonzero()
+        resize_token_embeddings(
+            self.encoder, kept + int(used.max()) + 1 if len(used) else min(kept, table.num_embeddings)
+        )
         self.loaded = False
 
 
@@ -94,6 +96,8 @@ def load(
     tokenizer.add_tokens(list(tokens))
     ids = tuple(tokenizer.convert_tokens_to_ids(list(tokens)))
     table = encoder.get_input_embeddings()
+    if encoder.rows_without_inversions is None:
+        encoder.rows_without_inversions = table.num_embeddings
     if max(ids) >= table.num_embeddings:
         table = resize_token_embeddings(encoder, max(ids) + 1)
     with torch.no_grad():

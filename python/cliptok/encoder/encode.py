@@ -91,14 +91,14 @@ class _Run:
         self.width = encoder.config.width if self.projection is None else self.projection.out_features
         self.dtype = compute_dtype(encoder.dtype, encoder.device)
         self.work = Workspace()
-        self.graphed = GraphedNodes(encoder, CHUNK, self.dtype) if encoder.device.type == "cuda" else None
+        self.graphed = GraphedNodes(encoder, self.dtype) if encoder.device.type == "cuda" else None
 
     @torch.inference_mode()
     def __call__(self, batch: Batch) -> Tensor:
         if self.graphed is not None and len(batch.tokens) <= GRAPH_TOKENS:
             pooled = self.graphed(batch)
         else:
-            nodes = NodeBatch.of(batch, CHUNK, self.dtype, self.encoder.device)
+            nodes = NodeBatch.of(batch, self.dtype, self.encoder.device)
             pooled = encode_nodes(self.encoder, nodes, self.work)
         if self.projection is not None:
             pooled = pooled @ self.projection.weight.to(self.dtype).t()
@@ -121,11 +121,13 @@ def compute_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
 
 
 def _batches(window: Window, budget: int, alone: bool) -> Iterator[Batch]:
-    ranges: Iterable[tuple[int, int]] = cut_batches(window, budget)
-    if alone:
-        ranges = ((row, row + 1) for row in range(len(window.lengths)))
-    for start, stop in ranges:
-        yield build_batch(window, start, stop, CHUNK)
+    if not alone:
+        for start, stop in cut_batches(window, budget):
+            yield build_batch(window, start, stop, CHUNK)
+        return
+    for row, length in enumerate(window.lengths.tolist()):
+        # One chunk of the whole text: every shape depends on the text alone.
+        yield build_batch(window, row, row + 1, -(-length // 8) * 8)
 
 
 def _encode_windows(

@@ -99,20 +99,21 @@ def forward(encoder: TextEncoder, input_ids: Tensor, output_hidden_states: bool 
 class GraphedNodes:
     """`encode_nodes` on CUDA for small batches: one copy to the device and one launch."""
 
-    def __init__(self, encoder: TextEncoder, chunk: int, dtype: torch.dtype) -> None:
-        self.encoder, self.chunk, self.dtype = encoder, chunk, dtype
+    def __init__(self, encoder: TextEncoder, dtype: torch.dtype) -> None:
+        self.encoder, self.dtype = encoder, dtype
         self.cache = _caches.setdefault(encoder, GraphCache())
         self.weights = _weights(encoder)
 
     def __call__(self, batch: Batch) -> Tensor:
         """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
-        padded, slots, ends = len(batch.tokens), batch.ancestors.shape[1], -(-len(batch.ends) // ENDS) * ENDS
+        padded, slots, chunk = len(batch.tokens), batch.ancestors.shape[1], batch.chunk
+        ends = -(-len(batch.ends) // ENDS) * ENDS
         packed = torch.from_numpy(batch.pack(ends)).pin_memory().to(self.encoder.device, non_blocking=True)
 
         def compute(packed: Tensor) -> Tensor:
-            nodes = NodeBatch.unpack(packed, padded, slots, self.chunk, self.dtype)
+            nodes = NodeBatch.unpack(packed, padded, slots, chunk, self.dtype)
             return encode_nodes(self.encoder, nodes, Workspace())
 
-        key = ("nodes", padded, slots, ends, self.chunk, self.dtype, self.weights)
+        key = ("nodes", padded, slots, ends, chunk, self.dtype, self.weights)
         pooled: Tensor = self.cache.run(key, compute, packed)
         return pooled[: len(batch.ends)].clone()

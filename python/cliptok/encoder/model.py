@@ -114,6 +114,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = TextConfig.preset(config) if isinstance(config, str) else config
         self.gradient_checkpointing = False
+        self.rows_without_inversions: int | None = None  # of the token table, once an embedding is loaded
         with torch.device(device if device is not None else torch.get_default_device()):
             self.embeddings = TextEmbeddings(self.config)
             self.encoder = Blocks(self.config)

@@ -25,20 +25,19 @@ class NodeBatch:
 
     tokens: Tensor  # (N,)
     positions: Tensor  # (N,)
-    keys: Tensor  # (chunks * (P + C),) node of every key slot; slots without a node point at 0 and are masked
+    keys: Tensor  # (chunks * (P + C),) node of every key slot; slots without a node are masked
     mask: Tensor  # (chunks, 1, C, P + C), 0 or -inf, in the compute dtype
     ends: Tensor  # (m,)
     chunk: int
 
     @classmethod
-    def of(cls, batch: Batch, chunk: int, dtype: torch.dtype, device: torch.device) -> NodeBatch:
+    def of(cls, batch: Batch, dtype: torch.dtype, device: torch.device) -> NodeBatch:
         """Move a batch to `device` in one copy, asynchronous from pinned memory on CUDA."""
         packed = torch.from_numpy(batch.pack())
         if device.type == "cuda":
             packed = packed.pin_memory()
-        return cls.unpack(
-            packed.to(device, non_blocking=True), len(batch.tokens), batch.ancestors.shape[1], chunk, dtype
-        )
+        packed = packed.to(device, non_blocking=True)
+        return cls.unpack(packed, len(batch.tokens), batch.ancestors.shape[1], batch.chunk, dtype)
 
     @classmethod
     def unpack(cls, packed: Tensor, padded: int, slots: int, chunk: int, dtype: torch.dtype) -> NodeBatch:

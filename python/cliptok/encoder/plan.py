@@ -34,6 +34,11 @@ class Batch:
     outputs: Int64  # (m,) the distinct text that each end belongs to
     nodes: int  # N without padding
 
+    @property
+    def chunk(self) -> int:
+        """Nodes per chunk."""
+        return len(self.tokens) // len(self.ancestors)
+
     def pack(self, ends: int | None = None) -> Int64:
         """Everything that the device needs in one array; `ends` rounds the number of ends up, with node 0."""
         parts = [self.tokens, self.positions, self.subtree_end, self.ancestors.ravel(), self.ends]
