@@ -215,6 +215,32 @@ def test_compute_dtype():
     assert compute_dtype(torch.bfloat16, cpu) in (torch.bfloat16, torch.float32)
 
 
+def test_results_can_be_trained_on(small, tokenizer):
+    embeds = small.encode(TEXTS, tokenizer)
+    assert not embeds.is_inference() and not embeds.requires_grad
+    head = torch.nn.Linear(48, 2)
+    head(embeds).sum().backward()
+    assert head.weight.grad is not None
+
+
+def test_wrapped_layers_are_refused_and_not_passed_over(small, tokenizer):
+    import copy
+
+    class Adapter(torch.nn.Module):
+        def __init__(self, base):
+            super().__init__()
+            self.base_layer, self.weight, self.bias = base, base.weight, base.bias
+
+        def forward(self, x):
+            return self.base_layer(x) + 1
+
+    encoder = copy.deepcopy(small)
+    block = next(encoder.blocks())
+    block.self_attn.q_proj = Adapter(block.self_attn.q_proj)
+    with pytest.raises(TypeError, match=r"Adapter does at encoder\.layers\.0\.self_attn\.q_proj; merge"):
+        encoder.encode(TEXTS, tokenizer)
+
+
 def test_248_positions(tokenizer):
     torch.manual_seed(0)
     encoder = TextEncoder(TextConfig(width=64, layers=2, heads=2, mlp=128, positions=248)).eval()

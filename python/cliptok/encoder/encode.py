@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .graphs import GRAPH_TOKENS, GraphedNodes
 from .nodes import NodeBatch, Workspace, encode_nodes
@@ -51,7 +51,7 @@ def encode(
     A row is the same whatever else is encoded with it, up to floating-point rounding. `batch_invariant=True` makes it
     the same bit for bit, for one encoder, device, dtype and thread count, by computing each distinct text alone: it
     costs the sharing and the large matrix products. Raises ValueError for a text without end-of-text id, for ids
-    outside the vocabulary and for an output that the encoder does not have.
+    outside the vocabulary and for an output that the encoder does not have; TypeError for layers that are wrapped.
     """
     if output is None:
         output = "pooler_output" if encoder.text_projection is None else "text_embeds"
@@ -62,6 +62,7 @@ def encode(
     for name, value in (("window", window), ("budget", budget)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    _check_plain(encoder)
     if tokenizer is None and not hasattr(texts, "offsets"):
         from cliptok import Tokenizer
 
@@ -118,6 +119,16 @@ def compute_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
     native = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}[dtype]
     supported: Callable[[], bool] | None = getattr(torch.ops.mkldnn, native, None)
     return dtype if supported is not None and supported() else torch.float32
+
+
+def _check_plain(encoder: TextEncoder) -> None:
+    """`encode` reads weights itself: a layer that something else wrapped would be passed over in silence."""
+    for name, module in encoder.named_modules():
+        if hasattr(module, "weight") and type(module) not in (nn.Linear, nn.LayerNorm, nn.Embedding):
+            raise TypeError(
+                f"encode cannot see what {type(module).__module__}.{type(module).__name__} does at {name}; merge the "
+                "adapter into the weights first, or use the forward pass"
+            )
 
 
 def _batches(window: Window, budget: int, alone: bool) -> Iterator[Batch]:

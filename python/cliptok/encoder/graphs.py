@@ -73,7 +73,7 @@ def _weights(encoder: TextEncoder) -> int:
     return hash(tuple((parameter.data_ptr(), parameter.dtype) for parameter in encoder.parameters()))
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def forward(encoder: TextEncoder, input_ids: Tensor, output_hidden_states: bool = False) -> TextEncoderOutput:
     """`encoder(input_ids)` without gradients; on CUDA, small batches replay a graph."""
     if not input_ids.is_cuda or input_ids.numel() > GRAPH_TOKENS or encoder.training:

@@ -26,7 +26,7 @@ class PromptEmbeds(NamedTuple):
     pooled_prompt_embeds: Tensor
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_prompts(
     encoder: TextEncoder, tokenizer: Any, prompts: str | Sequence[str], *, clip_skip: int | None = None
 ) -> Tensor:
@@ -45,7 +45,7 @@ def encode_prompts(
     return state[inverse]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode_prompts_xl(
     encoders: Sequence[TextEncoder],
     tokenizers: Sequence[Any],
