@@ -1,0 +1,132 @@
+"""The sizes of a CLIP text tower, and the published ones by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+ACTIVATIONS = ("quick_gelu", "gelu")
+
+# our field -> transformers' name in config.json
+_TRANSFORMERS_NAMES = {
+    "width": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "mlp": "intermediate_size",
+    "activation": "hidden_act",
+    "positions": "max_position_embeddings",
+    "vocabulary": "vocab_size",
+    "projection": "projection_dim",
+    "layer_norm_eps": "layer_norm_eps",
+    "start_id": "bos_token_id",
+    "end_id": "eos_token_id",
+    "pad_id": "pad_token_id",
+}
+
+
+@dataclasses.dataclass
+class TextConfig:
+    """Sizes and ids of one text tower. `projection` is None for a tower without `text_projection`.
+
+    `end_id` is the id that rows are pooled at. transformers' configurations written before July 2023 say 2 there,
+    which no CLIP vocabulary means: `from_transformers` reads 2 as 49407.
+    """
+
+    width: int = 512
+    layers: int = 12
+    heads: int = 8
+    mlp: int = 2048
+    activation: str = "quick_gelu"
+    positions: int = 77
+    vocabulary: int = 49408
+    projection: int | None = None
+    layer_norm_eps: float = 1e-5
+    start_id: int = 49406
+    end_id: int = 49407
+    pad_id: int = 49407
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "heads", "mlp", "positions", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give heads that divide it")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation!r}")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> TextConfig:
+        """A published size by name (see `PRESETS`), with `changes` on top. Raises KeyError for another name."""
+        if name not in PRESETS:
+            raise KeyError(f"no preset is called {name!r}; there are {', '.join(sorted(PRESETS))}")
+        return dataclasses.replace(PRESETS[name], **changes)
+
+    @classmethod
+    def from_transformers(cls, config: Mapping[str, Any]) -> TextConfig:
+        """From the content of a transformers or diffusers `config.json` (of a text tower, or of a whole CLIP)."""
+        if "text_config" in config:
+            text = dict(config["text_config"])
+            text.setdefault("projection_dim", config.get("projection_dim"))
+            config = text
+        values = {ours: config[theirs] for ours, theirs in _TRANSFORMERS_NAMES.items() if theirs in config}
+        for name in ("start_id", "end_id", "pad_id"):
+            if isinstance(values.get(name), list):
+                values[name] = values[name][0]
+            if values.get(name) is None:
+                values.pop(name, None)
+        if values.get("end_id") == 2:
+            # Written before transformers' issue 24773: the ids of another model, start and pad included.
+            values.update(start_id=49406, end_id=49407)
+        return cls(**values)
+
+    def to_transformers(self) -> dict[str, Any]:
+        """The content of a `config.json` that transformers and diffusers load."""
+        values = {theirs: getattr(self, ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
+        if self.projection is None:
+            values["projection_dim"] = self.width
+        architecture = "CLIPTextModel" if self.projection is None else "CLIPTextModelWithProjection"
+        return {"architectures": [architecture], "model_type": "clip_text_model", **values, "attention_dropout": 0.0}
+
+    # transformers' names, which diffusers' pipelines ask for
+    @property
+    def hidden_size(self) -> int:
+        return self.width
+
+    @property
+    def num_hidden_layers(self) -> int:
+        return self.layers
+
+    @property
+    def max_position_embeddings(self) -> int:
+        return self.positions
+
+    @property
+    def vocab_size(self) -> int:
+        return self.vocabulary
+
+    @property
+    def projection_dim(self) -> int:
+        return self.width if self.projection is None else self.projection
+
+    @property
+    def eos_token_id(self) -> int:
+        return self.end_id
+
+
+def _clip(width: int, layers: int, heads: int, **rest: Any) -> TextConfig:
+    rest.setdefault("projection", width)
+    return TextConfig(width=width, layers=layers, heads=heads, mlp=4 * width, **rest)
+
+
+PRESETS = {
+    "ViT-B-32": _clip(512, 12, 8),
+    "ViT-B-16": _clip(512, 12, 8),
+    "ViT-L-14": _clip(768, 12, 12),
+    "SD1": _clip(768, 12, 12, projection=None),
+    "SD2": _clip(1024, 23, 16, activation="gelu", projection=None, pad_id=0),
+    "ViT-H-14": _clip(1024, 24, 16, activation="gelu", pad_id=0),
+    "ViT-bigG-14": _clip(1280, 32, 20, activation="gelu", pad_id=0),
+    "LongCLIP-B": _clip(512, 12, 8, positions=248),
+    "LongCLIP-L": _clip(768, 12, 12, positions=248),
+}

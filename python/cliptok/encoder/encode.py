@@ -1,0 +1,186 @@
+"""`TextEncoder.encode`: pooled embeddings of many texts, with no padding and nothing computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .graphs import GRAPH_TOKENS, GraphedNodes
+from .nodes import NodeBatch, Workspace, encode_nodes
+from .plan import Batch, Window, build_batch, cut_batches
+from .stream import ahead, is_lazy, windows
+
+if TYPE_CHECKING:
+    from .model import TextEncoder
+
+# Nodes per batch. On a CPU the activations of a batch should stay in cache; a GPU wants enough rows to fill it.
+CPU_BUDGET = 1024
+CUDA_BUDGET = 16384
+# Texts sorted together: more find more common beginnings, and cost their tokens and embeddings in memory.
+WINDOW = 16384
+# Nodes that attend together: small chunks waste less on the mask, large ones repeat fewer ancestors.
+CHUNK = 32
+
+
+def encode(
+    encoder: TextEncoder,
+    texts: Any,
+    tokenizer: Any = None,
+    *,
+    output: str | None = None,
+    normalize: bool = False,
+    window: int = WINDOW,
+    budget: int | None = None,
+    batch_invariant: bool = False,
+    progress: bool = False,
+) -> Tensor | Iterator[Tensor]:
+    """Embeddings of `texts`, in input order, on the encoder's device and in its dtype.
+
+    A `str`, a sequence, an Arrow or pandas column, or packed tokens give a tensor (n, d). Any other iterable, which may
+    be larger than memory, gives an iterator of tensors (m, d), m at most `window`, and memory stays constant.
+
+    `tokenizer` defaults to `cliptok.Tokenizer()`; texts longer than the encoder's positions are cut. `output` is
+    "text_embeds" (the default where there is a projection) or "pooler_output". `normalize` divides by the length.
+    `window` texts are sorted together and identical texts and common beginnings in it are computed once; a batch has
+    at most `budget` tokens of that. `progress` shows a tqdm bar.
+
+    A row is the same whatever else is encoded with it, up to floating-point rounding. `batch_invariant=True` makes it
+    the same bit for bit, for one encoder, device, dtype and thread count, by computing each distinct text alone: it
+    costs the sharing and the large matrix products. Raises ValueError for a text without end-of-text id, for ids
+    outside the vocabulary and for an output that the encoder does not have; TypeError for layers that are wrapped.
+    """
+    if output is None:
+        output = "pooler_output" if encoder.text_projection is None else "text_embeds"
+    if output not in ("text_embeds", "pooler_output"):
+        raise ValueError(f'output must be "text_embeds" or "pooler_output", not {output!r}')
+    if output == "text_embeds" and encoder.text_projection is None:
+        raise ValueError('this encoder has no projection, so no text_embeds; use output="pooler_output"')
+    for name, value in (("window", window), ("budget", budget)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be at least 1, not {value}")
+    _check_plain(encoder)
+    if tokenizer is None and not hasattr(texts, "offsets"):
+        from cliptok import Tokenizer
+
+        tokenizer = Tokenizer()
+    if isinstance(texts, str):
+        texts = [texts]
+    total = None if is_lazy(texts) else _count(texts)
+    config = encoder.config
+    sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
+    run = _Run(encoder, output, normalize)
+    blocks = _encode_windows(encoder, sorted_windows, run, budget, batch_invariant, _Bar(progress, total))
+    if is_lazy(texts):
+        return blocks
+    width = run.width
+    found = list(blocks)
+    if not found:
+        return torch.empty(0, width, dtype=encoder.dtype, device=encoder.device)
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+class _Run:
+    """Batch in, rows of the wanted output out."""
+
+    def __init__(self, encoder: TextEncoder, output: str, normalize: bool) -> None:
+        self.encoder, self.normalize = encoder, normalize
+        self.projection = encoder.text_projection if output == "text_embeds" else None
+        self.width = encoder.config.width if self.projection is None else self.projection.out_features
+        self.dtype = compute_dtype(encoder.dtype, encoder.device)
+        self.work = Workspace()
+        self.graphed = GraphedNodes(encoder, self.dtype) if encoder.device.type == "cuda" else None
+
+    @torch.inference_mode()
+    def __call__(self, batch: Batch) -> Tensor:
+        if self.graphed is not None and len(batch.tokens) <= GRAPH_TOKENS:
+            pooled = self.graphed(batch)
+        else:
+            nodes = NodeBatch.of(batch, self.dtype, self.encoder.device)
+            pooled = encode_nodes(self.encoder, nodes, self.work)
+        if self.projection is not None:
+            pooled = pooled @ self.projection.weight.to(self.dtype).t()
+        if self.normalize:
+            pooled = F.normalize(pooled, dim=-1)
+        return pooled.to(self.encoder.dtype)
+
+
+def compute_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype to calculate in: float32 for half precision on CPUs without instructions for it.
+
+    There oneDNN's and ATen's bf16 and fp16 products run at a tenth of float32's rate. Weights keep their dtype and are
+    converted a layer at a time; results are the more exact for it.
+    """
+    if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float16):
+        return dtype
+    native = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}[dtype]
+    supported: Callable[[], bool] | None = getattr(torch.ops.mkldnn, native, None)
+    return dtype if supported is not None and supported() else torch.float32
+
+
+def _check_plain(encoder: TextEncoder) -> None:
+    """`encode` reads weights itself: a layer that something else wrapped would be passed over in silence."""
+    for name, module in encoder.named_modules():
+        if hasattr(module, "weight") and type(module) not in (nn.Linear, nn.LayerNorm, nn.Embedding):
+            raise TypeError(
+                f"encode cannot see what {type(module).__module__}.{type(module).__name__} does at {name}; merge the "
+                "adapter into the weights first, or use the forward pass"
+            )
+
+
+def _batches(window: Window, budget: int, alone: bool) -> Iterator[Batch]:
+    if not alone:
+        for start, stop in cut_batches(window, budget):
+            yield build_batch(window, start, stop, CHUNK)
+        return
+    for row, length in enumerate(window.lengths.tolist()):
+        # One chunk of the whole text: every shape depends on the text alone.
+        yield build_batch(window, row, row + 1, -(-length // 8) * 8)
+
+
+def _encode_windows(
+    encoder: TextEncoder, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
+) -> Iterator[Tensor]:
+    device = encoder.device
+    budget = budget or (CUDA_BUDGET if device.type == "cuda" else CPU_BUDGET)
+    with bar:
+        for window in ahead(planned):
+            distinct = torch.empty(len(window.lengths), run.width, dtype=encoder.dtype, device=device)
+            copies = torch.from_numpy(window.inverse)
+            repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
+            for batch in ahead(_batches(window, budget, alone), depth=2):
+                start, stop = int(batch.outputs[0]), int(batch.outputs[-1]) + 1
+                distinct[start:stop] = run(batch)
+                if bar.shown:
+                    bar.update(repeats[stop - 1] - (repeats[start - 1] if start else 0))
+            yield distinct[copies.to(device, non_blocking=True)]
+
+
+class _Bar:
+    """A tqdm bar, or nothing."""
+
+    def __init__(self, shown: bool, total: int | None) -> None:
+        self.shown = shown
+        if shown:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, unit="text", desc="encode")
+
+    def update(self, texts: int) -> None:
+        self._bar.update(texts)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            self._bar.close()
+
+
+def _count(texts: Any) -> int | None:
+    if hasattr(texts, "offsets"):
+        return len(texts.offsets) - 1
+    return len(texts) if hasattr(texts, "__len__") else None

@@ -1,0 +1,137 @@
+"""Which tokens to compute: texts merged into a prefix trie, the trie cut into batches.
+
+A causal encoder's state at a position depends only on the tokens up to it. Texts with a common beginning therefore have
+equal states there, and a node of the trie, which is a token with all that comes before it, is computed once.
+
+Nodes are numbered depth first, in the order of the sorted texts. Then a node's descendants are a range that starts
+with itself, `[node, subtree_end[node])`, and node k may look at node j exactly if `j <= k < subtree_end[j]`.
+Attention works on chunks of `chunk` consecutive nodes: their queries are a view of the batch, their keys are the chunk
+itself and the ancestors of its first node. (An ancestor of a later node in the chunk, if it is before the chunk, is
+an ancestor of the first node too.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+
+
+@dataclasses.dataclass
+class Batch:
+    """One trie, of N nodes padded to whole chunks. A padding node sees itself only and is nobody's ancestor."""
+
+    tokens: Int64  # (N,) token ids
+    positions: Int64  # (N,) depth of each node
+    subtree_end: Int64  # (N,) one past the last descendant
+    ancestors: Int64  # (chunks, P) nodes before each chunk that its first node may look at; N where there is none
+    ends: Int64  # (m,) the node of each distinct text's last token
+    outputs: Int64  # (m,) the distinct text that each end belongs to
+    nodes: int  # N without padding
+
+    @property
+    def chunk(self) -> int:
+        """Nodes per chunk."""
+        return len(self.tokens) // len(self.ancestors)
+
+    def pack(self, ends: int | None = None) -> Int64:
+        """Everything that the device needs in one array; `ends` rounds the number of ends up, with node 0."""
+        parts = [self.tokens, self.positions, self.subtree_end, self.ancestors.ravel(), self.ends]
+        if ends is not None:
+            parts.append(np.zeros(ends - len(self.ends), dtype=np.int64))
+        return np.concatenate(parts)
+
+
+@dataclasses.dataclass
+class Window:
+    """Distinct texts in sorted order, and where every input text went."""
+
+    rows: Int32  # (u, longest) distinct id rows, sorted; padded with -1
+    lengths: Int64  # (u,)
+    shared: Int64  # (u,) length of the beginning in common with the row before; 0 for the first
+    inverse: Int64  # (n,) input text i is distinct row inverse[i]
+
+
+def sort_window(input_ids: npt.NDArray[np.integer], offsets: Int64) -> Window:
+    """Sort the texts `input_ids[offsets[i]:offsets[i + 1]]` and drop repeated ones. Every text needs a token."""
+    lengths = np.diff(offsets)
+    if len(lengths) and lengths.min() < 1:
+        raise ValueError(f"text {int(lengths.argmin())} has no tokens; keep the special tokens")
+    longest = int(lengths.max(initial=1))
+    column = np.arange(longest)
+    rows = np.full((len(lengths), longest), -1, dtype=np.int32)
+    rows[column < lengths[:, None]] = input_ids[offsets[0] : offsets[-1]]
+    # Big-endian ids + 1 compare as bytes just as the rows compare as sequences, a beginning before what continues it.
+    keys = np.ascontiguousarray(rows + 1).astype(">u4").view(f"S{4 * longest}").ravel()
+    order = np.argsort(keys, kind="stable")
+    rows, lengths = rows[order], lengths[order]
+    shared = np.zeros(len(rows), dtype=np.int64)
+    if len(rows) > 1:
+        same = rows[1:] == rows[:-1]
+        shared[1:] = np.where(same.all(axis=1), longest, same.argmin(axis=1))
+        shared[1:] = np.minimum(shared[1:], lengths[:-1])
+    new = np.ones(len(rows), dtype=bool)
+    new[1:] = (shared[1:] < lengths[1:]) | (lengths[1:] != lengths[:-1])
+    inverse = np.empty(len(rows), dtype=np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    return Window(rows[new], lengths[new], shared[new], inverse)
+
+
+def cut_batches(window: Window, budget: int) -> Iterator[tuple[int, int]]:
+    """Ranges of consecutive distinct rows whose tries have at most `budget` nodes (one row at least)."""
+    new_nodes = np.cumsum(window.lengths - window.shared)
+    start = 0
+    while start < len(new_nodes):
+        # A batch computes its first row whole, also the beginning that it shares with the batch before.
+        before = new_nodes[start] - window.lengths[start]
+        stop = max(int(np.searchsorted(new_nodes, before + budget, side="right")), start + 1)
+        yield start, stop
+        start = stop
+
+
+def build_batch(
+    window: Window, start: int, stop: int, chunk: int, depth_step: int = 8, size: int | None = None
+) -> Batch:
+    """The trie of rows `start` to `stop`. P is rounded up to `depth_step`, N to whole chunks or to `size`."""
+    lengths = window.lengths[start:stop]
+    shared = window.shared[start:stop].copy()
+    shared[0] = 0
+    longest = int(lengths.max())
+    column = np.arange(longest)
+    fresh = (column >= shared[:, None]) & (column < lengths[:, None])
+    first_node = np.concatenate([[0], np.cumsum(lengths - shared)])
+    nodes = int(first_node[-1])
+
+    # path[r, p] is the node of row r at position p: the one of the last row that was fresh there.
+    owner = np.maximum.accumulate(np.where(column >= shared[:, None], np.arange(len(lengths))[:, None], -1), axis=0)
+    path = first_node[owner] + column - shared[owner]
+
+    chunks = -(-max(nodes, size or 0) // chunk)
+    padded = chunks * chunk
+    tokens = np.zeros(padded, dtype=np.int64)
+    tokens[:nodes] = window.rows[start:stop, :longest][fresh]
+    positions = np.zeros(padded, dtype=np.int64)
+    positions[:nodes] = np.broadcast_to(column, fresh.shape)[fresh]
+    last_row = np.zeros(nodes, dtype=np.int64)
+    rows, columns = np.nonzero(column < lengths[:, None])
+    np.maximum.at(last_row, path[rows, columns], rows)
+    subtree_end = np.arange(1, padded + 1)
+    subtree_end[:nodes] = first_node[last_row + 1]
+
+    heads = np.arange(0, padded, chunk)
+    real = heads[heads < nodes]
+    depth = np.zeros(chunks, dtype=np.int64)
+    depth[: len(real)] = positions[real]
+    slots = -(-int(depth.max()) // depth_step) * depth_step
+    ancestors = np.full((chunks, slots), padded, dtype=np.int64)
+    head_row = np.searchsorted(first_node, real, side="right") - 1
+    slot = np.arange(min(slots, longest))
+    above = path[head_row][:, : len(slot)]
+    ancestors[: len(real), : len(slot)] = np.where(slot < depth[: len(real), None], above, padded)
+    ends = path[np.arange(len(lengths)), lengths - 1]
+    return Batch(tokens, positions, subtree_end, ancestors, ends, np.arange(start, stop), nodes)

@@ -1,0 +1,44 @@
+"""Fixtures of the encoder's tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from towers import FAMILIES, hf_model
+
+from cliptok.encoder import TextConfig, TextEncoder
+
+
+def pytest_collection_modifyitems(items):
+    """The peers' own code warns of what is no concern of ours."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            for kind in ("DeprecationWarning", "FutureWarning", "torch.jit.TracerWarning"):
+                item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+
+
+@pytest.fixture(params=FAMILIES, scope="session")
+def family(request):
+    return TextConfig(**FAMILIES[request.param])
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    from cliptok import Tokenizer
+
+    return Tokenizer()
+
+
+@pytest.fixture(scope="session")
+def small():
+    """A small encoder with a projection, weights large enough that a wrong position shows."""
+    config = TextConfig(**FAMILIES["ViT-B"])
+    return TextEncoder.from_pretrained(dict(hf_model(config).state_dict()), heads=config.heads)
