@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke wheel docs fuzz constraints clean
+.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-encoder wheel docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,10 @@ bench: .venv/peers ## measure beside the peers, write benches/results
 
 bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
 	$(BIN)/python benches/run.py --smoke
+	benches/instructions.sh
+
+bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one
+	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu)
 
 wheel: .venv/uv ## build the wheel into dist/
 	$(UV) maturin
@@ -53,7 +57,7 @@ constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
 	    --all-extras --group test --group lint --group peers >> constraints.new
-	@grep -E '^(maturin|open_clip_torch)==' constraints.txt >> constraints.new
+	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
 clean: ## remove everything that was built or installed
@@ -71,7 +75,6 @@ clean: ## remove everything that was built or installed
 
 .venv/tests: .venv/built constraints.txt
 	$(UV) --group test --group lint torch safetensors huggingface_hub
-	$(UV) --no-deps open_clip_torch
 	@touch $@
 
 .venv/peers: .venv/tests
