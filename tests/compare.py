@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
-from conftest import live, tokenizer
 from references import PROFILES
+from shared import live, tokenizer
 
 _CHUNK = 20_000
 _SHOWN = 20

@@ -5,7 +5,6 @@ A reference or a corpus that is missing skips the tests that need it, and says s
 
 import os
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
@@ -13,9 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from cliptok import Tokenizer
 from corpora import SHARED, Corpus, corpora
-from references import PROFILES, MissingError, reference
+from references import PROFILES
+from shared import live, missing, tokenizer
 
-CI = bool(os.environ.get("CI"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # No test needs the network.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # And tokenizers warns of forks unless it is set.
 
@@ -32,27 +31,6 @@ settings.register_profile(
     suppress_health_check=_QUIET,
 )
 settings.load_profile("cliptok")
-
-
-def missing(why: str) -> Any:
-    """Skip with a reason, or fail where everything has to be there."""
-    if CI:
-        pytest.fail(why, pytrace=False)
-    pytest.skip(why)
-
-
-def live(profile: str) -> Any:
-    """The installed reference of a profile."""
-    try:
-        return reference(profile)
-    except (MissingError, ImportError) as error:
-        missing(str(error))
-
-
-@cache
-def tokenizer(profile: str) -> Tokenizer:
-    """A tokenizer that many tests share, so one with a warm cache."""
-    return Tokenizer(profile)
 
 
 @pytest.fixture(params=PROFILES)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cliptok import AddedToken, Tokenizer
-from conftest import live
 from references import clip_files
+from shared import live
 from strategies import texts
 
 CONTENTS = [

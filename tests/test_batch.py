@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from cliptok import Tokenizer
-from conftest import live, tokenizer
 from references import PROFILES
+from shared import live, tokenizer
 
 TEXTS = ["a photo of a cat", "", "A very, very long caption; " * 20, "“It’s” 10% <|endoftext|> 日本語 &amp;", "dog"]
 DTYPES = ("uint16", "int32", "int64")

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptok import Tokenizer
-from conftest import tokenizer
 from references import clip_files
+from shared import tokenizer
 from strategies import texts
 
 SHORT, LONG = "a photo of a cat", "a very long caption, " * 30

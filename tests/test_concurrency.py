@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from cliptok import AddedToken, Tokenizer
-from conftest import tokenizer
 from references import PROFILES
 from scripts import run_python
+from shared import tokenizer
 
 WORDS = [
     "photo",

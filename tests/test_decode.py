@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import live, tokenizer
 from references import PROFILES
+from shared import live, tokenizer
 from strategies import texts
 
 ids_of_any_kind = st.lists(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cliptok import Tokenizer
-from conftest import tokenizer
 from references import PROFILES
+from shared import tokenizer
 
 METHODS = ("encode_batch", "encode_packed", "count")
 SURROGATES = ["\ud800", "\udfff", "a\ud83d", "\ude00b", "\udc80", "x" * 1000 + "\udbff", "\ude00\ud83d", "é\udcff日"]

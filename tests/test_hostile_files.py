@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from transformers import CLIPTokenizer
 
 from cliptok import Tokenizer
-from conftest import live
 from layouts import small_clip, write_json, write_layout
+from shared import live
 
 
 @pytest.fixture

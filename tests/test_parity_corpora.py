@@ -5,9 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from conftest import missing, tokenizer
 from corpora import LINES, SHARED, Corpus, unequal_lines
 from references import PROFILES
+from shared import missing, tokenizer
 
 
 def test_every_line_of_every_corpus(all_corpora: list[Corpus]) -> None:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 import twin
 from cliptok import Tokenizer
 from compare import differences
-from conftest import live, tokenizer
 from references import PROFILES, clip_files, write_clip_files
+from shared import live, tokenizer
 from strategies import anything, ascii_text, atom, mojibake, special, texts, twice_misread
 
 batches = st.lists(texts, max_size=40)
@@ -97,7 +97,9 @@ def _cold(profile: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = write_clip_files(Path(name))
         vocab, _ = clip_files()
-        (folder / "vocab.json").write_text(json.dumps({**vocab, "unused</w>": len(vocab)}), encoding="utf-8")
+        (folder / "vocab.json").write_text(
+            json.dumps({**vocab, "token that no merge makes</w>": len(vocab)}), encoding="utf-8"
+        )
         tok = Tokenizer.from_pretrained(folder, profile=profile, model_max_length=77)
     assert tok.vocab_size == 49409
     return pickle.dumps(tok)

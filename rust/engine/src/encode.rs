@@ -46,8 +46,13 @@ impl Engine {
         thread_local! {
             static SCRATCH: RefCell<Scratch> = RefCell::default(); // kilobytes that one short text should not clear
         }
+        const SHORT: usize = 1 << 16; // and megabytes that a long one should not leave behind
         let mut ids = Vec::new();
-        SCRATCH.with_borrow_mut(|scratch| self.encode_uncleaned(text, &mut ids, scratch));
+        if text.len() <= SHORT {
+            SCRATCH.with_borrow_mut(|scratch| self.encode_uncleaned(text, &mut ids, scratch));
+        } else {
+            self.encode_uncleaned(text, &mut ids, &mut Scratch::default());
+        }
         ids
     }
 
