@@ -34,7 +34,7 @@ lint: .venv/tests ## formatting, lints, types, stubs
 	$(BIN)/mypy
 	$(BIN)/stubtest cliptok._engine --mypy-config-file pyproject.toml
 
-check: lint test parity bench-smoke ## what continuous integration runs
+check: lint test bench-smoke ## what continuous integration runs
 
 bench: .venv/peers ## measure beside the peers, write benches/results
 	$(BIN)/python benches/run.py

@@ -108,6 +108,18 @@ def test_whole_words_are_not_to_be_had_in_the_slow_profile() -> None:
     assert tok("<tok>")["input_ids"] == live("transformers-slow").ids("<tok>")
 
 
+@pytest.mark.parametrize("side", ["lstrip", "rstrip"])
+def test_offsets_of_a_token_that_takes_white_space_along(side: str) -> None:
+    """A run of white space is one space by then, and stands where the run's last character stood."""
+    theirs, tok = new_hf(), Tokenizer()
+    options = {"normalized": True, "special": True, side: True}
+    theirs.add_tokens(transformers.AddedToken("tok", **options))
+    tok.add_tokens(AddedToken("tok", **options))
+    for text in ("a tok\t x", "a \n tok x", "\t\ttok", "tok \u3000", "a\u3000 \u3000TOK\u2003\u2003b"):
+        expected = theirs(text, return_offsets_mapping=True)
+        assert tok(text, return_offsets_mapping=True)["offset_mapping"] == expected["offset_mapping"], repr(text)
+
+
 def test_roles(hf: Any) -> None:
     theirs, tok = new_hf(), Tokenizer()
     for roles in (

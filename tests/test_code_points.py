@@ -1,8 +1,9 @@
 """Every code point there is, beside letters, digits and itself: ids equal the references'.
 
 About forty thousand code points, those that cleaning, lowercasing or normalising could treat in a way of their own, get
-a text each. The others (ideographs and other large scripts, private use, unassigned) share texts, 64 in each. Set
-CLIPTOK_EXHAUSTIVE to give every one of the 1,112,064 a text of its own, which takes some ten minutes.
+a text each. The others (ideographs and other large scripts, private use, unassigned) share texts, 64 in each; of the
+planes 4 to 13, 15 and 16, where no character is, every sixteenth does. Set CLIPTOK_EXHAUSTIVE to give every one of the
+1,112,064 a text of its own, which takes some ten minutes.
 """
 
 import os
@@ -42,7 +43,7 @@ def test_code_points_with_texts_of_their_own() -> None:
 
 
 def test_code_points_that_share_texts() -> None:
-    alike = (c for c in EVERY if _ALIKE.match(c))
+    alike = (c for c in EVERY if _ALIKE.match(c) and (ord(c) >> 16 in (0, 1, 2, 3, 14) or ord(c) % 16 == 15))
     assert_equal_ids(_shared_text(characters) for characters in chunks(alike, 64))
 
 

@@ -75,7 +75,7 @@ pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
         if out.text.len() == before
             && let Some(space) = out.origins.last_mut()
         {
-            space.1 = origin.1; // one space stands for the whole run
+            *space = origin; // the one space of a run has the place of the last
         }
     }
     out
