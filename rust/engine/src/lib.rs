@@ -2,11 +2,12 @@
 //!
 //! [`Engine`] is one vocabulary under the rules of one [`Profile`]. A text goes through these steps:
 //!
-//! 1. added tokens are cut out (`added`), if the profile has any;
-//! 2. the rest is normalised (`normalise`): NFC and lowercase, by tables that the references made (`unicode`);
-//! 3. it is split into words by CLIP's pattern (`split`);
+//! 1. plain ASCII is put in lower case and split into words 64 bytes at a time (`scan`), other text character by
+//!    character (`stretch`), by tables that the references made (`unicode`);
+//! 2. where an added token may begin, added tokens are cut out first (`added`);
+//! 3. what NFC would change, or stands between added tokens, is normalised (`normalise`) and split (`split`);
 //! 4. each word is looked up in a cache shared by all threads (`cache`), or merged (`merge`), to ids (`bpe`);
-//! 5. ids go straight to where they are wanted (`sink`): a row of a batch's buffer, a vector, a count (`batch`).
+//! 5. ids go straight to where they are wanted (`sink`): a row of a batch's buffer, a vector, a count (`batch`, `pack`).
 //!
 //! The cleaning by ftfy and html that three of the profiles ask for is Python's work: the engine knows the texts that
 //! it cannot change, and hands over the others ([`Engine::needs_cleaning`]).
