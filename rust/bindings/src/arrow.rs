@@ -5,12 +5,13 @@ use crate::texts::Nulls;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
-use arrow_array::{Array, ArrayAccessor, ArrayRef, make_array};
+use arrow_array::{Array, ArrayRef, make_array};
 use arrow_schema::{ArrowError, DataType};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 use std::ffi::CStr;
+use std::ops::Range;
 
 /// The chunks of a column, each checked: offsets within the data, and the data UTF-8.
 pub(crate) fn chunks(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
@@ -34,37 +35,53 @@ pub(crate) fn chunks(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     Ok(chunks)
 }
 
-/// The texts of all chunks.
-pub(crate) fn texts(chunks: &[ArrayRef], nulls: Nulls) -> PyResult<Vec<&str>> {
+/// These rows of the chunks, without copying them.
+pub(crate) fn rows(chunks: &[ArrayRef], rows: &Range<usize>) -> Vec<ArrayRef> {
+    let mut found = Vec::new();
+    let mut begin = 0;
+    for chunk in chunks {
+        let end = begin + chunk.len();
+        let (from, to) = (rows.start.max(begin), rows.end.min(end));
+        if from < to {
+            found.push(chunk.slice(from - begin, to - from));
+        }
+        begin = end;
+    }
+    found
+}
+
+/// The texts of all chunks, the first of which is the batch's row `first_row`.
+pub(crate) fn texts(chunks: &[ArrayRef], first_row: usize, nulls: Nulls) -> PyResult<Vec<&str>> {
     let mut texts = Vec::with_capacity(chunks.iter().map(Array::len).sum());
     for chunk in chunks {
         let first = texts.len();
         let is_null = chunk.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         let null_rows = is_null.iter().flat_map(|nulls| (0..nulls.len()).filter(|&row| nulls.is_null(row)));
         if let (Nulls::Refuse, Some(row)) = (nulls, null_rows.clone().next()) {
-            return Err(PyTypeError::new_err(format!("texts[{}] is null; expected str", first + row)));
+            return Err(PyTypeError::new_err(format!("texts[{}] is null; expected str", first_row + first + row)));
         }
         if let Some(dictionary) = chunk.as_any_dictionary_opt() {
-            let mut values = Vec::new();
-            push_strings(dictionary.values(), &mut values);
-            let keys = dictionary.normalized_keys().into_iter();
-            texts.extend(keys.map(|key| values.get(key).copied().unwrap_or_default())); // a null has any key
+            if dictionary.values().is_empty() {
+                texts.extend(std::iter::repeat_n("", chunk.len())); // nulls all
+            } else {
+                push_strings(dictionary.values(), dictionary.normalized_keys().into_iter(), &mut texts); // a null has any key
+            }
         } else {
-            push_strings(chunk, &mut texts);
+            push_strings(chunk, 0..chunk.len(), &mut texts);
         }
         null_rows.for_each(|row| texts[first + row] = "");
     }
     Ok(texts)
 }
 
-fn push_strings<'a>(array: &'a ArrayRef, texts: &mut Vec<&'a str>) {
-    fn push<'a>(array: impl ArrayAccessor<Item = &'a str> + Copy, texts: &mut Vec<&'a str>) {
-        texts.extend((0..array.len()).map(|row| array.value(row)));
-    }
+fn push_strings<'a>(array: &'a ArrayRef, rows: impl Iterator<Item = usize>, texts: &mut Vec<&'a str>) {
     match array.data_type() {
-        DataType::LargeUtf8 => push(array.as_string::<i64>(), texts),
-        DataType::Utf8View => push(array.as_string_view(), texts),
-        _ => push(array.as_string::<i32>(), texts),
+        DataType::LargeUtf8 => texts.extend(rows.map(|row| array.as_string::<i64>().value(row))),
+        DataType::Utf8View => texts.extend(rows.map(|row| array.as_string_view().value(row))),
+        _ => {
+            let array = array.as_string::<i32>();
+            texts.extend(rows.map(|row| array.value(row)));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
+use std::ops::Range;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
 type Offsets = Vec<(usize, usize)>;
@@ -183,9 +184,10 @@ impl PyEngine {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let py = texts.py();
         let batch = Batch::new(texts)?;
-        let texts = batch.texts(nulls(null_as_empty))?;
+        let window = batch.window(0..batch.len(), nulls(null_as_empty))?;
+        let texts = window.texts();
         let mut counts = vec![0; texts.len()];
-        py.detach(|| self.engine.count(&texts[..], &mut counts, threads, |text| self.clean_attached(text)))
+        py.detach(|| self.engine.count(texts, &mut counts, threads, |text| self.clean_attached(text)))
             .map_err(|failure| failure.0)?;
         Ok(PyArray1::from_vec(py, counts))
     }
@@ -254,8 +256,7 @@ struct Pack<'py> {
 impl PyEngine {
     fn fill<'py, T: Id + Element>(&self, out: &Bound<'py, PyArray2<T>>, fill: &Fill<'_, 'py>) -> PyResult<()> {
         let py = out.py();
-        let texts = fill.batch.texts(fill.nulls)?;
-        let width = out.shape()[1];
+        let &[rows, width] = out.shape() else { return Err(PyTypeError::new_err("out: expected two dimensions")) };
         let options =
             RowOptions { width, pad: fill.pad, add_special_tokens: fill.add_special_tokens, pad_left: fill.pad_left };
         let mut ids = writable2(out, "out")?;
@@ -264,41 +265,59 @@ impl PyEngine {
         let ids = slice2(&mut ids, "out")?;
         let mut lengths = lengths.as_mut().map(|lengths| slice1(lengths, "lengths")).transpose()?;
         let mut mask = mask.as_mut().map(|mask| slice2(mask, "mask")).transpose()?;
-        let refuse = |row: Option<usize>| match row.filter(|_| fill.refuse_long) {
-            Some(row) => Err(value_error(&Error::TooLong { row, max_length: width })),
-            None => Ok(()),
-        };
-        let threads = fill.threads;
-        let report = py
-            .detach(|| {
-                let rows = Rows { ids: &mut *ids, lengths: lengths.as_deref_mut(), mask: mask.as_deref_mut() };
-                self.engine.fill_rows(&texts[..], rows, options, threads)
-            })
-            .map_err(|error| value_error(&error))?;
-        let mut first_cut = report.first_cut;
-        for row in report.needs_cleaning {
-            let range = row * width..(row + 1) * width;
-            let mask = mask.as_mut().map(|mask| &mut mask[range.clone()]);
-            let (length, cut) = self
-                .engine
-                .fill_row_cleaned(texts[row], &mut ids[range], mask, options, |text| self.clean(py, text))
-                .map_err(|failure: Failure| failure.0)?;
-            if cut {
-                first_cut = Some(first_cut.map_or(row, |first| first.min(row)));
-            }
-            if let Some(lengths) = &mut lengths {
-                lengths[row] = length as i64;
-            }
+        if rows != fill.batch.len() {
+            return Err(PyValueError::new_err(format!("out has {rows} rows for {} texts", fill.batch.len())));
         }
-        refuse(first_cut)
+        let mut windows = windows(rows);
+        let mut next = windows.next();
+        let mut window = next.clone().map(|rows| fill.batch.window(rows, fill.nulls)).transpose()?;
+        while let (Some(rows), Some(texts)) = (next, window) {
+            let cells = rows.start * width..rows.end * width;
+            let target = Rows {
+                ids: &mut ids[cells.clone()],
+                lengths: lengths.as_deref_mut().map(|lengths| &mut lengths[rows.clone()]),
+                mask: mask.as_deref_mut().map(|mask| &mut mask[cells]),
+            };
+            next = windows.next();
+            let mut taken_up = Ok(None);
+            let report = self
+                .engine
+                .fill_rows_led(texts.texts(), target, options, fill.threads, |run| {
+                    taken_up = next.clone().map(|rows| fill.batch.window(rows, fill.nulls)).transpose();
+                    py.detach(run);
+                })
+                .map_err(|error| value_error(&error))?;
+            let mut first_cut = report.first_cut;
+            for at in report.needs_cleaning {
+                let row = rows.start + at;
+                let cells = row * width..(row + 1) * width;
+                let mask = mask.as_mut().map(|mask| &mut mask[cells.clone()]);
+                let (length, cut) = self
+                    .engine
+                    .fill_row_cleaned(texts.texts()[at], &mut ids[cells], mask, options, |text| self.clean(py, text))
+                    .map_err(|failure: Failure| failure.0)?;
+                if cut {
+                    first_cut = Some(first_cut.map_or(at, |first| first.min(at)));
+                }
+                if let Some(lengths) = &mut lengths {
+                    lengths[row] = length as i64;
+                }
+            }
+            if let Some(at) = first_cut.filter(|_| fill.refuse_long) {
+                return Err(value_error(&Error::TooLong { row: rows.start + at, max_length: width }));
+            }
+            window = taken_up?;
+        }
+        Ok(())
     }
 
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
-        let texts = pack.batch.texts(pack.nulls)?;
+        let window = pack.batch.window(0..pack.batch.len(), pack.nulls)?;
+        let texts = window.texts();
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let (ids, offsets) = py
             .detach(|| {
-                self.engine.pack::<T, _, Failure>(&texts[..], max_length, add_special_tokens, threads, |text| {
+                self.engine.pack::<T, _, Failure>(texts, max_length, add_special_tokens, threads, |text| {
                     self.clean_attached(text)
                 })
             })
@@ -318,6 +337,20 @@ impl PyEngine {
     fn clean_attached(&self, text: &str) -> Result<String, Failure> {
         Python::attach(|py| self.clean(py, text))
     }
+}
+
+/// The rows of `count`, a window at a time: a small one first, which the others do not wait for long.
+fn windows(count: usize) -> impl Iterator<Item = Range<usize>> {
+    const FIRST: usize = 1 << 11;
+    const LARGEST: usize = 1 << 15;
+    let mut size = FIRST;
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let window = from..count.min(from + size);
+        from = window.end;
+        size = LARGEST.min(size * 4);
+        (!window.is_empty()).then_some(window)
+    })
 }
 
 fn writable1<'py>(array: &Bound<'py, PyArray1<i64>>, name: &str) -> PyResult<PyReadwriteArray1<'py, i64>> {

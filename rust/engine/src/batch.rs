@@ -81,6 +81,23 @@ impl Engine {
         options: RowOptions,
         threads: usize,
     ) -> Result<Report, Error> {
+        self.fill_rows_led(texts, rows, options, threads, |run| run())
+    }
+
+    /// [`Engine::fill_rows`], of which `lead` is the calling thread's part: it calls its argument to take its share
+    /// of the work, and can do something else first, while the other threads are at work already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Engine::fill_rows`]; then `lead` is not called.
+    pub fn fill_rows_led<T: Id, X: Texts + ?Sized>(
+        &self,
+        texts: &X,
+        rows: Rows<'_, T>,
+        options: RowOptions,
+        threads: usize,
+        lead: impl FnOnce(&mut (dyn FnMut() + Send)),
+    ) -> Result<Report, Error> {
         let (n, width) = (texts.len(), options.width);
         self.check_rows::<T>(n, &rows, options)?;
         if n == 0 {
@@ -96,7 +113,7 @@ impl Engine {
             mask: masks.as_mut().and_then(Iterator::next),
             lengths: lengths.as_mut().and_then(Iterator::next),
         });
-        let reports = in_threads(work, threads, |piece: Piece<'_, T>, scratch| {
+        let reports = in_threads_led(work, threads, lead, |piece: Piece<'_, T>, scratch| {
             let Piece { from, to, ids, mut mask, mut lengths } = piece;
             let mut report = Report::default();
             for i in from..to {
@@ -271,6 +288,16 @@ pub(crate) fn in_threads<W, R: Send>(
     threads: usize,
     task: impl Fn(W, &mut Scratch) -> R + Sync,
 ) -> Vec<R> {
+    in_threads_led(work, threads, |run| run(), task)
+}
+
+/// [`in_threads`], with what the calling thread does: `lead` calls its argument to join in.
+fn in_threads_led<W, R: Send>(
+    work: impl ExactSizeIterator<Item = W> + Send,
+    threads: usize,
+    lead: impl FnOnce(&mut (dyn FnMut() + Send)),
+    task: impl Fn(W, &mut Scratch) -> R + Sync,
+) -> Vec<R> {
     let threads = threads.clamp(1, work.len().max(1));
     let work = Mutex::new(work);
     let next = || match work.lock() {
@@ -283,7 +310,8 @@ pub(crate) fn in_threads<W, R: Send>(
     };
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let mut results = run();
+        let mut results = Vec::new();
+        lead(&mut || results.extend(run()));
         for other in others {
             match other.join() {
                 Ok(more) => results.extend(more),
