@@ -5,7 +5,7 @@ use crate::texts::Nulls;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
-use arrow_array::{Array, ArrayRef, make_array};
+use arrow_array::{Array, ArrayRef, GenericStringArray, OffsetSizeTrait, make_array};
 use arrow_schema::{ArrowError, DataType};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,89 +13,145 @@ use pyo3::types::PyCapsule;
 use std::ffi::CStr;
 use std::ops::Range;
 
-/// The chunks of a column, each checked: offsets within the data, and the data UTF-8.
-pub(crate) fn chunks(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
-    let chunks = import(column)?;
-    for chunk in &chunks {
-        let is_text =
-            |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-        let supported = match chunk.data_type() {
-            DataType::Dictionary(_, values) => is_text(values),
-            data_type => is_text(data_type),
-        };
-        if !supported {
-            let found = chunk.data_type();
-            return Err(PyTypeError::new_err(format!("texts is an Arrow column of {found}; expected one of strings")));
-        }
-        chunk
-            .to_data()
-            .validate_full()
-            .map_err(|error| PyValueError::new_err(format!("texts is a malformed Arrow column: {error}")))?;
-    }
-    Ok(chunks)
+/// A column of strings.
+pub(crate) struct Column {
+    chunks: Vec<ArrayRef>,
 }
 
-/// These rows of the chunks, without copying them.
-pub(crate) fn rows(chunks: &[ArrayRef], rows: &Range<usize>) -> Vec<ArrayRef> {
-    let mut found = Vec::new();
-    let mut begin = 0;
-    for chunk in chunks {
-        let end = begin + chunk.len();
-        let (from, to) = (rows.start.max(begin), rows.end.min(end));
-        if from < to {
-            found.push(chunk.slice(from - begin, to - from));
-        }
-        begin = end;
-    }
-    found
-}
-
-/// The texts of all chunks, the first of which is the batch's row `first_row`.
-pub(crate) fn texts(chunks: &[ArrayRef], first_row: usize, nulls: Nulls) -> PyResult<Vec<&str>> {
-    let mut texts = Vec::with_capacity(chunks.iter().map(Array::len).sum());
-    for chunk in chunks {
-        let first = texts.len();
-        let is_null = chunk.logical_nulls().filter(|nulls| nulls.null_count() > 0);
-        let null_rows = is_null.iter().flat_map(|nulls| (0..nulls.len()).filter(|&row| nulls.is_null(row)));
-        if let (Nulls::Refuse, Some(row)) = (nulls, null_rows.clone().next()) {
-            return Err(PyTypeError::new_err(format!("texts[{}] is null; expected str", first_row + first + row)));
-        }
-        if let Some(dictionary) = chunk.as_any_dictionary_opt() {
-            if dictionary.values().is_empty() {
-                texts.extend(std::iter::repeat_n("", chunk.len())); // nulls all
-            } else {
-                push_strings(dictionary.values(), dictionary.normalized_keys().into_iter(), &mut texts); // a null has any key
+impl Column {
+    /// The chunks are checked but for the texts of plain strings, which are checked when they are taken up.
+    pub(crate) fn new(column: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let chunks = import(column)?;
+        for chunk in &chunks {
+            let is_text =
+                |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+            let supported = match chunk.data_type() {
+                DataType::Dictionary(_, values) => is_text(values),
+                data_type => is_text(data_type),
+            };
+            if !supported {
+                let found = chunk.data_type();
+                let message = format!("texts is an Arrow column of {found}; expected one of strings");
+                return Err(PyTypeError::new_err(message));
             }
-        } else {
-            push_strings(chunk, 0..chunk.len(), &mut texts);
+            let data = chunk.to_data();
+            match chunk.data_type() {
+                DataType::Utf8 | DataType::LargeUtf8 => data.validate(),
+                _ => data.validate_full(),
+            }
+            .map_err(malformed)?;
         }
-        null_rows.for_each(|row| texts[first + row] = "");
+        Ok(Self { chunks })
     }
-    Ok(texts)
+
+    pub(crate) fn len(&self) -> usize {
+        self.chunks.iter().map(Array::len).sum()
+    }
+
+    /// Appends the texts of these rows.
+    pub(crate) fn take_up<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
+        let mut begin = 0;
+        for chunk in &self.chunks {
+            let end = begin + chunk.len();
+            let (from, to) = (rows.start.max(begin), rows.end.min(end));
+            if from < to {
+                take_up_chunk(chunk, begin, from - begin..to - begin, nulls, texts)?;
+            }
+            begin = end;
+        }
+        Ok(())
+    }
 }
 
-fn push_strings<'a>(array: &'a ArrayRef, rows: impl Iterator<Item = usize>, texts: &mut Vec<&'a str>) {
+fn take_up_chunk<'t>(
+    chunk: &'t ArrayRef,
+    first_row: usize,
+    rows: Range<usize>,
+    nulls: Nulls,
+    texts: &mut Vec<&'t str>,
+) -> PyResult<()> {
+    let slice = chunk.slice(rows.start, rows.len());
+    let null_bits = slice.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+    let is_null = |row: usize| null_bits.as_ref().is_some_and(|nulls| nulls.is_null(row - rows.start));
+    if let (Nulls::Refuse, Some(row)) = (nulls, rows.clone().find(|&row| is_null(row))) {
+        return Err(PyTypeError::new_err(format!("texts[{}] is null; expected str", first_row + row)));
+    }
+    if let (Some(dictionary), Some(slice)) = (chunk.as_any_dictionary_opt(), slice.as_any_dictionary_opt()) {
+        for (row, key) in rows.clone().zip(slice.normalized_keys()) {
+            if is_null(row) {
+                texts.push("");
+            } else {
+                push_strings(dictionary.values(), first_row, key..key + 1, |_| false, texts)?;
+            }
+        }
+        return Ok(());
+    }
+    push_strings(chunk, first_row, rows.clone(), is_null, texts)
+}
+
+fn push_strings<'t>(
+    array: &'t ArrayRef,
+    first_row: usize,
+    rows: Range<usize>,
+    is_null: impl Fn(usize) -> bool,
+    texts: &mut Vec<&'t str>,
+) -> PyResult<()> {
     match array.data_type() {
-        DataType::LargeUtf8 => texts.extend(rows.map(|row| array.as_string::<i64>().value(row))),
-        DataType::Utf8View => texts.extend(rows.map(|row| array.as_string_view().value(row))),
+        DataType::Utf8 => push_plain::<i32>(array.as_string(), first_row, rows, is_null, texts),
+        DataType::LargeUtf8 => push_plain::<i64>(array.as_string(), first_row, rows, is_null, texts),
         _ => {
-            let array = array.as_string::<i32>();
-            texts.extend(rows.map(|row| array.value(row)));
+            let array = array.as_string_view();
+            texts.extend(rows.map(|row| if is_null(row) { "" } else { array.value(row) }));
+            Ok(())
         }
     }
+}
+
+/// Strings one after the other in one buffer, which are checked together.
+fn push_plain<'t, O: OffsetSizeTrait>(
+    array: &'t GenericStringArray<O>,
+    first_row: usize,
+    rows: Range<usize>,
+    is_null: impl Fn(usize) -> bool,
+    texts: &mut Vec<&'t str>,
+) -> PyResult<()> {
+    let offsets = &array.value_offsets()[rows.start..=rows.end];
+    let bytes = array.values().as_slice();
+    let (from, to) = (offsets[0].as_usize(), offsets[rows.len()].as_usize());
+    let together = bytes.get(from..to).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    for (row, ends) in rows.zip(offsets.windows(2)) {
+        let (start, end) = (ends[0].as_usize(), ends[1].as_usize());
+        let text = match together {
+            Some(all) => all.get(start.wrapping_sub(from)..end.wrapping_sub(from)),
+            None => bytes.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()),
+        };
+        texts.push(match text {
+            _ if is_null(row) => "", // whatever stands there
+            Some(text) => text,
+            None => {
+                let row = first_row + row;
+                return Err(malformed(format!("row {row} is not UTF-8, or lies outside the column's data")));
+            }
+        });
+    }
+    Ok(())
+}
+
+fn malformed(error: impl std::fmt::Display) -> PyErr {
+    PyValueError::new_err(format!("texts is a malformed Arrow column: {error}"))
 }
 
 /// Takes over what the column's capsules hold, by the rules of the Arrow `PyCapsule` interface: the structures are moved
 /// out and left marked as released, so that each is released once, by us.
 fn import(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
-    let malformed = |error: ArrowError| PyValueError::new_err(format!("texts is no readable Arrow column: {error}"));
+    let unreadable = |error: ArrowError| PyValueError::new_err(format!("texts is no readable Arrow column: {error}"));
     if column.hasattr("__arrow_c_stream__")? {
         let capsule = column.call_method0("__arrow_c_stream__")?;
         let stream: *mut FFI_ArrowArrayStream = pointer(&capsule, c"arrow_array_stream")?;
         // SAFETY: a capsule of this name holds a valid stream.
         #[allow(unsafe_code)]
         let reader = unsafe { ArrayStreamReader::from_raw(stream) };
-        return reader.map_err(malformed)?.collect::<Result<_, _>>().map_err(malformed);
+        return reader.map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable);
     }
     let capsules = column.call_method0("__arrow_c_array__")?;
     let (schema, array): (Bound<'_, PyAny>, Bound<'_, PyAny>) = capsules.extract()?;
@@ -104,7 +160,7 @@ fn import(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     // SAFETY: capsules of these names hold a valid schema and a valid array, which belong together.
     #[allow(unsafe_code)]
     let data = unsafe { from_ffi(FFI_ArrowArray::from_raw(array), &FFI_ArrowSchema::from_raw(schema)) };
-    Ok(vec![make_array(data.map_err(malformed)?)])
+    Ok(vec![make_array(data.map_err(unreadable)?)])
 }
 
 fn pointer<T>(capsule: &Bound<'_, PyAny>, name: &CStr) -> PyResult<*mut T> {

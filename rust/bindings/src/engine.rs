@@ -1,7 +1,7 @@
 //! The Python class around the engine.
 
 use crate::texts::{Batch, Nulls, utf8};
-use cliptok::{AddedToken, Engine, Error, Id, Profile, RowOptions, Rows, Vocabulary};
+use cliptok::{AddedToken, Engine, Error, Feed, Id, Profile, RowOptions, Rows, Vocabulary};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -104,7 +104,7 @@ impl PyEngine {
             self.engine.encode(text)
         };
         if add_special_tokens {
-            let (start, end) = self.engine.start_and_end();
+            let [start, end] = self.engine.start_and_end();
             ids.insert(0, start);
             ids.push(end);
         }
@@ -184,8 +184,7 @@ impl PyEngine {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let py = texts.py();
         let batch = Batch::new(texts)?;
-        let window = batch.window(0..batch.len(), nulls(null_as_empty))?;
-        let texts = window.texts();
+        let texts = &batch.texts(nulls(null_as_empty))?[..];
         let mut counts = vec![0; texts.len()];
         py.detach(|| self.engine.count(texts, &mut counts, threads, |text| self.clean_attached(text)))
             .map_err(|failure| failure.0)?;
@@ -245,6 +244,24 @@ struct Fill<'a, 'py> {
     threads: usize,
 }
 
+/// Takes up a batch's texts, with the interpreter, and lets go of it for the rest of the work.
+struct Feeder<'t, 'a, 'py> {
+    py: Python<'py>,
+    fill: &'t Fill<'a, 'py>,
+}
+
+impl<'t> Feed<'t> for Feeder<'t, '_, '_> {
+    type Error = Failure;
+
+    fn take_up(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Failure> {
+        self.fill.batch.take_up(rows, self.fill.nulls, texts).map_err(Failure)
+    }
+
+    fn meanwhile(&mut self, work: &mut (dyn FnMut() + Send)) {
+        self.py.detach(work);
+    }
+}
+
 struct Pack<'py> {
     batch: Batch<'py>,
     nulls: Nulls,
@@ -268,52 +285,34 @@ impl PyEngine {
         if rows != fill.batch.len() {
             return Err(PyValueError::new_err(format!("out has {rows} rows for {} texts", fill.batch.len())));
         }
-        let mut windows = windows(rows);
-        let mut next = windows.next();
-        let mut window = next.clone().map(|rows| fill.batch.window(rows, fill.nulls)).transpose()?;
-        while let (Some(rows), Some(texts)) = (next, window) {
-            let cells = rows.start * width..rows.end * width;
-            let target = Rows {
-                ids: &mut ids[cells.clone()],
-                lengths: lengths.as_deref_mut().map(|lengths| &mut lengths[rows.clone()]),
-                mask: mask.as_deref_mut().map(|mask| &mut mask[cells]),
-            };
-            next = windows.next();
-            let mut taken_up = Ok(None);
-            let report = self
+        let target = Rows { ids: &mut *ids, lengths: lengths.as_deref_mut(), mask: mask.as_deref_mut() };
+        let report = self
+            .engine
+            .fill_rows_from(&mut Feeder { py, fill }, rows, target, options, fill.threads)
+            .map_err(|failure| failure.0)?;
+        let mut first_cut = report.first_cut;
+        for (row, text) in report.needs_cleaning {
+            let cells = row * width..(row + 1) * width;
+            let mask = mask.as_mut().map(|mask| &mut mask[cells.clone()]);
+            let (length, cut) = self
                 .engine
-                .fill_rows_led(texts.texts(), target, options, fill.threads, |run| {
-                    taken_up = next.clone().map(|rows| fill.batch.window(rows, fill.nulls)).transpose();
-                    py.detach(run);
-                })
-                .map_err(|error| value_error(&error))?;
-            let mut first_cut = report.first_cut;
-            for at in report.needs_cleaning {
-                let row = rows.start + at;
-                let cells = row * width..(row + 1) * width;
-                let mask = mask.as_mut().map(|mask| &mut mask[cells.clone()]);
-                let (length, cut) = self
-                    .engine
-                    .fill_row_cleaned(texts.texts()[at], &mut ids[cells], mask, options, |text| self.clean(py, text))
-                    .map_err(|failure: Failure| failure.0)?;
-                if cut {
-                    first_cut = Some(first_cut.map_or(at, |first| first.min(at)));
-                }
-                if let Some(lengths) = &mut lengths {
-                    lengths[row] = length as i64;
-                }
+                .fill_row_cleaned(text, &mut ids[cells], mask, options, |text| self.clean(py, text))
+                .map_err(|failure: Failure| failure.0)?;
+            if cut {
+                first_cut = Some(first_cut.map_or(row, |first| first.min(row)));
             }
-            if let Some(at) = first_cut.filter(|_| fill.refuse_long) {
-                return Err(value_error(&Error::TooLong { row: rows.start + at, max_length: width }));
+            if let Some(lengths) = &mut lengths {
+                lengths[row] = length as i64;
             }
-            window = taken_up?;
         }
-        Ok(())
+        match first_cut.filter(|_| fill.refuse_long) {
+            Some(row) => Err(value_error(&Error::TooLong { row, max_length: width })),
+            None => Ok(()),
+        }
     }
 
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
-        let window = pack.batch.window(0..pack.batch.len(), pack.nulls)?;
-        let texts = window.texts();
+        let texts = &pack.batch.texts(pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let (ids, offsets) = py
             .detach(|| {
@@ -337,20 +336,6 @@ impl PyEngine {
     fn clean_attached(&self, text: &str) -> Result<String, Failure> {
         Python::attach(|py| self.clean(py, text))
     }
-}
-
-/// The rows of `count`, a window at a time: a small one first, which the others do not wait for long.
-fn windows(count: usize) -> impl Iterator<Item = Range<usize>> {
-    const FIRST: usize = 1 << 11;
-    const LARGEST: usize = 1 << 15;
-    let mut size = FIRST;
-    let mut from = 0;
-    std::iter::from_fn(move || {
-        let window = from..count.min(from + size);
-        from = window.end;
-        size = LARGEST.min(size * 4);
-        (!window.is_empty()).then_some(window)
-    })
 }
 
 fn writable1<'py>(array: &Bound<'py, PyArray1<i64>>, name: &str) -> PyResult<PyReadwriteArray1<'py, i64>> {

@@ -1,35 +1,24 @@
 //! Python's texts as the engine's: borrowed, never copied.
 
-use crate::arrow;
-use arrow_array::{Array, ArrayRef};
+use crate::arrow::Column;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
+use std::cell::RefCell;
 use std::ops::Range;
 
-/// Where the texts of a batch come from.
+/// The texts of a batch, from whatever Python has for them. What was taken up stays alive as long as this does, whatever
+/// other threads do to where it came from.
 pub(crate) enum Batch<'py> {
-    List(Bound<'py, PyList>),
+    List(List<'py>),
     Tuple(Bound<'py, PyTuple>),
-    /// The chunks of an Arrow column.
-    Arrow(Vec<ArrayRef>),
+    Arrow(Column),
 }
 
-/// Some texts of a batch, side by side and kept alive, whatever other threads do to where they came from.
-///
-/// Taking up a Python string costs as much as a tenth of its encoding, needs the interpreter, and brings the string into
-/// the cache. So a large batch is taken up a window at a time, while the window before is encoded.
-pub(crate) struct Window<'py> {
-    /// In truth borrowed from what `_held` keeps alive, and lent for no longer than this window lives.
-    texts: Vec<&'static str>,
-    _held: Held<'py>,
-}
-
-#[allow(dead_code)] // held, and dropped with the window
-enum Held<'py> {
-    /// What a list held, in tuples that nobody else sees; or the caller's own tuple.
-    Strings(Vec<Bound<'py, PyTuple>>),
-    Arrow(Vec<ArrayRef>),
+/// A list, which others may change at any time, and the slices that were taken of it: lists that nobody else has.
+pub(crate) struct List<'py> {
+    list: Bound<'py, PyList>,
+    taken: RefCell<Vec<Bound<'py, PyList>>>,
 }
 
 /// What becomes of a None or a null.
@@ -39,19 +28,16 @@ pub(crate) enum Nulls {
     Empty,
 }
 
-/// Strings that are taken up before their UTF-8 is asked for: few enough to be in the first cache still.
-const AT_ONCE: usize = 256;
-
 impl<'py> Batch<'py> {
     pub(crate) fn new(texts: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(list) = texts.cast::<PyList>() {
-            return Ok(Self::List(list.clone()));
+            return Ok(Self::List(List { list: list.clone(), taken: RefCell::default() }));
         }
         if let Ok(tuple) = texts.cast::<PyTuple>() {
             return Ok(Self::Tuple(tuple.clone()));
         }
         if texts.hasattr("__arrow_c_stream__")? || texts.hasattr("__arrow_c_array__")? {
-            return Ok(Self::Arrow(arrow::chunks(texts)?));
+            return Ok(Self::Arrow(Column::new(texts)?));
         }
         let found = texts.get_type().name()?;
         Err(PyTypeError::new_err(format!("texts is {found}; expected a list or tuple of str, or an Arrow column")))
@@ -59,72 +45,57 @@ impl<'py> Batch<'py> {
 
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::List(list) => list.len(),
+            Self::List(list) => list.list.len(),
             Self::Tuple(tuple) => tuple.len(),
-            Self::Arrow(chunks) => chunks.iter().map(Array::len).sum(),
+            Self::Arrow(column) => column.len(),
         }
     }
 
-    /// The texts of these rows.
-    pub(crate) fn window(&self, rows: Range<usize>, nulls: Nulls) -> PyResult<Window<'py>> {
-        let mut texts = Vec::with_capacity(rows.len());
-        let held = match self {
-            Self::List(list) => {
-                let mut tuples = Vec::with_capacity(rows.len().div_ceil(AT_ONCE));
-                for from in rows.clone().step_by(AT_ONCE) {
-                    let to = rows.end.min(from + AT_ONCE);
-                    let tuple = list.get_slice(from, to).to_tuple();
-                    if tuple.len() < to - from {
-                        let message = "texts is a list that another thread has made shorter while it was being read";
-                        return Err(PyRuntimeError::new_err(message));
-                    }
-                    push_strings(tuple.iter_borrowed(), from, nulls, &mut texts)?;
-                    tuples.push(tuple);
-                }
-                Held::Strings(tuples)
-            }
+    /// Appends the texts of these rows.
+    pub(crate) fn take_up<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
+        match self {
+            Self::List(list) => list.take_up(rows, nulls, texts),
             Self::Tuple(tuple) => {
-                push_strings(tuple.iter_borrowed().skip(rows.start).take(rows.len()), rows.start, nulls, &mut texts)?;
-                Held::Strings(vec![tuple.clone()])
+                for (row, text) in rows.clone().zip(tuple.iter_borrowed().skip(rows.start)) {
+                    texts.push(text_of_row(text, row, nulls)?);
+                }
+                Ok(())
             }
-            Self::Arrow(chunks) => {
-                let arrays = arrow::rows(chunks, &rows);
-                texts.extend(arrow::texts(&arrays, rows.start, nulls)?.into_iter().map(unbound));
-                Held::Arrow(arrays)
-            }
-        };
-        Ok(Window { texts, _held: held })
+            Self::Arrow(column) => column.take_up(rows, nulls, texts),
+        }
+    }
+
+    /// All texts.
+    pub(crate) fn texts(&self, nulls: Nulls) -> PyResult<Vec<&str>> {
+        let mut texts = Vec::with_capacity(self.len());
+        self.take_up(0..self.len(), nulls, &mut texts)?;
+        Ok(texts)
     }
 }
 
-impl Window<'_> {
-    pub(crate) fn texts(&self) -> &[&str] {
-        &self.texts
+impl List<'_> {
+    fn take_up<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
+        let slice = self.list.get_slice(rows.start, rows.end);
+        if slice.len() < rows.len() {
+            let message = "texts is a list that another thread has made shorter while it was being read";
+            return Err(PyRuntimeError::new_err(message));
+        }
+        for (row, text) in rows.zip(slice.iter()) {
+            let text = text_of_row(text.as_borrowed(), row, nulls)?;
+            // SAFETY: the text belongs to a string that never changes and that the slice refers to. Nobody but this list
+            // has the slice, and it keeps it for as long as it is borrowed, and longer.
+            #[allow(unsafe_code)]
+            texts.push(unsafe { &*std::ptr::from_ref(text) });
+        }
+        self.taken.borrow_mut().push(slice);
+        Ok(())
     }
 }
 
-fn push_strings<'a>(
-    strings: impl Iterator<Item = Borrowed<'a, 'a, PyAny>>,
-    first_row: usize,
-    nulls: Nulls,
-    texts: &mut Vec<&'static str>,
-) -> PyResult<()> {
-    for (at, text) in strings.enumerate() {
-        texts.push(match nulls {
-            Nulls::Empty if text.is_none() => "",
-            _ => unbound(utf8(text, || format!("texts[{}]", first_row + at))?),
-        });
-    }
-    Ok(())
-}
-
-/// A text of a window, whose lifetime the window sees to.
-fn unbound(text: &str) -> &'static str {
-    // SAFETY: the text is in a Python string, which never changes, or in Arrow's buffers. The window that it is for
-    // references these, and `Window::texts` lends it for no longer than the window lives.
-    #[allow(unsafe_code)]
-    unsafe {
-        &*std::ptr::from_ref(text)
+fn text_of_row<'t>(text: Borrowed<'t, '_, PyAny>, row: usize, nulls: Nulls) -> PyResult<&'t str> {
+    match nulls {
+        Nulls::Empty if text.is_none() => Ok(""),
+        _ => utf8(text, || format!("texts[{row}]")),
     }
 }
 

@@ -88,23 +88,57 @@ impl Finder {
     }
 }
 
-/// The ASCII bytes with which a special or an added token may begin in a text as written.
-pub(crate) fn first_bytes(tokens: &[AddedToken]) -> ByteSet {
-    let mut bytes = ByteSet::default();
-    bytes.insert(b'<'); // start and end of text
-    for byte in tokens.iter().filter_map(|token| token.content.bytes().next()) {
-        bytes.insert(byte.to_ascii_lowercase());
-        bytes.insert(byte.to_ascii_uppercase());
-        // White space is one space by the time that normalised tokens are looked for.
-        if is_space(byte) {
-            (0..128).filter(|&byte| is_space(byte)).for_each(|space| bytes.insert(space));
-        }
-    }
-    bytes
+/// Where a special or an added token may begin in a text as written. It may be wrong about a place where none does.
+#[derive(Debug)]
+pub(crate) struct Marks {
+    /// ASCII that one begins with.
+    pub(crate) first: ByteSet,
+    /// ASCII that may follow.
+    second: ByteSet,
+    /// Whether one is a single byte.
+    single: bool,
+    /// Whether one may begin beyond ASCII, or with a character that normalising makes.
+    pub(crate) beyond_ascii: bool,
 }
 
-/// Whether an added token may begin with another character than the [`first_bytes`]: with one beyond ASCII, or with one
-/// that normalising makes.
-pub(crate) fn beyond_first_bytes(tokens: &[AddedToken]) -> bool {
-    tokens.iter().any(|token| token.normalized || !token.content.starts_with(|c: char| c.is_ascii()))
+impl Marks {
+    pub(crate) fn new(tokens: &[AddedToken], profile: Profile) -> Self {
+        let (mut first, mut second) = (ByteSet::default(), ByteSet::default());
+        let contents = || tokens.iter().map(|token| token.content.as_str()).chain(profile.pattern_specials());
+        for content in contents() {
+            let mut bytes = content.bytes();
+            let begin = bytes.next();
+            begin.into_iter().for_each(|byte| insert_as_written(&mut first, byte));
+            // White space is one space by the time that normalised tokens are looked for.
+            let run = begin.filter(|&byte| is_space(byte));
+            bytes.next().into_iter().chain(run).for_each(|byte| insert_as_written(&mut second, byte));
+        }
+        Self {
+            first,
+            second,
+            single: contents().any(|content| content.len() == 1),
+            beyond_ascii: tokens.iter().any(|t| t.normalized || !t.content.starts_with(|c: char| c.is_ascii())),
+        }
+    }
+
+    /// Whether a token may begin where `text` does.
+    pub(crate) fn begin(&self, text: &[u8]) -> bool {
+        match text {
+            [] => false,
+            [first, ..] if !first.is_ascii() => self.beyond_ascii,
+            [first, rest @ ..] => {
+                let follows = |second: &u8| !second.is_ascii() || self.second.contains(*second);
+                self.first.contains(*first) && (self.single || rest.first().is_some_and(follows))
+            }
+        }
+    }
+}
+
+/// A byte of a token as it may stand in a text that is normalised later: in either case, and any white space.
+fn insert_as_written(set: &mut ByteSet, byte: u8) {
+    set.insert(byte.to_ascii_lowercase());
+    set.insert(byte.to_ascii_uppercase());
+    if is_space(byte) {
+        (0..128).filter(|&byte| is_space(byte)).for_each(|space| set.insert(space));
+    }
 }

@@ -1,32 +1,15 @@
-//! Many texts at once: rows of one buffer, joined ids, or counts, on as many threads as are worth it.
+//! Many texts at once: rows of one buffer, or counts, on as many threads as are worth it.
 
-use crate::encode::{NeedsCleaning, Scratch};
+use crate::encode::Scratch;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::sink::{Count, Id, Row, Sink};
-use std::sync::Mutex;
-
-/// Texts by index, borrowed from wherever they are.
-pub trait Texts: Sync {
-    /// How many there are.
-    fn len(&self) -> usize;
-    /// The text at `i`, which is below [`Texts::len`].
-    fn get(&self, i: usize) -> &str;
-    /// Whether there are none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-impl<S: AsRef<str> + Sync> Texts for [S] {
-    fn len(&self) -> usize {
-        <[S]>::len(self)
-    }
-
-    fn get(&self, i: usize) -> &str {
-        self[i].as_ref()
-    }
-}
+use crate::piece::{Buffers, Piece, PieceReport};
+use crate::row::{Row, Written};
+use crate::sink::{Count, Id};
+use crate::stream;
+use crate::threads::{Foreman, in_threads, led_by};
+use std::marker::PhantomData;
+use std::ops::Range;
 
 /// How rows are filled.
 #[derive(Clone, Copy, Debug)]
@@ -55,14 +38,43 @@ pub struct Rows<'a, T> {
 
 /// What a batch has left to do, and what did not fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Texts that must be cleaned first, in order; their rows are not written.
-    pub needs_cleaning: Vec<usize>,
+pub struct Report<'t> {
+    /// Texts that must be cleaned first, by row, in order; their rows are not written.
+    pub needs_cleaning: Vec<(usize, &'t str)>,
     /// The first text that was cut.
     pub first_cut: Option<usize>,
 }
 
-/// Texts per piece of work: large enough that handing it out costs nothing, small enough that threads end together.
+/// Where texts come from that only the calling thread can get at, which others do not wait for.
+pub trait Feed<'t> {
+    /// Why it has none.
+    type Error: From<Error>;
+    /// Appends the texts of these rows. It is asked for all rows, in order.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the feed has to say; then no more rows are asked for.
+    fn take_up(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Self::Error>;
+    /// Calls `work`, which takes a while and needs nothing of the feed.
+    fn meanwhile(&mut self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+}
+
+/// Texts that are there already.
+struct Slice<'t, S>(&'t [S]);
+
+impl<'t, S: AsRef<str>> Feed<'t> for Slice<'t, S> {
+    type Error = Error;
+
+    fn take_up(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Error> {
+        texts.extend(self.0[rows].iter().map(AsRef::as_ref));
+        Ok(())
+    }
+}
+
+/// Texts per piece of work: large enough that handing it out costs nothing, small enough that threads end together, and
+/// that texts which the calling thread has taken up are still in the cache when they are encoded.
 pub(crate) const CHUNK: usize = 512;
 
 impl Engine {
@@ -74,71 +86,50 @@ impl Engine {
     ///
     /// [`Error::Argument`] when the buffers' sizes do not match the texts, the width cannot hold the special tokens,
     /// or the ids' type cannot hold the largest id.
-    pub fn fill_rows<T: Id, X: Texts + ?Sized>(
+    pub fn fill_rows<'t, T: Id, S: AsRef<str>>(
         &self,
-        texts: &X,
+        texts: &'t [S],
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,
-    ) -> Result<Report, Error> {
-        self.fill_rows_led(texts, rows, options, threads, |run| run())
+    ) -> Result<Report<'t>, Error> {
+        self.fill_rows_from(&mut Slice(texts), texts.len(), rows, options, threads)
     }
 
-    /// [`Engine::fill_rows`], of which `lead` is the calling thread's part: it calls its argument to take its share
-    /// of the work, and can do something else first, while the other threads are at work already.
+    /// [`Engine::fill_rows`] with `count` texts that the calling thread gets from a feed, while others encode those
+    /// before.
     ///
     /// # Errors
     ///
-    /// As [`Engine::fill_rows`]; then `lead` is not called.
-    pub fn fill_rows_led<T: Id, X: Texts + ?Sized>(
+    /// As [`Engine::fill_rows`], and the feed's.
+    pub fn fill_rows_from<'t, T: Id, F: Feed<'t>>(
         &self,
-        texts: &X,
+        feed: &mut F,
+        count: usize,
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,
-        lead: impl FnOnce(&mut (dyn FnMut() + Send)),
-    ) -> Result<Report, Error> {
-        let (n, width) = (texts.len(), options.width);
-        self.check_rows::<T>(n, &rows, options)?;
-        if n == 0 {
-            return Ok(Report::default());
-        }
-        let mut ids = rows.ids.chunks_mut((CHUNK * width).max(1));
-        let mut masks = rows.mask.map(|mask| mask.chunks_mut((CHUNK * width).max(1)));
-        let mut lengths = rows.lengths.map(|lengths| lengths.chunks_mut(CHUNK));
-        let work = (0..n).step_by(CHUNK).map(move |from| Piece {
-            from,
-            to: (from + CHUNK).min(n),
-            ids: ids.next().unwrap_or_default(),
-            mask: masks.as_mut().and_then(Iterator::next),
-            lengths: lengths.as_mut().and_then(Iterator::next),
-        });
-        let reports = in_threads_led(work, threads, lead, |piece: Piece<'_, T>, scratch| {
-            let Piece { from, to, ids, mut mask, mut lengths } = piece;
-            let mut report = Report::default();
-            for i in from..to {
-                let at = i - from;
-                let row = &mut ids[at * width..][..width];
-                let Ok((length, cut)) = self.fill_row(texts.get(i), row, options, scratch) else {
-                    report.needs_cleaning.push(i);
-                    continue;
-                };
-                if cut {
-                    report.first_cut.get_or_insert(i);
-                }
-                if let Some(lengths) = &mut lengths {
-                    lengths[at] = length as i64;
-                }
-                if let Some(mask) = &mut mask {
-                    fill_mask(&mut mask[at * width..][..width], length, options.pad_left);
-                }
-            }
-            report
-        });
+    ) -> Result<Report<'t>, F::Error> {
+        self.check_rows::<T>(count, &rows, options)?;
+        let bytes = size_of_val(rows.ids) + rows.mask.as_ref().map_or(0, |mask| size_of_val(&mask[..]));
+        let in_pieces = CHUNK * options.width.max(1);
+        let mut pieces = Pieces {
+            feed,
+            rows: 0..count,
+            ids: rows.ids.chunks_mut(in_pieces),
+            mask: rows.mask.map(|mask| mask.chunks_mut(in_pieces)),
+            lengths: rows.lengths.map(|lengths| lengths.chunks_mut(CHUNK)),
+            past_caches: bytes >= stream::LARGE,
+            texts: PhantomData,
+        };
+        let threads = threads.clamp(1, count.div_ceil(CHUNK).max(1));
+        let reports = led_by(&mut pieces, threads, |piece: Piece<'_, 't, T>, buffers: &mut Buffers<T>| {
+            piece.fill(self, &options, buffers)
+        })?;
         let mut all = Report::default();
-        for report in reports {
-            all.needs_cleaning.extend(report.needs_cleaning);
-            all.first_cut = [all.first_cut, report.first_cut].into_iter().flatten().min();
+        for PieceReport { needs_cleaning, first_cut } in reports {
+            all.needs_cleaning.extend(needs_cleaning);
+            all.first_cut = [all.first_cut, first_cut].into_iter().flatten().min();
         }
         all.needs_cleaning.sort_unstable();
         Ok(all)
@@ -158,46 +149,9 @@ impl Engine {
         options: RowOptions,
         clean: impl FnMut(&str) -> Result<String, E>,
     ) -> Result<(usize, bool), E> {
-        let (length, cut) = self.frame_row(row, options, |sink| self.encode_cleaning(text, clean, sink))?;
-        if let Some(mask) = mask {
-            fill_mask(mask, length, options.pad_left);
-        }
-        Ok((length, cut))
-    }
-
-    fn fill_row<T: Id>(
-        &self,
-        text: &str,
-        row: &mut [T],
-        options: RowOptions,
-        scratch: &mut Scratch,
-    ) -> Result<(usize, bool), NeedsCleaning> {
-        self.frame_row(row, options, |sink| self.encode_into(text, sink, scratch))
-    }
-
-    /// Start of text, what `encode` writes, end of text, padding.
-    fn frame_row<T: Id, E>(
-        &self,
-        row: &mut [T],
-        options: RowOptions,
-        encode: impl FnOnce(&mut Row<'_, T>) -> Result<(), E>,
-    ) -> Result<(usize, bool), E> {
-        let special = usize::from(options.add_special_tokens);
-        let room = row.len() - special;
-        let mut sink = Row::new(&mut row[..room]);
-        if options.add_special_tokens {
-            sink.push(self.start);
-        }
-        encode(&mut sink)?;
-        let (mut length, cut) = (sink.len(), sink.overflowed());
-        if options.add_special_tokens {
-            row[length] = T::from_id(self.end);
-            length += 1;
-        }
-        row[length..].fill(T::from_id(options.pad));
-        if options.pad_left {
-            row.rotate_right(options.width - length);
-        }
+        let mut row = Row::new(row, mask, [self.start, self.end], &options);
+        self.encode_cleaning(text, clean, &mut row)?;
+        let Written { length, cut } = row.written();
         Ok((length, cut))
     }
 
@@ -231,20 +185,20 @@ impl Engine {
     /// # Errors
     ///
     /// Whatever `clean` fails with.
-    pub fn count<X: Texts + ?Sized, E>(
+    pub fn count<S: AsRef<str> + Sync, E>(
         &self,
-        texts: &X,
+        texts: &[S],
         counts: &mut [i64],
         threads: usize,
         mut clean: impl FnMut(&str) -> Result<String, E>,
     ) -> Result<(), E> {
         const SPECIAL: i64 = 2;
         let work = counts.chunks_mut(CHUNK).enumerate().map(|(i, counts)| (i * CHUNK, counts));
-        let uncleaned = in_threads(work, threads, |(from, counts), scratch| {
+        let uncleaned = in_threads(work, threads, |(from, counts), scratch: &mut Scratch| {
             let mut uncleaned = Vec::new();
             for (i, count) in counts.iter_mut().enumerate() {
                 let mut sink = Count::default();
-                if self.encode_into(texts.get(from + i), &mut sink, scratch).is_err() {
+                if self.encode_into(texts[from + i].as_ref(), &mut sink, scratch).is_err() {
                     uncleaned.push(from + i);
                 }
                 *count = sink.0 as i64 + SPECIAL;
@@ -253,71 +207,50 @@ impl Engine {
         });
         for i in uncleaned.into_iter().flatten() {
             let mut sink = Count::default();
-            self.encode_cleaning(texts.get(i), &mut clean, &mut sink)?;
+            self.encode_cleaning(texts[i].as_ref(), &mut clean, &mut sink)?;
             counts[i] = sink.0 as i64 + SPECIAL;
         }
         Ok(())
     }
 }
 
-/// One thread's share of a batch's rows.
-struct Piece<'a, T> {
-    from: usize,
-    to: usize,
-    ids: &'a mut [T],
-    mask: Option<&'a mut [i64]>,
-    lengths: Option<&'a mut [i64]>,
+/// A batch's rows with the texts that a feed has for them, piece by piece.
+struct Pieces<'f, 'a, 't, F, T> {
+    feed: &'f mut F,
+    rows: Range<usize>,
+    ids: std::slice::ChunksMut<'a, T>,
+    mask: Option<std::slice::ChunksMut<'a, i64>>,
+    lengths: Option<std::slice::ChunksMut<'a, i64>>,
+    past_caches: bool,
+    texts: PhantomData<&'t str>,
 }
 
-fn fill_mask(mask: &mut [i64], length: usize, pad_left: bool) {
-    let padding = mask.len() - length;
-    let (ones, zeros) = if pad_left {
-        let (zeros, ones) = mask.split_at_mut(padding);
-        (ones, zeros)
-    } else {
-        mask.split_at_mut(length)
-    };
-    ones.fill(1);
-    zeros.fill(0);
-}
+impl<'a, 't, F: Feed<'t>, T: Id> Foreman for Pieces<'_, 'a, 't, F, T> {
+    type Piece = Piece<'a, 't, T>;
+    type Error = F::Error;
 
-/// Does each piece of work, on the calling thread and on `threads - 1` more that live as long as this call: nothing
-/// is left behind that a fork could lose. Results come in no order.
-pub(crate) fn in_threads<W, R: Send>(
-    work: impl ExactSizeIterator<Item = W> + Send,
-    threads: usize,
-    task: impl Fn(W, &mut Scratch) -> R + Sync,
-) -> Vec<R> {
-    in_threads_led(work, threads, |run| run(), task)
-}
-
-/// [`in_threads`], with what the calling thread does: `lead` calls its argument to join in.
-fn in_threads_led<W, R: Send>(
-    work: impl ExactSizeIterator<Item = W> + Send,
-    threads: usize,
-    lead: impl FnOnce(&mut (dyn FnMut() + Send)),
-    task: impl Fn(W, &mut Scratch) -> R + Sync,
-) -> Vec<R> {
-    let threads = threads.clamp(1, work.len().max(1));
-    let work = Mutex::new(work);
-    let next = || match work.lock() {
-        Ok(mut work) => work.next(),
-        Err(_) => None, // another thread panicked, which the scope passes on
-    };
-    let run = || {
-        let mut scratch = Scratch::default();
-        std::iter::from_fn(next).map(|piece| task(piece, &mut scratch)).collect::<Vec<R>>()
-    };
-    std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
-        let mut results = Vec::new();
-        lead(&mut || results.extend(run()));
-        for other in others {
-            match other.join() {
-                Ok(more) => results.extend(more),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
+    fn prepare(&mut self) -> Option<Result<Self::Piece, F::Error>> {
+        let from = self.rows.start;
+        let rows = from..self.rows.end.min(from + CHUNK);
+        if rows.is_empty() {
+            return None;
         }
-        results
-    })
+        self.rows.start = rows.end;
+        let mut texts = Vec::with_capacity(rows.len());
+        if let Err(error) = self.feed.take_up(rows, &mut texts) {
+            return Some(Err(error));
+        }
+        Some(Ok(Piece {
+            from,
+            texts,
+            ids: self.ids.next().unwrap_or_default(),
+            mask: self.mask.as_mut().and_then(Iterator::next),
+            lengths: self.lengths.as_mut().and_then(Iterator::next),
+            past_caches: self.past_caches,
+        }))
+    }
+
+    fn work(&mut self, work: &mut (dyn FnMut() + Send)) {
+        self.feed.meanwhile(work);
+    }
 }

@@ -24,18 +24,23 @@ impl Bpe {
         Self { first: *first, last: *last, pairs: PairTable::new(merges), cache: Cache::new() }
     }
 
-    /// The cached ids of a short word; what `key` is the key of.
+    /// The ids of a short word where the cache has them at hand. Where it does not, [`Bpe::ids`] knows.
     #[inline(always)]
     pub(crate) fn cached(&self, key: Key) -> Option<Ids> {
         self.cache.get(key)
     }
 
-    /// Merges a word, which is then in `symbols`, and keeps it in the cache if it is short.
-    #[inline(never)]
-    pub(crate) fn merge(&self, word: &[u8], symbols: &mut Vec<u16>) {
+    /// Puts the ids of any word into `symbols`, from wherever in the cache they are, or merged and then cached.
+    pub(crate) fn ids(&self, word: &[u8], symbols: &mut Vec<u16>) {
+        let key = Key::new(word);
+        if let Some(ids) = key.and_then(|key| self.cache.get_anywhere(key)) {
+            symbols.clear();
+            symbols.extend_from_slice(&ids.all()[..ids.len()]);
+            return;
+        }
         self.spell(word, symbols);
         merge::merge(symbols, &self.pairs);
-        if let (Some(key), Some(ids)) = (Key::new(word), Ids::new(symbols)) {
+        if let (Some(key), Some(ids)) = (key, Ids::new(symbols)) {
             self.cache.put(key, ids);
         }
     }

@@ -1,29 +1,31 @@
 //! The cache of merged words, shared by all threads without a lock.
 //!
-//! A fixed table of two-way sets, one cache line each: a word of up to 15 bytes is its own key, and up to five ids
-//! stand beside it. It never grows; a new word takes the place of an old one. An entry is a sequence lock made of
-//! atomics: a reader that meets a writer sees a miss and merges the word itself, and a writer that meets another
-//! gives up. So no thread ever waits, and a fork in the middle of a write costs one slot.
+//! A fixed table of pairs of entries, one cache line each: a word of up to 15 bytes is its own key, and up to five ids
+//! stand beside it. A word may be in either entry of two pairs. It is looked for in the first pair where words are many,
+//! in the second only before it would be merged. The table never grows; a new word takes the place of an old one.
+//!
+//! An entry is a sequence lock made of atomics: a reader that meets a writer sees a miss and merges the word itself, and
+//! a writer that meets another gives up. So no thread ever waits, and a fork in the middle of a write costs one entry.
 
-use crate::sink::Id;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// Longest word that is cached, in bytes: the sixteenth byte of the key holds the length.
 const LONGEST: usize = 15;
 /// Most ids of a cached word.
-const MOST_IDS: usize = 5;
-const SETS: usize = 1 << 15; // 2 MiB, of which only pages in use cost memory
+pub(crate) const MOST_IDS: usize = 5;
+const ENTRIES: usize = 1 << 16; // 2 MiB, of which only pages in use cost memory
 
-/// The bits of a key that words of each length use.
-static WORD_MASKS: [[u64; 2]; LONGEST + 1] = {
-    let mut masks = [[0; 2]; LONGEST + 1];
+/// What makes a key of the sixteen bytes that begin with a word of each length: the bits that belong to the word in the
+/// first eight and in the others, and the length where it stands in the key.
+static KEY_PARTS: [[u64; 3]; LONGEST + 1] = {
+    let mut parts = [[0; 3]; LONGEST + 1];
     let mut length = 1;
     while length <= LONGEST {
         let mask = u128::MAX >> (128 - 8 * length);
-        masks[length] = [mask as u64, (mask >> 64) as u64];
+        parts[length] = [mask as u64, (mask >> 64) as u64, (length as u64) << 56];
         length += 1;
     }
-    masks
+    parts
 };
 
 /// A word of up to 15 bytes as two integers: the bytes, zeros, and the length. Never zero.
@@ -44,18 +46,27 @@ impl Key {
     /// The key of the word at `text[start..end]`, of which at least sixteen bytes from `start` can be read.
     #[inline(always)]
     pub(crate) fn within(text: &[u8], start: usize, end: usize) -> Option<Self> {
-        let length = end.wrapping_sub(start);
-        let [low, high] = *WORD_MASKS.get(length)?;
+        let [low, high, length] = *KEY_PARTS.get(end.wrapping_sub(start))?;
         let bytes = text.get(start..)?.first_chunk::<16>()?;
         let key = u128::from_le_bytes(*bytes);
-        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high | (length as u64) << 56 })
+        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high | length })
     }
 
-    /// The set's number: the high bits of a product (Fibonacci hashing). Words that fall together only share a set.
+    /// Both words of the key in one.
     #[inline(always)]
-    fn set(self) -> usize {
-        let mixed = (self.low ^ self.high.rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        (mixed >> (64 - SETS.trailing_zeros())) as usize
+    fn mixed(self) -> u64 {
+        self.low ^ self.high.rotate_left(29)
+    }
+
+    /// The entry to look at first: the high bits of a product (Fibonacci hashing). The other of its pair comes next.
+    #[inline(always)]
+    fn home(self) -> u16 {
+        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - ENTRIES.trailing_zeros())) as u16
+    }
+
+    /// An entry of the second pair.
+    fn elsewhere(self) -> u16 {
+        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - ENTRIES.trailing_zeros())) as u16
     }
 }
 
@@ -78,36 +89,28 @@ impl Ids {
         Some(Self { packed, fifth: ids.get(4).copied().unwrap_or(0), count: ids.len() as u8 })
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn len(self) -> usize {
         self.count.into()
     }
 
-    /// The first four, whatever stands in those beyond the count.
+    /// All of them, whatever stands in the places beyond the count.
     #[inline(always)]
-    pub(crate) fn first_four<T: Id>(self) -> [T; 4] {
-        // Taken apart as bytes, four 16-bit lanes, which compilers widen with one instruction where there is one.
+    pub(crate) fn all(self) -> [u16; MOST_IDS] {
+        // Taken apart as bytes, which compilers store with one instruction.
         let bytes = self.packed.to_le_bytes();
-        [0, 2, 4, 6].map(|i| T::from_id(u16::from_le_bytes([bytes[i], bytes[i + 1]]).into()))
-    }
-
-    #[inline]
-    pub(crate) fn fifth(self) -> u32 {
-        self.fifth.into()
-    }
-
-    pub(crate) fn iter(self) -> impl Iterator<Item = u32> {
-        let [a, b, c, d] = self.first_four::<i64>().map(|id| id as u32);
-        [a, b, c, d, self.fifth()].into_iter().take(self.len())
+        let id = |i: usize| u16::from_le_bytes([bytes[i], bytes[i + 1]]);
+        [id(0), id(2), id(4), id(6), self.fifth]
     }
 }
 
 #[derive(Debug, Default)]
+#[repr(align(32))]
 struct Entry {
     low: AtomicU64,
     high: AtomicU64,
     packed: AtomicU64,
-    /// Bits 0 to 39: how often the entry was written, odd while it is being written. Then five, the count and the fifth id.
+    /// Bits 0 to 39: how often the entry was written, odd while it is being written. Then the fifth id, and the count.
     state: AtomicU64,
 }
 
@@ -118,14 +121,15 @@ impl Entry {
     #[inline(always)]
     fn get(&self, key: Key) -> Option<Ids> {
         let state = self.state.load(Ordering::Acquire);
-        let differs = self.low.load(Ordering::Relaxed) ^ key.low | self.high.load(Ordering::Relaxed) ^ key.high;
-        let packed = self.packed.load(Ordering::Relaxed);
-        if differs != 0 {
+        if self.low.load(Ordering::Relaxed) != key.low || self.high.load(Ordering::Relaxed) != key.high {
             return None;
         }
+        let packed = self.packed.load(Ordering::Relaxed);
         fence(Ordering::Acquire);
-        let unchanged = self.state.load(Ordering::Relaxed) == state && state & BUSY == 0;
-        unchanged.then_some(Ids { packed, fifth: (state >> 48) as u16, count: (state >> 40) as u8 })
+        if self.state.load(Ordering::Relaxed) != state || state & BUSY != 0 {
+            return None;
+        }
+        Some(Ids { packed, fifth: (state >> 40) as u16, count: (state >> 56) as u8 })
     }
 
     fn put(&self, key: Key, ids: Ids) {
@@ -139,37 +143,50 @@ impl Entry {
         self.high.store(key.high, Ordering::Relaxed);
         self.packed.store(ids.packed, Ordering::Relaxed);
         let version = (state + 2) & VERSION;
-        let state = u64::from(ids.fifth) << 48 | u64::from(ids.count) << 40 | version;
+        let state = u64::from(ids.count) << 56 | u64::from(ids.fifth) << 40 | version;
         self.state.store(state, Ordering::Release);
     }
 }
 
-/// Two words that share a cache line.
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct Set([Entry; 2]);
-
 #[derive(Debug)]
 pub(crate) struct Cache {
-    sets: Box<[Set; SETS]>,
+    entries: Box<[Entry; ENTRIES]>,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
-        let sets: Box<[Set]> = std::iter::repeat_with(Set::default).take(SETS).collect();
-        Self { sets: sets.try_into().expect("as many as were taken") }
+        let entries: Box<[Entry]> = std::iter::repeat_with(Entry::default).take(ENTRIES).collect();
+        Self { entries: entries.try_into().expect("as many as were taken") }
     }
 
     #[inline(always)]
-    pub(crate) fn get(&self, key: Key) -> Option<Ids> {
-        let [first, second] = &self.sets[key.set()].0;
-        first.get(key).or_else(|| second.get(key))
+    fn entry(&self, place: u16) -> &Entry {
+        &self.entries[usize::from(place)]
     }
 
-    /// Into the entry written less often: a flood of new words wears out one entry of a set before the other.
+    /// What the word's first pair knows.
+    #[inline(always)]
+    pub(crate) fn get(&self, key: Key) -> Option<Ids> {
+        let home = key.home();
+        // A branch: nearly all words are in the entry that is looked at first.
+        self.entry(home).get(key).or_else(|| self.entry(home ^ 1).get(key))
+    }
+
+    /// What either pair knows.
+    pub(crate) fn get_anywhere(&self, key: Key) -> Option<Ids> {
+        self.places(key).into_iter().find_map(|entry| entry.get(key))
+    }
+
+    /// Into the entry written least often: a flood of new words does not wear out all places of an old one.
     pub(crate) fn put(&self, key: Key, ids: Ids) {
-        let [first, second] = &self.sets[key.set()].0;
-        let writes = |entry: &Entry| entry.state.load(Ordering::Relaxed) & VERSION;
-        if writes(first) <= writes(second) { first.put(key, ids) } else { second.put(key, ids) }
+        let writes = |entry: &&Entry| entry.state.load(Ordering::Relaxed) & VERSION;
+        if let Some(entry) = self.places(key).into_iter().min_by_key(writes) {
+            entry.put(key, ids);
+        }
+    }
+
+    fn places(&self, key: Key) -> [&Entry; 4] {
+        let (home, elsewhere) = (key.home(), key.elsewhere());
+        [home, home ^ 1, elsewhere, elsewhere ^ 1].map(|place| self.entry(place))
     }
 }

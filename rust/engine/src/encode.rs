@@ -4,8 +4,8 @@ use crate::added::Finder;
 use crate::cache::Key;
 use crate::engine::Engine;
 use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
-use crate::scan::{Scan, Stop, is_ascii_without, is_space};
-use crate::sink::Sink;
+use crate::scan::{Place, Scan, Size, Stop, is_ascii_without, is_space};
+use crate::sink::{Gathered, Sink};
 use crate::split::{Piece, split};
 use crate::stretch::Stretch;
 use crate::unicode;
@@ -18,6 +18,13 @@ pub(crate) struct Scratch {
     scan: Scan,
     stretch: Stretch,
     text: String,
+    words: Words,
+}
+
+/// Buffers for the ids of words.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    pub(crate) gathered: Gathered,
     symbols: Vec<u16>,
 }
 
@@ -35,6 +42,29 @@ const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
 
 fn flow(more: bool) -> ControlFlow<()> {
     if more { GO_ON } else { ControlFlow::Break(()) }
+}
+
+/// What is noted of a word.
+pub(crate) trait Note {
+    /// Where its ids end among those gathered.
+    fn ids_end(&mut self, end: usize);
+}
+
+impl Note for () {
+    #[inline(always)]
+    fn ids_end(&mut self, _: usize) {}
+}
+
+impl Note for &mut u16 {
+    #[inline(always)]
+    fn ids_end(&mut self, end: usize) {
+        **self = end as u16;
+    }
+}
+
+/// Hands an id to a sink, behind those gathered before.
+fn push(id: u32, sink: &mut impl Sink, gathered: &mut Gathered) -> ControlFlow<()> {
+    flow(gathered.empty_into(sink) && sink.push(id))
 }
 
 impl Engine {
@@ -95,71 +125,84 @@ impl Engine {
         mut clean: impl FnMut(&str) -> Result<String, E>,
         sink: &mut impl Sink,
     ) -> Result<(), E> {
-        let mut symbols = Vec::new();
+        let mut words = Words::default();
         let mut result = Ok(());
-        let _ = segments(text, self.added.in_original.as_ref(), |segment| match segment {
-            Segment::Added(id, _) => flow(sink.push(id)),
+        let flown = segments(text, self.added.in_original.as_ref(), |segment| match segment {
+            Segment::Added(id, _) => push(id, sink, &mut words.gathered),
             Segment::Text(range) => match clean(&text[range]) {
-                Ok(cleaned) => self.encode_normalised(&cleaned, sink, &mut symbols),
+                Ok(cleaned) => self.encode_normalised(&cleaned, sink, &mut words),
                 Err(error) => {
                     result = Err(error);
                     ControlFlow::Break(())
                 }
             },
         });
+        if flown.is_continue() {
+            words.gathered.empty_into(sink);
+        }
+        sink.finish();
         result
     }
 
-    fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
+    pub(crate) fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
         let mut rest = text;
-        loop {
-            let Scratch { scan, symbols, .. } = &mut *scratch;
-            let scanned = scan.scan(
-                rest.as_bytes(),
-                &self.added.first_bytes,
-                self.instructions,
-                #[inline(always)]
-                |scan, stop| self.encode_words(scan.lower(), scan.words(), sink, symbols).is_continue().then_some(stop),
-            );
-            let Some(stop) = scanned else { return };
-            match stop {
-                Stop::End => return,
-                Stop::Segment(end) => rest = &rest[end..],
-                Stop::Other(end, other) => {
-                    let (from, length) = (&rest[end..], other - end);
-                    match self.end_of_stretch(from, length) {
-                        Some(end) if self.encode_stretch(&from[..end], sink, scratch).is_continue() => {
-                            rest = &from[end..];
-                        }
-                        Some(_) => return,
-                        None => {
-                            let _ = self.encode_with_added(from, sink, scratch);
-                            return;
-                        }
-                    }
-                }
+        while !rest.is_empty() {
+            let Scratch { scan, words, .. } = &mut *scratch;
+            scan.truncate(Size::default());
+            let stop = scan.append(rest.as_bytes(), &self.added.marks, self.instructions);
+            let mut flown = self.encode_words(scan.lower(), scan.words(), sink, words, std::iter::repeat(()));
+            let mut end = match stop {
+                Stop::End => rest.len(),
+                Stop::Segment(end) | Stop::Other(end, _) => end,
+            };
+            if let (Stop::Other(from, other), ControlFlow::Continue(())) = (stop, flown) {
+                let from = &rest[from..];
+                let length = self.end_of_stretch(from, other - end);
+                flown = match length {
+                    Some(length) => self.encode_stretch(&from[..length], sink, scratch),
+                    None => self.encode_with_added(from, sink, scratch),
+                };
+                end = length.map_or(rest.len(), |length| end + length);
             }
+            if flown.is_break() || !scratch.words.gathered.empty_into(sink) {
+                break; // all that comes now is too much
+            }
+            rest = &rest[end..];
         }
+        sink.finish();
     }
 
-    /// The ids of words in a text in lower case, behind which there is room.
+    /// The ids of words in a text in lower case, behind which there is room: where they start and where they end.
+    /// There is a note for each word.
     #[inline(always)]
-    fn encode_words(
+    pub(crate) fn encode_words<P: Place, N: Note>(
         &self,
         lower: &[u8],
-        words: &[[u32; 2]],
+        [starts, ends]: [&[P]; 2],
         sink: &mut impl Sink,
-        symbols: &mut Vec<u16>,
+        words: &mut Words,
+        notes: impl Iterator<Item = N>,
     ) -> ControlFlow<()> {
         let bpe = &*self.vocabulary.bpe;
-        for &[start, end] in words {
-            let (start, end) = (start as usize, end as usize);
-            let cached = Key::within(lower, start, end).and_then(|key| bpe.cached(key));
-            flow(match cached {
-                Some(ids) => sink.push_word(ids),
-                None => self.encode_new_word(&lower[start..end], sink, symbols),
-            })?;
+        let Words { gathered, symbols } = words;
+        let mut at = gathered.end(); // in a register
+        for ((start, end), mut note) in starts.iter().zip(ends).zip(notes) {
+            if Gathered::is_full(at) {
+                gathered.set_end(at);
+                flow(gathered.empty_into(sink))?;
+                at = gathered.end();
+            }
+            let (start, end) = (start.get(), end.get());
+            if let Some(ids) = Key::within(lower, start, end).and_then(|key| bpe.cached(key)) {
+                at = gathered.put(at, ids);
+            } else {
+                gathered.set_end(at);
+                flow(self.encode_new_word(&lower[start..end], sink, gathered, symbols))?;
+                at = gathered.end();
+            }
+            note.ids_end(at);
         }
+        gathered.set_end(at);
         GO_ON
     }
 
@@ -169,11 +212,8 @@ impl Engine {
         const PLAIN: usize = 16;
         const LONG: usize = 512;
         let bytes = text.as_bytes();
-        if !bytes[other].is_ascii() && self.added.beyond_first_bytes {
-            return None;
-        }
         for (at, &byte) in bytes.iter().enumerate().skip(other) {
-            if self.added.first_bytes.contains(byte) {
+            if self.added.marks.begin(&bytes[at..]) {
                 return None;
             }
             if is_space(byte) && (at >= LONG || bytes[at..].iter().take(PLAIN).all(u8::is_ascii)) {
@@ -185,49 +225,51 @@ impl Engine {
 
     /// A text in which no added token begins.
     fn encode_stretch(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
-        let Scratch { stretch, text: normalised, symbols, .. } = scratch;
+        let Scratch { stretch, text: normalised, words, .. } = scratch;
         if stretch.scan(text, self.profile) {
-            return self.encode_words(stretch.lower(), stretch.words(), sink, symbols);
+            return self.encode_words(stretch.lower(), stretch.words(), sink, words, std::iter::repeat(()));
         }
         normalised.clear();
         normalise_into(normalised, text, self.profile);
-        self.encode_normalised(normalised, sink, symbols)
+        self.encode_normalised(normalised, sink, words)
     }
 
     fn encode_with_added(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
-        let Scratch { text: normalised, symbols, .. } = scratch;
+        let Scratch { text: normalised, words, .. } = scratch;
         segments(text, self.added.in_original.as_ref(), |segment| match segment {
-            Segment::Added(id, _) => flow(sink.push(id)),
+            Segment::Added(id, _) => push(id, sink, &mut words.gathered),
             Segment::Text(range) => {
                 normalised.clear();
                 normalise_into(normalised, &text[range], self.profile);
                 segments(normalised, self.added.in_normalised.as_ref(), |segment| match segment {
-                    Segment::Added(id, _) => flow(sink.push(id)),
-                    Segment::Text(range) => self.encode_normalised(&normalised[range], sink, symbols),
+                    Segment::Added(id, _) => push(id, sink, &mut words.gathered),
+                    Segment::Text(range) => self.encode_normalised(&normalised[range], sink, words),
                 })
             }
         })
     }
 
-    fn encode_normalised(&self, text: &str, sink: &mut impl Sink, symbols: &mut Vec<u16>) -> ControlFlow<()> {
+    fn encode_normalised(&self, text: &str, sink: &mut impl Sink, words: &mut Words) -> ControlFlow<()> {
+        let Words { gathered, symbols } = words;
         split(text, self.profile, |piece| match piece {
-            Piece::Special(which, _) => flow(sink.push(self.pattern_specials[which])),
-            Piece::Word(range) => flow(self.encode_word(&text.as_bytes()[range], sink, symbols)),
+            Piece::Special(which, _) => push(self.pattern_specials[which], sink, gathered),
+            Piece::Word(range) => flow(self.encode_new_word(&text.as_bytes()[range], sink, gathered, symbols)),
         })
     }
 
-    fn encode_word(&self, word: &[u8], sink: &mut impl Sink, symbols: &mut Vec<u16>) -> bool {
-        match Key::new(word).and_then(|key| self.vocabulary.bpe.cached(key)) {
-            Some(ids) => sink.push_word(ids),
-            None => self.encode_new_word(word, sink, symbols),
-        }
-    }
-
+    /// The ids of a word that is not in the cache, or long, or has come by a way that is not quick anyway. Whether they
+    /// fit.
     #[cold]
     #[inline(never)]
-    fn encode_new_word(&self, word: &[u8], sink: &mut impl Sink, symbols: &mut Vec<u16>) -> bool {
-        self.vocabulary.bpe.merge(word, symbols);
-        symbols.iter().all(|&id| sink.push(id.into()))
+    fn encode_new_word(
+        &self,
+        word: &[u8],
+        sink: &mut impl Sink,
+        gathered: &mut Gathered,
+        symbols: &mut Vec<u16>,
+    ) -> bool {
+        self.vocabulary.bpe.ids(word, symbols);
+        gathered.pass(symbols, sink)
     }
 
     /// The ids of a text and the bytes of the text that each of them covers, as tokenizers reports offsets. For the

@@ -1,6 +1,6 @@
 //! The engine: one vocabulary, one profile and its added tokens.
 
-use crate::added::{AddedToken, Finder, beyond_first_bytes, first_bytes};
+use crate::added::{AddedToken, Finder, Marks};
 use crate::error::Error;
 use crate::profile::Profile;
 use crate::scan::{ByteSet, Instructions};
@@ -39,8 +39,7 @@ pub(crate) struct Added {
     pub(crate) by_id: HashMap<u32, usize>,
     pub(crate) in_original: Option<Finder>,
     pub(crate) in_normalised: Option<Finder>,
-    pub(crate) first_bytes: ByteSet,
-    pub(crate) beyond_first_bytes: bool,
+    pub(crate) marks: Marks,
 }
 
 impl Engine {
@@ -107,8 +106,7 @@ impl Engine {
         let added = Added {
             in_original: Finder::new(&added_tokens, false, profile)?,
             in_normalised: Finder::new(&added_tokens, true, profile)?,
-            first_bytes: first_bytes(&added_tokens),
-            beyond_first_bytes: beyond_first_bytes(&added_tokens),
+            marks: Marks::new(&added_tokens, profile),
             by_id,
             tokens: added_tokens,
         };
@@ -119,7 +117,8 @@ impl Engine {
             _ if vocabulary.is_clip() => [start, end],
             _ => profile.pattern_specials().map(|special| vocabulary.id(special).unwrap_or(end)),
         };
-        let (suspects, instructions) = (unicode::ascii_suspects(), Instructions::detect());
+        let best = Instructions::available().next().unwrap_or(Instructions::Plain);
+        let (suspects, instructions) = (unicode::ascii_suspects(), best);
         Ok(Self { profile, vocabulary, start, end, added, pattern_specials, suspects, instructions })
     }
 
@@ -142,8 +141,8 @@ impl Engine {
     }
 
     /// The ids put before and behind every text.
-    pub fn start_and_end(&self) -> (u32, u32) {
-        (self.start, self.end)
+    pub fn start_and_end(&self) -> [u32; 2] {
+        [self.start, self.end]
     }
 
     /// The largest id that encoding can give.

@@ -1,11 +1,12 @@
 //! The ids of many texts one after the other, without padding. A long text is shared among the threads too.
 
-use crate::batch::{CHUNK, Texts, in_threads};
+use crate::batch::CHUNK;
 use crate::encode::Scratch;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::scan::is_space;
 use crate::sink::Id;
+use crate::threads::in_threads;
 
 /// Longer texts are cut at white space into parts of about this many bytes.
 const PART: usize = 1 << 18;
@@ -32,9 +33,9 @@ impl Engine {
     ///
     /// [`Error::Argument`], as a value of `E`, when `max_length` cannot hold the special tokens or the ids' type the
     /// largest id; and whatever `clean` fails with.
-    pub fn pack<T: Id, X: Texts + ?Sized, E: From<Error>>(
+    pub fn pack<T: Id, S: AsRef<str>, E: From<Error>>(
         &self,
-        texts: &X,
+        texts: &[S],
         max_length: Option<usize>,
         add_special_tokens: bool,
         threads: usize,
@@ -59,21 +60,22 @@ impl Engine {
                 ids.push(T::from_id(self.end));
             }
         };
-        let mut pieces = in_threads(shares(&parts), threads, |(from, parts): (usize, &[Part<'_>]), scratch| {
-            let mut piece = Piece { from, ids: Vec::new(), ends: Vec::with_capacity(parts.len()) };
-            for part in parts {
-                let begin = piece.ids.len();
-                open(part, &mut piece.ids);
-                if self.encode_into(part.text, &mut piece.ids, scratch).is_ok() {
-                    close(part, &mut piece.ids, begin);
-                    piece.ends.push(Some(piece.ids.len()));
-                } else {
-                    piece.ids.truncate(begin);
-                    piece.ends.push(None);
+        let mut pieces =
+            in_threads(shares(&parts), threads, |(from, parts): (usize, &[Part<'_>]), scratch: &mut Scratch| {
+                let mut piece = Piece { from, ids: Vec::new(), ends: Vec::with_capacity(parts.len()) };
+                for part in parts {
+                    let begin = piece.ids.len();
+                    open(part, &mut piece.ids);
+                    if self.encode_into(part.text, &mut piece.ids, scratch).is_ok() {
+                        close(part, &mut piece.ids, begin);
+                        piece.ends.push(Some(piece.ids.len()));
+                    } else {
+                        piece.ids.truncate(begin);
+                        piece.ends.push(None);
+                    }
                 }
-            }
-            piece
-        });
+                piece
+            });
         pieces.sort_unstable_by_key(|piece| piece.from);
         for piece in pieces.iter_mut().filter(|piece| piece.ends.contains(&None)) {
             let (ids, mut taken) = (std::mem::take(&mut piece.ids), 0);
@@ -94,11 +96,11 @@ impl Engine {
     }
 
     /// The texts, each in one part, or in several where it is long and may be cut.
-    fn parts<'t, X: Texts + ?Sized>(&self, texts: &'t X, cut: bool) -> Vec<Part<'t>> {
+    fn parts<'t, S: AsRef<str>>(&self, texts: &'t [S], cut: bool) -> Vec<Part<'t>> {
         let cut = cut && self.added.tokens.iter().all(|token| !token.content.contains(char::is_whitespace));
         let mut parts = Vec::with_capacity(texts.len());
-        for i in 0..texts.len() {
-            let mut text = texts.get(i);
+        for text in texts {
+            let mut text = text.as_ref();
             let mut first = true;
             if cut && text.len() > PART && !self.needs_cleaning(text) {
                 while let Some(end) = next_cut(text) {
@@ -144,7 +146,7 @@ fn join<T: Id>(pieces: &[Piece<T>], threads: usize) -> Vec<T> {
             (target, piece)
         })
         .collect();
-    in_threads(targets.into_iter(), threads, |(target, piece), _: &mut Scratch| target.copy_from_slice(&piece.ids));
+    in_threads(targets.into_iter(), threads, |(target, piece), (): &mut ()| target.copy_from_slice(&piece.ids));
     all
 }
 

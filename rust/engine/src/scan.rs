@@ -8,11 +8,16 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 
+use crate::added::Marks;
 use crate::split::contraction;
 
 /// The most bytes of one scan.
-const SEGMENT: usize = 512;
+pub(crate) const SEGMENT: usize = 512;
+/// The most bytes of the scans that are kept side by side.
+pub(crate) const ROOM: usize = 1024 + SEGMENT;
 /// Bytes of one step: one bit each of a `u64`.
 const BLOCK: usize = 64;
 /// A word's key is read as 16 bytes from its beginning, wherever that is.
@@ -26,16 +31,31 @@ pub(crate) enum Instructions {
     /// 32 bytes at once.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// 64 bytes at once.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
 }
 
 impl Instructions {
-    /// The best that this machine has.
-    pub(crate) fn detect() -> Self {
+    /// Those that this machine has, the best first.
+    pub(crate) fn available() -> impl Iterator<Item = Self> {
         #[cfg(target_arch = "x86_64")]
-        if avx2::is_available() {
-            return Self::Avx2;
+        let vectors = [(Self::Avx512, avx512::is_available()), (Self::Avx2, avx2::is_available())];
+        #[cfg(not(target_arch = "x86_64"))]
+        let vectors = [];
+        vectors.into_iter().filter_map(|(it, is_available)| is_available.then_some(it)).chain([Self::Plain])
+    }
+
+    /// Calls `task`, compiled for these instructions together with whatever is inlined into it.
+    #[inline(always)]
+    pub(crate) fn run<R>(self, task: impl FnOnce() -> R) -> R {
+        match self {
+            Self::Plain => task(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => avx2::run(task),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => avx512::run(task),
         }
-        Self::Plain
     }
 }
 
@@ -63,23 +83,33 @@ struct Masks {
     digits: u64,
     spaces: u64,
     apostrophes: u64,
-    /// Not ASCII, or in the set of bytes to stop at.
+    /// Not ASCII, or the first byte of a special or an added token.
     stops: u64,
 }
 
-/// The words of a scan.
+/// The words of one or several scans, side by side.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The text in lower case, and room to read beyond the last word.
-    lower: [u8; SEGMENT + BLOCK + OVERREAD],
-    /// Where words begin and end in it.
-    words: [[u32; 2]; SEGMENT + BLOCK],
-    count: usize,
+    /// The texts in lower case, and room to read beyond the last word.
+    lower: [u8; ROOM + BLOCK + OVERREAD],
+    /// Where words start and end in it, and room to write a block's beyond the last.
+    starts: [u16; ROOM + 2 * BLOCK],
+    ends: [u16; ROOM + 2 * BLOCK],
+    /// How much of the above is in use.
+    size: Size,
+}
+
+/// How many bytes and words scans have found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Size {
+    pub(crate) bytes: usize,
+    pub(crate) words: usize,
 }
 
 impl Default for Scan {
     fn default() -> Self {
-        Self { lower: [0; SEGMENT + BLOCK + OVERREAD], words: [[0; 2]; SEGMENT + BLOCK], count: 0 }
+        let places = [0; ROOM + 2 * BLOCK];
+        Self { lower: [0; ROOM + BLOCK + OVERREAD], starts: places, ends: places, size: Size::default() }
     }
 }
 
@@ -96,59 +126,73 @@ pub(crate) enum Stop {
 }
 
 impl Scan {
-    /// Scans `text` from its beginning and calls `take` with the scan. `stops` are the bytes that end plain text besides
-    /// those that are not ASCII. `take` is compiled for the same instructions.
+    /// Scans `text` from its beginning, and puts its words behind those that are here already, for which there must be
+    /// room. Plain text ends at what is not ASCII, and where a special or an added token may begin.
     #[inline(always)]
-    pub(crate) fn scan<R>(
-        &mut self,
-        text: &[u8],
-        stops: &ByteSet,
-        instructions: Instructions,
-        take: impl FnOnce(&Self, Stop) -> R,
-    ) -> R {
+    pub(crate) fn append(&mut self, text: &[u8], marks: &Marks, instructions: Instructions) -> Stop {
         match instructions {
             Instructions::Plain => {
-                let stop = self.scan_with(text, |block, lower| plain_block(block, lower, stops));
-                take(self, stop)
+                let classify = |input: &[u8], lower: &mut [u8; BLOCK]| plain_block(&padded(input), lower, &marks.first);
+                self.append_with(text, marks, classify, list_places)
             }
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => avx2::scan(self, text, stops, take),
+            Instructions::Avx2 => avx2::append(self, text, marks),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Avx512 => avx512::append(self, text, marks),
         }
     }
 
-    /// The text in lower case, with room behind it.
+    #[inline(always)]
+    pub(crate) fn size(&self) -> Size {
+        self.size
+    }
+
+    /// Forgets what was scanned after it had this size.
+    #[inline(always)]
+    pub(crate) fn truncate(&mut self, size: Size) {
+        self.size = size;
+    }
+
+    /// The texts in lower case, with room behind them.
     #[inline(always)]
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower
     }
 
-    /// Where the words are in [`Scan::lower`].
+    /// Where the words start and where they end in [`Scan::lower`].
     #[inline(always)]
-    pub(crate) fn words(&self) -> &[[u32; 2]] {
-        &self.words[..self.count]
+    pub(crate) fn words(&self) -> [&[u16]; 2] {
+        [&self.starts[..self.size.words], &self.ends[..self.size.words]]
     }
 
+    /// `classify` takes up to [`BLOCK`] bytes, behind which it sees white space, and writes them in lower case.
+    /// `list` writes down the places of a block's bits, given the first place, and whatever it likes behind them.
     #[inline(always)]
-    fn scan_with(&mut self, text: &[u8], mut block: impl FnMut(&[u8; BLOCK], &mut [u8; BLOCK]) -> Masks) -> Stop {
+    fn append_with(
+        &mut self,
+        text: &[u8],
+        marks: &Marks,
+        classify: impl Fn(&[u8], &mut [u8; BLOCK]) -> Masks,
+        list: impl Fn(u64, u16, &mut [u16; BLOCK]),
+    ) -> Stop {
+        let Size { bytes: base, words: before } = self.size;
         let segment = text.len().min(SEGMENT);
-        let (mut starts, mut ends) = (0, 0);
+        let (mut starts, mut ends) = (before, before);
         let (mut letter, mut other, mut inside) = (0, 0, 0); // the last byte's bits, for the next block
         let mut contractions = 0; // apostrophes that may begin one
         let mut stop = None;
         let mut at = 0;
         // One step more than the bytes need when they fill the last block, for the end of the last word.
         while at <= segment {
-            let mut padded = [b' '; BLOCK];
-            let input = match text.get(at..at + BLOCK) {
-                Some(whole) if at + BLOCK <= segment => whole.try_into().unwrap_or(&padded),
-                _ => {
-                    padded[..segment - at].copy_from_slice(&text[at..segment]);
-                    &padded
-                }
+            let (Some(lower), Some(to_starts), Some(to_ends)) = (
+                self.lower[base + at..].first_chunk_mut::<BLOCK>(),
+                self.starts[starts..].first_chunk_mut::<BLOCK>(),
+                self.ends[ends..].first_chunk_mut::<BLOCK>(),
+            ) else {
+                break;
             };
-            let Some((lower, _)) = self.lower[at..].split_first_chunk_mut::<BLOCK>() else { break };
-            let Masks { letters, digits, spaces, apostrophes, stops } = block(input, lower);
-            let stops = if segment - at < BLOCK { stops & ((1 << (segment - at)) - 1) } else { stops }; // no padding
+            let Masks { letters, digits, spaces, apostrophes, stops } =
+                classify(&text[at..segment.min(at + BLOCK)], lower);
             let others = !(letters | digits | spaces);
             let word = !spaces;
             let other_starts = others & !(others << 1 | other);
@@ -156,62 +200,85 @@ impl Scan {
             contractions |= apostrophes & other_starts;
             let end = (word << 1 | inside) & (begin | spaces);
             (letter, other, inside) = (letters >> 63, others >> 63, word >> 63);
-            starts = flatten::<0>(begin, at, &mut self.words, starts);
-            ends = flatten::<1>(end, at, &mut self.words, ends);
+            list(begin, (base + at) as u16, to_starts);
+            list(end, (base + at) as u16, to_ends);
+            starts += begin.count_ones() as usize;
+            ends += end.count_ones() as usize;
             if stops != 0 {
-                stop = Some(at + stops.trailing_zeros() as usize);
-                break;
+                stop = first_stop(stops, &text[at..], marks).map(|within| at + within);
+                if stop.is_some() {
+                    break;
+                }
             }
             at += BLOCK;
         }
-        self.count = ends.min(starts);
+        let mut words = ends.min(starts);
         let result = match stop {
             None if segment == text.len() => Stop::End,
             _ => {
                 let stop = stop.unwrap_or(segment);
                 let cut = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
-                while self.count > 0 && self.words[self.count - 1][0] as usize >= cut {
-                    self.count -= 1;
+                while words > before && usize::from(self.starts[words - 1]) >= base + cut {
+                    words -= 1;
                 }
                 if stop == segment && cut > 0 { Stop::Segment(cut) } else { Stop::Other(cut, stop) }
             }
         };
         if contractions != 0 {
-            self.count = join_contractions(&mut self.words[..self.count], &self.lower, false);
+            let Self { lower, starts, ends, .. } = self;
+            words = before + join_contractions(&mut starts[before..words], &mut ends[before..words], lower, false);
         }
+        self.size = Size { bytes: base + segment, words };
         result
     }
 }
 
-/// Appends the places of `bits` to one side of `words`, after the first `n`; returns how many there are then.
+/// The first of `stops` at which plain text does end, if it is in `text` and not in the padding behind.
+#[cold]
+fn first_stop(mut stops: u64, text: &[u8], marks: &Marks) -> Option<usize> {
+    while stops != 0 {
+        let at = stops.trailing_zeros() as usize;
+        if !text.get(at)?.is_ascii() || marks.begin(&text[at..]) {
+            return Some(at);
+        }
+        stops &= stops - 1;
+    }
+    None
+}
+
+fn padded(input: &[u8]) -> [u8; BLOCK] {
+    let mut padded = [b' '; BLOCK];
+    padded[..input.len()].copy_from_slice(input);
+    padded
+}
+
+/// Writes down the places of `bits`.
 #[inline(always)]
-fn flatten<const SIDE: usize>(mut bits: u64, offset: usize, words: &mut [[u32; 2]], n: usize) -> usize {
-    let count = bits.count_ones() as usize;
-    for word in &mut words[n..n + count] {
-        word[SIDE] = offset as u32 + bits.trailing_zeros();
+fn list_places(mut bits: u64, offset: u16, places: &mut [u16; BLOCK]) {
+    for place in &mut places[..bits.count_ones() as usize] {
+        *place = offset + bits.trailing_zeros() as u16;
         bits &= bits.wrapping_sub(1);
     }
-    n + count
 }
 
 /// `'s` and its like are one word where the apostrophe begins a run of punctuation: the letters behind them, if any are
 /// left, are the next. So the word at a lone apostrophe ends later, and the next one begins later. Returns how many
 /// words there are then.
-pub(crate) fn join_contractions(words: &mut [[u32; 2]], lower: &[u8], long_s: bool) -> usize {
+pub(crate) fn join_contractions<P: Place>(starts: &mut [P], ends: &mut [P], lower: &[u8], long_s: bool) -> usize {
     let mut kept = 0;
     let mut i = 0;
-    while i < words.len() {
-        let [start, end] = words[i];
-        words[kept] = words[i];
-        if lower[start as usize] == b'\'' && end == start + 1 && i + 1 < words.len() {
-            let [next, next_end] = words[i + 1];
+    while i < starts.len() {
+        let (start, end) = (starts[i].get(), ends[i].get());
+        (starts[kept], ends[kept]) = (starts[i], ends[i]);
+        if lower[start] == b'\'' && end == start + 1 && i + 1 < starts.len() {
+            let (next, next_end) = (starts[i + 1].get(), ends[i + 1].get());
             if next == end
-                && let Some(length) = contraction(&lower[next as usize..next_end as usize], long_s)
+                && let Some(length) = contraction(&lower[next..next_end], long_s)
             {
-                let joined = end + length as u32;
-                words[kept][1] = joined;
-                words[i + 1][0] = joined;
-                if joined == next_end {
+                let joined = P::new(end + length);
+                ends[kept] = joined;
+                starts[i + 1] = joined;
+                if joined.get() == next_end {
                     i += 1; // nothing is left of it
                 }
             }
@@ -222,12 +289,39 @@ pub(crate) fn join_contractions(words: &mut [[u32; 2]], lower: &[u8], long_s: bo
     kept
 }
 
+/// A place in a text, in as few bytes as there are enough.
+pub(crate) trait Place: Copy {
+    /// `place` must fit, as it does between two that are places already.
+    fn new(place: usize) -> Self;
+    fn get(self) -> usize;
+}
+
+impl Place for u16 {
+    fn new(place: usize) -> Self {
+        place as Self
+    }
+    #[inline(always)]
+    fn get(self) -> usize {
+        self.into()
+    }
+}
+
+impl Place for u32 {
+    fn new(place: usize) -> Self {
+        place as Self
+    }
+    #[inline(always)]
+    fn get(self) -> usize {
+        self as usize
+    }
+}
+
 /// Whether `text` is ASCII without a byte of `set`.
 pub(crate) fn is_ascii_without(text: &[u8], set: &ByteSet, instructions: Instructions) -> bool {
     match instructions {
         Instructions::Plain => text.iter().all(|&byte| byte.is_ascii() && !set.contains(byte)),
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2 => avx2::is_ascii_without(text, set),
+        Instructions::Avx2 | Instructions::Avx512 => avx2::is_ascii_without(text, set),
     }
 }
 
@@ -252,16 +346,18 @@ fn plain_block(input: &[u8; BLOCK], lower: &mut [u8; BLOCK], stops: &ByteSet) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Profile;
     use proptest::prelude::*;
 
     fn words(text: &str, instructions: Instructions) -> (Vec<String>, Stop) {
-        let mut stops = ByteSet::default();
-        stops.insert(b'<');
+        let marks = Marks::new(&[], Profile::Transformers);
         let mut scan = Scan::default();
-        scan.scan(text.as_bytes(), &stops, instructions, |scan, stop| {
-            let word = |&[start, end]: &[u32; 2]| scan.lower()[start as usize..end as usize].to_vec();
-            (scan.words().iter().map(word).map(|word| String::from_utf8(word).unwrap()).collect(), stop)
-        })
+        scan.append(b"before it", &marks, instructions);
+        let before = scan.size().words;
+        let stop = scan.append(text.as_bytes(), &marks, instructions);
+        let [starts, ends] = scan.words().map(|places| &places[before..]);
+        let word = |(&start, &end): (&u16, &u16)| scan.lower()[start.into()..end.into()].to_vec();
+        (starts.iter().zip(ends).map(word).map(|word| String::from_utf8(word).unwrap()).collect(), stop)
     }
 
     #[test]
@@ -273,7 +369,8 @@ mod tests {
         assert_eq!(all("'sabc !'s 'tis ''s '").0, ["'s", "abc", "!'", "s", "'t", "is", "''", "s", "'"]);
         assert_eq!(all(""), (vec![], Stop::End));
         assert_eq!(all("a b\u{e9} c"), (vec!["a".to_owned()], Stop::Other(1, 3)));
-        assert_eq!(all("a b<c"), (vec!["a".to_owned()], Stop::Other(1, 3)));
+        assert_eq!(all("a b<|c"), (vec!["a".to_owned()], Stop::Other(1, 3)));
+        assert_eq!(all("a b<c <"), (["a", "b", "<", "c", "<"].map(str::to_owned).to_vec(), Stop::End));
         assert_eq!(all(&"x".repeat(600)).1, Stop::Other(0, SEGMENT));
         assert_eq!(all(&"xyz ".repeat(200)).1, Stop::Segment(511));
         for n in [63, 64, 65, 127, 128, 511, 512] {
@@ -283,12 +380,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_instructions_agree(text in "([a-zA-Z]{1,9}|'s|'ll|'|[0-9]|[ \t\n\x0b\x0c\r\x1c]|[!-~]|é){0,300}") {
-            prop_assert_eq!(words(&text, Instructions::Plain), words(&text, Instructions::detect()));
+        fn all_instructions_agree(text in "([a-zA-Z]{1,9}|'s|'ll|'|[0-9]|[ \t\n\x0b\x0c\r\x1c]|[!-~]|<\\||é){0,300}") {
             let mut set = ByteSet::default();
             b"&\x1c~".iter().for_each(|&byte| set.insert(byte));
             let without = |instructions| is_ascii_without(text.as_bytes(), &set, instructions);
-            prop_assert_eq!(without(Instructions::Plain), without(Instructions::detect()));
+            for instructions in Instructions::available() {
+                prop_assert_eq!(words(&text, Instructions::Plain), words(&text, instructions));
+                prop_assert_eq!(without(Instructions::Plain), without(instructions));
+            }
         }
     }
 }

@@ -8,25 +8,30 @@ use crate::unicode::{Class, NfcCheck, lowercase};
 #[derive(Debug, Default)]
 pub(crate) struct Stretch {
     lower: Vec<u8>,
-    words: Vec<[u32; 2]>,
+    starts: Vec<u32>,
+    ends: Vec<u32>,
 }
 
 impl Stretch {
     /// Scans `text`, in which neither an added token nor a special begins. False when it must be normalised first.
     pub(crate) fn scan(&mut self, text: &str, profile: Profile) -> bool {
-        let Self { lower, words } = self;
+        let Self { lower, starts, ends } = self;
         lower.clear();
-        words.clear();
+        starts.clear();
+        ends.clear();
         let table = profile.table();
         let mut nfc = NfcCheck::default();
-        let (mut run, mut start) = (Class::Space, 0);
+        let mut run = Class::Space;
         let mut take = |c: char, class: Class| {
             let at = lower.len() as u32;
             if class != run || class == Class::Number {
                 if run != Class::Space {
-                    words.push([start, at]);
+                    ends.push(at);
                 }
-                (run, start) = (class, at);
+                if class != Class::Space {
+                    starts.push(at);
+                }
+                run = class;
             }
             lower.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
         };
@@ -44,8 +49,9 @@ impl Stretch {
         }
         take(' ', Class::Space); // ends the last word
         lower.extend_from_slice(&[0; OVERREAD]);
-        let left = join_contractions(words, lower, profile.cleans());
-        words.truncate(left);
+        let left = join_contractions(starts, ends, lower, profile.cleans());
+        starts.truncate(left);
+        ends.truncate(left);
         true
     }
 
@@ -54,8 +60,8 @@ impl Stretch {
         &self.lower
     }
 
-    /// Where the words are in [`Stretch::lower`].
-    pub(crate) fn words(&self) -> &[[u32; 2]] {
-        &self.words
+    /// Where the words start and where they end in [`Stretch::lower`].
+    pub(crate) fn words(&self) -> [&[u32]; 2] {
+        [&self.starts, &self.ends]
     }
 }

@@ -10,7 +10,7 @@ fn golden_cases() {
     let mut compared = 0;
     for (name, profile) in Profile::NAMES {
         for engine in [Engine::clip(profile), Engine::clip(profile).without_vectors()] {
-            let (start, end) = engine.start_and_end();
+            let [start, end] = engine.start_and_end();
             for case in cases {
                 let text = case["text"].as_str().unwrap();
                 if engine.needs_cleaning(text) {

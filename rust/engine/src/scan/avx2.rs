@@ -2,14 +2,15 @@
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads and stores are the unaligned ones
 
-use super::{ByteSet, Masks, Scan, Stop};
+use super::{BLOCK, ByteSet, Masks, Scan, Stop, list_places, padded};
+use crate::added::Marks;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
     _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
     _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi8,
 };
 
-/// Whether this machine has what [`scan`] needs.
+/// Whether this machine has what the others need.
 pub(super) fn is_available() -> bool {
     is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
@@ -17,17 +18,37 @@ pub(super) fn is_available() -> bool {
         && is_x86_feature_detected!("popcnt")
 }
 
-/// [`Scan::scan`] with AVX2. Only for [`super::Instructions::Avx2`], which is made where the machine has it.
+/// [`Scan::append`] with AVX2. This and the others are only for [`super::Instructions::Avx2`] and better, which
+/// `Instructions::available` gives where the machine has them.
 #[inline]
-pub(super) fn scan<R>(scan: &mut Scan, text: &[u8], stops: &ByteSet, take: impl FnOnce(&Scan, Stop) -> R) -> R {
-    // SAFETY: `Instructions::detect` gives `Avx2` only where `is_available` holds.
-    unsafe { scan_detected(scan, text, stops, take) }
+pub(super) fn append(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
+    // SAFETY: this machine has AVX2, as said above.
+    unsafe { append_detected(scan, text, marks) }
+}
+
+/// [`super::Instructions::run`] with AVX2.
+#[inline(always)]
+pub(super) fn run<R>(task: impl FnOnce() -> R) -> R {
+    // SAFETY: this machine has AVX2, as said above.
+    unsafe { run_detected(task) }
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn scan_detected<R>(scan: &mut Scan, text: &[u8], stops: &ByteSet, take: impl FnOnce(&Scan, Stop) -> R) -> R {
-    let set = load_set(stops);
-    let stop = scan.scan_with(text, |input, lower| {
+fn run_detected<R>(task: impl FnOnce() -> R) -> R {
+    task()
+}
+
+#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+fn append_detected(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
+    let set = load_set(&marks.first);
+    let classify = |input: &[u8], lower: &mut [u8; BLOCK]| {
+        let padding;
+        let input = if let Some(whole) = input.first_chunk() {
+            whole
+        } else {
+            padding = padded(input);
+            &padding
+        };
         let [first, second] = [0, 32].map(|half| {
             // SAFETY: a block has 64 bytes, of which 32 are read from 0 or from 32.
             let bytes = unsafe { _mm256_loadu_si256(input.as_ptr().add(half).cast::<__m256i>()) };
@@ -38,8 +59,8 @@ fn scan_detected<R>(scan: &mut Scan, text: &[u8], stops: &ByteSet, take: impl Fn
         });
         let join = |i: usize| u64::from(first[i]) | u64::from(second[i]) << 32;
         Masks { letters: join(0), digits: join(1), spaces: join(2), apostrophes: join(3), stops: join(4) }
-    });
-    take(scan, stop)
+    };
+    scan.append_with(text, marks, classify, list_places)
 }
 
 /// The bytes in lower case, and which are letters, digits, white space, apostrophes, and to stop at.
@@ -64,7 +85,7 @@ fn classify(bytes: __m256i, set: __m256i) -> (__m256i, [u32; 5]) {
 
 /// [`super::is_ascii_without`] with AVX2, for the same machines.
 pub(super) fn is_ascii_without(text: &[u8], set: &ByteSet) -> bool {
-    // SAFETY: `Instructions::detect` gives `Avx2` only where `is_available` holds.
+    // SAFETY: this machine has AVX2, as said above.
     unsafe { is_ascii_without_detected(text, set) }
 }
 
