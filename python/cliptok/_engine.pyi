@@ -6,12 +6,18 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "__version__"]
+__all__ = ["Engine", "__version__", "empty_rows"]
 
 __version__: str
 
 # id, content, special, normalized, lstrip, rstrip, single_word
 _AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
+
+def empty_rows(rows: int, width: int, dtype: str) -> npt.NDArray[Any]:
+    """A C-contiguous array (rows, width) of uint16, int32 or int64 with anything in it.
+
+    The memory of large ones comes from those that are gone. Raises ValueError for another dtype, and MemoryError.
+    """
 
 @final
 class Engine:

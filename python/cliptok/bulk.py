@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cliptok._engine import empty_rows
 from cliptok.options import check_int
 from cliptok.texts import as_batch, nulls_are_empty, threads_for
 from cliptok.token_table import TokenTable
@@ -61,7 +62,7 @@ class Bulk(TokenTable):
         if pad_id is None:
             raise ValueError("encode_batch needs a pad token; set one, as in tok.pad_token = tok.eos_token")
         if out is None:
-            ids = np.empty((count, max_length), as_dtype(dtype, self._id_bound()))
+            ids = empty_rows(count, max_length, as_dtype(dtype, self._id_bound()).name)
         else:
             ids = as_out(out, count, max_length, self._id_bound())
         lengths = np.empty(count, np.int64) if return_lengths else None

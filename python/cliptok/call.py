@@ -3,6 +3,7 @@
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from cliptok._engine import empty_rows
 from cliptok.encoding import BatchEncoding, converter
 from cliptok.options import Plan
 from cliptok.rows import Columns, build, padded_length
@@ -76,13 +77,11 @@ def _matrix(
     tok: "TransformersApi", batch: Any, length: int, mask: bool, specials: bool, pad_left: bool, pad_id: int
 ) -> dict[str, Any]:
     """Every row cut and padded to one length: the engine writes ids and mask where they will stay."""
-    import numpy as np
-
     count = len(batch)
-    ids = np.empty((count, length), np.int64)
+    ids = empty_rows(count, length, "int64")
     values = {"input_ids": ids}
     if mask:
-        values["attention_mask"] = np.empty((count, length), np.int64)
+        values["attention_mask"] = empty_rows(count, length, "int64")
     tok._engine.fill_rows(
         batch,
         ids,

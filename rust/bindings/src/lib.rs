@@ -2,14 +2,29 @@
 
 mod arrow;
 mod engine;
+mod memory;
 mod texts;
 
 use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 mod _engine {
+    use crate::memory;
+    use pyo3::exceptions::PyValueError;
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::engine::PyEngine;
+
+    #[pyfunction]
+    fn empty_rows<'py>(py: Python<'py>, rows: usize, width: usize, dtype: &str) -> PyResult<Bound<'py, PyAny>> {
+        match dtype {
+            "int64" => memory::empty::<i64>(py, [rows, width]),
+            "int32" => memory::empty::<i32>(py, [rows, width]),
+            "uint16" => memory::empty::<u16>(py, [rows, width]),
+            _ => Err(PyValueError::new_err(format!("dtype is {dtype:?}; expected 'uint16', 'int32' or 'int64'"))),
+        }
+    }
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -56,8 +56,8 @@ impl<'py> Batch<'py> {
         match self {
             Self::List(list) => list.take_up(rows, nulls, texts),
             Self::Tuple(tuple) => {
-                for (row, text) in rows.clone().zip(tuple.iter_borrowed().skip(rows.start)) {
-                    texts.push(text_of_row(text, row, nulls)?);
+                for row in rows {
+                    texts.push(text_of_row(tuple.get_borrowed_item(row)?, row, nulls)?);
                 }
                 Ok(())
             }
