@@ -1,6 +1,7 @@
 //! From one word to its ids: the cache, and on a miss the merges.
 
 use crate::cache::{Cache, Ids, Key};
+use crate::long_cache::LongCache;
 use crate::merge;
 use crate::pairs::{Merge, PairTable};
 
@@ -13,6 +14,7 @@ pub(crate) struct Bpe {
     last: [u16; 256],
     pairs: PairTable,
     cache: Cache,
+    long_cache: LongCache,
 }
 
 impl Bpe {
@@ -21,7 +23,13 @@ impl Bpe {
         last: &[u16; 256],
         merges: impl ExactSizeIterator<Item = (u16, u16, Merge)>,
     ) -> Self {
-        Self { first: *first, last: *last, pairs: PairTable::new(merges), cache: Cache::new() }
+        Self {
+            first: *first,
+            last: *last,
+            pairs: PairTable::new(merges),
+            cache: Cache::new(),
+            long_cache: LongCache::new(),
+        }
     }
 
     /// The ids of a short word where the cache has them at hand. Where it does not, [`Bpe::ids`] knows.
@@ -30,18 +38,19 @@ impl Bpe {
         self.cache.get(key)
     }
 
-    /// Puts the ids of any word into `symbols`, from wherever in the cache they are, or merged and then cached.
+    /// Puts the ids of any word into `symbols`, from wherever in the caches they are, or merged and then cached.
     pub(crate) fn ids(&self, word: &[u8], symbols: &mut Vec<u16>) {
         let key = Key::new(word);
         if let Some(ids) = key.and_then(|key| self.cache.get_anywhere(key)) {
             symbols.clear();
             symbols.extend_from_slice(&ids.all()[..ids.len()]);
-            return;
-        }
-        self.spell(word, symbols);
-        merge::merge(symbols, &self.pairs);
-        if let (Some(key), Some(ids)) = (key, Ids::new(symbols)) {
-            self.cache.put(key, ids);
+        } else if !self.long_cache.get(word, symbols) {
+            self.spell(word, symbols);
+            merge::merge(symbols, &self.pairs);
+            match (key, Ids::new(symbols)) {
+                (Some(key), Some(ids)) => self.cache.put(key, ids),
+                _ => self.long_cache.put(word, symbols),
+            }
         }
     }
 

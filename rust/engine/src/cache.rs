@@ -1,19 +1,16 @@
 //! The cache of merged words, shared by all threads without a lock.
 //!
-//! A fixed table of pairs of entries, one cache line each: a word of up to 15 bytes is its own key, and up to five ids
-//! stand beside it. A word may be in either entry of two pairs. It is looked for in the first pair where words are many,
-//! in the second only before it would be merged. The table never grows; a new word takes the place of an old one.
-//!
-//! An entry is a sequence lock made of atomics: a reader that meets a writer sees a miss and merges the word itself, and
-//! a writer that meets another gives up. So no thread ever waits, and a fork in the middle of a write costs one entry.
+//! A fixed table: a word of up to 15 bytes is its own key, and up to five ids stand beside it. A word has four places, two
+//! next to each other and two elsewhere. It is looked for in the first two where words are many, in the others only
+//! before it would be merged. The table never grows; a new word takes the place of an old one.
 
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use crate::entry::Entry;
 
 /// Longest word that is cached, in bytes: the sixteenth byte of the key holds the length.
 const LONGEST: usize = 15;
 /// Most ids of a cached word.
 pub(crate) const MOST_IDS: usize = 5;
-const ENTRIES: usize = 1 << 16; // 2 MiB, of which only pages in use cost memory
+const PLACES: usize = 1 << 16; // 2 MiB, of which only pages in use cost memory
 
 /// What makes a key of the sixteen bytes that begin with a word of each length: the bits that belong to the word in the
 /// first eight and in the others, and the length where it stands in the key.
@@ -58,15 +55,15 @@ impl Key {
         self.low ^ self.high.rotate_left(29)
     }
 
-    /// The entry to look at first: the high bits of a product (Fibonacci hashing). The other of its pair comes next.
+    /// The place to look at first: the high bits of a product (Fibonacci hashing). The other of its pair comes next.
     #[inline(always)]
     fn home(self) -> u16 {
-        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - ENTRIES.trailing_zeros())) as u16
+        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PLACES.trailing_zeros())) as u16
     }
 
-    /// An entry of the second pair.
+    /// A place of the second pair.
     fn elsewhere(self) -> u16 {
-        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - ENTRIES.trailing_zeros())) as u16
+        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - PLACES.trailing_zeros())) as u16
     }
 }
 
@@ -104,89 +101,61 @@ impl Ids {
     }
 }
 
+/// Half a cache line.
 #[derive(Debug, Default)]
 #[repr(align(32))]
-struct Entry {
-    low: AtomicU64,
-    high: AtomicU64,
-    packed: AtomicU64,
-    /// Bits 0 to 39: how often the entry was written, odd while it is being written. Then the fifth id, and the count.
-    state: AtomicU64,
-}
+struct Place(Entry<2, 1>);
 
-const BUSY: u64 = 1;
-const VERSION: u64 = (1 << 40) - 1;
-
-impl Entry {
+impl Place {
     #[inline(always)]
     fn get(&self, key: Key) -> Option<Ids> {
-        let state = self.state.load(Ordering::Acquire);
-        if self.low.load(Ordering::Relaxed) != key.low || self.high.load(Ordering::Relaxed) != key.high {
-            return None;
-        }
-        let packed = self.packed.load(Ordering::Relaxed);
-        fence(Ordering::Acquire);
-        if self.state.load(Ordering::Relaxed) != state || state & BUSY != 0 {
-            return None;
-        }
-        Some(Ids { packed, fifth: (state >> 40) as u16, count: (state >> 56) as u8 })
+        let ([packed], bits) = self.0.get(&[key.low, key.high])?;
+        Some(Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 })
     }
 
     fn put(&self, key: Key, ids: Ids) {
-        let state = self.state.load(Ordering::Relaxed);
-        let claim = self.state.compare_exchange(state, state | BUSY, Ordering::Acquire, Ordering::Relaxed);
-        if state & BUSY != 0 || claim.is_err() {
-            return;
-        }
-        fence(Ordering::Release);
-        self.low.store(key.low, Ordering::Relaxed);
-        self.high.store(key.high, Ordering::Relaxed);
-        self.packed.store(ids.packed, Ordering::Relaxed);
-        let version = (state + 2) & VERSION;
-        let state = u64::from(ids.count) << 56 | u64::from(ids.fifth) << 40 | version;
-        self.state.store(state, Ordering::Release);
+        self.0.put(&[key.low, key.high], ([ids.packed], u32::from(ids.count) << 16 | u32::from(ids.fifth)));
     }
 }
 
 #[derive(Debug)]
 pub(crate) struct Cache {
-    entries: Box<[Entry; ENTRIES]>,
+    places: Box<[Place; PLACES]>,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
-        let entries: Box<[Entry]> = std::iter::repeat_with(Entry::default).take(ENTRIES).collect();
-        Self { entries: entries.try_into().expect("as many as were taken") }
+        let places: Box<[Place]> = std::iter::repeat_with(Place::default).take(PLACES).collect();
+        Self { places: places.try_into().expect("as many as were taken") }
     }
 
     #[inline(always)]
-    fn entry(&self, place: u16) -> &Entry {
-        &self.entries[usize::from(place)]
+    fn place(&self, number: u16) -> &Place {
+        &self.places[usize::from(number)]
     }
 
-    /// What the word's first pair knows.
+    /// What the word's first pair of places knows.
     #[inline(always)]
     pub(crate) fn get(&self, key: Key) -> Option<Ids> {
         let home = key.home();
-        // A branch: nearly all words are in the entry that is looked at first.
-        self.entry(home).get(key).or_else(|| self.entry(home ^ 1).get(key))
+        // A branch: nearly all words are in the place that is looked at first.
+        self.place(home).get(key).or_else(|| self.place(home ^ 1).get(key))
     }
 
     /// What either pair knows.
     pub(crate) fn get_anywhere(&self, key: Key) -> Option<Ids> {
-        self.places(key).into_iter().find_map(|entry| entry.get(key))
+        self.places(key).into_iter().find_map(|place| place.get(key))
     }
 
-    /// Into the entry written least often: a flood of new words does not wear out all places of an old one.
+    /// Into the place written least often: a flood of new words does not wear out all places of an old one.
     pub(crate) fn put(&self, key: Key, ids: Ids) {
-        let writes = |entry: &&Entry| entry.state.load(Ordering::Relaxed) & VERSION;
-        if let Some(entry) = self.places(key).into_iter().min_by_key(writes) {
-            entry.put(key, ids);
+        if let Some(place) = self.places(key).into_iter().min_by_key(|place| place.0.writes()) {
+            place.put(key, ids);
         }
     }
 
-    fn places(&self, key: Key) -> [&Entry; 4] {
+    fn places(&self, key: Key) -> [&Place; 4] {
         let (home, elsewhere) = (key.home(), key.elsewhere());
-        [home, home ^ 1, elsewhere, elsewhere ^ 1].map(|place| self.entry(place))
+        [home, home ^ 1, elsewhere, elsewhere ^ 1].map(|number| self.place(number))
     }
 }

@@ -155,14 +155,15 @@ impl Engine {
                 Stop::End => rest.len(),
                 Stop::Segment(end) | Stop::Other(end, _) => end,
             };
-            if let (Stop::Other(from, other), ControlFlow::Continue(())) = (stop, flown) {
-                let from = &rest[from..];
-                let length = self.end_of_stretch(from, other - end);
-                flown = match length {
-                    Some(length) => self.encode_stretch(&from[..length], sink, scratch),
-                    None => self.encode_with_added(from, sink, scratch),
+            if let (Stop::Other(_, other), ControlFlow::Continue(())) = (stop, flown) {
+                let (length, marked) = self.end_of_stretch(&rest[end..], other - end);
+                let stretch = &rest[end..end + length];
+                flown = if marked {
+                    self.encode_with_added(stretch, sink, scratch)
+                } else {
+                    self.encode_stretch(stretch, sink, scratch)
                 };
-                end = length.map_or(rest.len(), |length| end + length);
+                end += length;
             }
             if flown.is_break() || !scratch.words.gathered.empty_into(sink) {
                 break; // all that comes now is too much
@@ -207,20 +208,22 @@ impl Engine {
     }
 
     /// The end of a stretch of `text` that is not plain at `other`: white space from which on it is plain again for a
-    /// while, or which ends a stretch long enough, or the text's end. `None` where an added token may begin in it.
-    fn end_of_stretch(&self, text: &str, other: usize) -> Option<usize> {
+    /// while, or which ends a stretch long enough, or the text's end. And whether an added token may begin in it.
+    fn end_of_stretch(&self, text: &str, other: usize) -> (usize, bool) {
         const PLAIN: usize = 16;
         const LONG: usize = 512;
         let bytes = text.as_bytes();
+        let mut marked = false;
         for (at, &byte) in bytes.iter().enumerate().skip(other) {
-            if self.added.marks.begin(&bytes[at..]) {
-                return None;
+            marked |= self.added.marks.begin(&bytes[at..]);
+            if marked && self.added.any_has_space {
+                break;
             }
             if is_space(byte) && (at >= LONG || bytes[at..].iter().take(PLAIN).all(u8::is_ascii)) {
-                return Some(at);
+                return (at, marked);
             }
         }
-        Some(bytes.len())
+        (bytes.len(), marked)
     }
 
     /// A text in which no added token begins.

@@ -40,6 +40,8 @@ pub(crate) struct Added {
     pub(crate) in_original: Option<Finder>,
     pub(crate) in_normalised: Option<Finder>,
     pub(crate) marks: Marks,
+    /// Whether white space is part of one, so that a text must not be cut there.
+    pub(crate) any_has_space: bool,
 }
 
 impl Engine {
@@ -107,6 +109,7 @@ impl Engine {
             in_original: Finder::new(&added_tokens, false, profile)?,
             in_normalised: Finder::new(&added_tokens, true, profile)?,
             marks: Marks::new(&added_tokens, profile),
+            any_has_space: added_tokens.iter().any(|token| token.content.contains(char::is_whitespace)),
             by_id,
             tokens: added_tokens,
         };

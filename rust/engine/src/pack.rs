@@ -97,7 +97,7 @@ impl Engine {
 
     /// The texts, each in one part, or in several where it is long and may be cut.
     fn parts<'t, S: AsRef<str>>(&self, texts: &'t [S], cut: bool) -> Vec<Part<'t>> {
-        let cut = cut && self.added.tokens.iter().all(|token| !token.content.contains(char::is_whitespace));
+        let cut = cut && !self.added.any_has_space;
         let mut parts = Vec::with_capacity(texts.len());
         for text in texts {
             let mut text = text.as_ref();
