@@ -1,5 +1,6 @@
 //! The Python class around the engine.
 
+use crate::memory;
 use crate::texts::{Batch, Nulls, utf8};
 use cliptok::{AddedToken, Engine, Error, Feed, Id, Profile, RowOptions, Rows, Vocabulary};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArrayMethods};
@@ -314,15 +315,20 @@ impl PyEngine {
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
         let texts = &pack.batch.texts(pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
-        let (ids, offsets) = py
+        let packed = py
             .detach(|| {
                 self.engine.pack::<T, _, Failure>(texts, max_length, add_special_tokens, threads, |text| {
                     self.clean_attached(text)
                 })
             })
             .map_err(|failure| failure.0)?;
-        let offsets = offsets.into_iter().map(|offset| offset as i64).collect();
-        Ok((PyArray1::from_vec(py, ids).into_any(), PyArray1::from_vec(py, offsets)))
+        let ids = memory::empty::<T, _>(py, packed.len())?;
+        let mut places = ids.readwrite();
+        let target = places.as_slice_mut()?;
+        py.detach(|| packed.copy_into(target));
+        drop(places);
+        let offsets = packed.offsets().iter().map(|&offset| offset as i64);
+        Ok((ids.into_any(), PyArray1::from_iter(py, offsets)))
     }
 
     /// The profile's cleaning in Python. It is there when the profile cleans: `new` saw to that.

@@ -19,9 +19,9 @@ mod _engine {
     #[pyfunction]
     fn empty_rows<'py>(py: Python<'py>, rows: usize, width: usize, dtype: &str) -> PyResult<Bound<'py, PyAny>> {
         match dtype {
-            "int64" => memory::empty::<i64>(py, [rows, width]),
-            "int32" => memory::empty::<i32>(py, [rows, width]),
-            "uint16" => memory::empty::<u16>(py, [rows, width]),
+            "int64" => Ok(memory::empty::<i64, _>(py, [rows, width])?.into_any()),
+            "int32" => Ok(memory::empty::<i32, _>(py, [rows, width])?.into_any()),
+            "uint16" => Ok(memory::empty::<u16, _>(py, [rows, width])?.into_any()),
             _ => Err(PyValueError::new_err(format!("dtype is {dtype:?}; expected 'uint16', 'int32' or 'int64'"))),
         }
     }

@@ -5,8 +5,8 @@
 //! lies there the kernel may take its pages whenever it is short of memory.
 
 use memmap2::MmapMut;
-use numpy::ndarray::ArrayView2;
-use numpy::{Element, PyArray2};
+use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
+use numpy::{Element, PyArray};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use std::sync::Mutex;
@@ -44,12 +44,16 @@ impl Drop for Memory {
 }
 
 /// An array of this shape, C-contiguous and writable, with anything in it.
-pub(crate) fn empty<'py, T: Element>(py: Python<'py>, shape: [usize; 2]) -> PyResult<Bound<'py, PyAny>> {
-    let bytes = shape[0].checked_mul(shape[1]).and_then(|count| count.checked_mul(size_of::<T>()));
-    let out_of_memory = || PyMemoryError::new_err(format!("no memory for an array of {} by {}", shape[0], shape[1]));
+pub(crate) fn empty<'py, T: Element, D: Dimension>(
+    py: Python<'py>,
+    shape: impl IntoDimension<Dim = D>,
+) -> PyResult<Bound<'py, PyArray<T, D>>> {
+    let shape = shape.into_dimension();
+    let out_of_memory = || PyMemoryError::new_err(format!("no memory for an array of shape {:?}", shape.slice()));
+    let bytes = shape.slice().iter().try_fold(size_of::<T>(), |bytes, &count| bytes.checked_mul(count));
     let bytes = bytes.ok_or_else(out_of_memory)?;
     if bytes < LARGE {
-        return Ok(PyArray2::<T>::zeros(py, shape, false).into_any());
+        return Ok(PyArray::zeros(py, shape, false));
     }
     let size = bytes.checked_next_multiple_of(STEP).ok_or_else(out_of_memory)?;
     let memory = stored(size).map_or_else(|| fresh(size), Ok).map_err(|_| out_of_memory())?;
@@ -59,11 +63,10 @@ pub(crate) fn empty<'py, T: Element>(py: Python<'py>, shape: [usize; 2]) -> PyRe
     // Nobody else writes to it: it was in the store or is fresh. The array refers to `Memory`, which keeps it mapped and
     // never touches it, and is itself the only way to it.
     #[allow(unsafe_code)]
-    let array = unsafe {
-        let view = ArrayView2::from_shape_ptr(shape, first.cast::<T>());
-        PyArray2::borrow_from_array(&view, memory.into_any())
-    };
-    Ok(array.into_any())
+    unsafe {
+        let view = ArrayView::from_shape_ptr(shape, first.cast::<T>());
+        Ok(PyArray::borrow_from_array(&view, memory.into_any()))
+    }
 }
 
 /// Stored memory that is large enough, and not much too large.

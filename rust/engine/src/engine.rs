@@ -125,12 +125,13 @@ impl Engine {
         Ok(Self { profile, vocabulary, start, end, added, pattern_specials, suspects, instructions })
     }
 
-    /// The same engine without vector instructions: for comparing the two.
+    /// The same engine with the machine's second, third… best instructions, the last of which are plain: for comparing
+    /// them. `None` when it has no more.
     #[doc(hidden)]
     #[must_use]
-    pub fn without_vectors(mut self) -> Self {
-        self.instructions = Instructions::Plain;
-        self
+    pub fn with_instructions(mut self, number: usize) -> Option<Self> {
+        self.instructions = Instructions::available().nth(number)?;
+        Some(self)
     }
 
     /// The profile.

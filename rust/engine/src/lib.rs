@@ -44,6 +44,7 @@ pub use added::AddedToken;
 pub use batch::{Feed, Report, RowOptions, Rows};
 pub use engine::Engine;
 pub use error::Error;
+pub use pack::Packed;
 pub use profile::Profile;
 pub use sink::Id;
 pub use vocabulary::Vocabulary;

@@ -10,6 +10,8 @@ use crate::threads::in_threads;
 
 /// Longer texts are cut at white space into parts of about this many bytes.
 const PART: usize = 1 << 18;
+/// Fewer bytes than an id covers in most texts: what to make room for.
+const BYTES_PER_ID: usize = 4;
 
 /// A text or a part of one, and whether start and end of text belong to it.
 struct Part<'t> {
@@ -26,8 +28,8 @@ struct Piece<T> {
 }
 
 impl Engine {
-    /// All ids joined, and the n + 1 offsets of the texts in them. `clean` is called for the texts that need cleaning,
-    /// from this thread.
+    /// All ids, to be joined by [`Packed::copy_into`]. `clean` is called for the texts that need cleaning, from this
+    /// thread.
     ///
     /// # Errors
     ///
@@ -40,7 +42,7 @@ impl Engine {
         add_special_tokens: bool,
         threads: usize,
         mut clean: impl FnMut(&str) -> Result<String, E>,
-    ) -> Result<(Vec<T>, Vec<usize>), E> {
+    ) -> Result<Packed<T>, E> {
         self.check_ids::<T>(0)?;
         if add_special_tokens && max_length.is_some_and(|max| max < 2) {
             let message = format!("max_length is {}; start and end of text alone take 2", max_length.unwrap_or(0));
@@ -62,7 +64,9 @@ impl Engine {
         };
         let mut pieces =
             in_threads(shares(&parts), threads, |(from, parts): (usize, &[Part<'_>]), scratch: &mut Scratch| {
-                let mut piece = Piece { from, ids: Vec::new(), ends: Vec::with_capacity(parts.len()) };
+                let bytes: usize = parts.iter().map(|part| part.text.len()).sum();
+                let ids = Vec::with_capacity(bytes / BYTES_PER_ID + 2 * parts.len());
+                let mut piece = Piece { from, ids, ends: Vec::with_capacity(parts.len()) };
                 for part in parts {
                     let begin = piece.ids.len();
                     open(part, &mut piece.ids);
@@ -92,7 +96,8 @@ impl Engine {
                 *end = Some(piece.ids.len());
             }
         }
-        Ok((join(&pieces, threads), offsets(&pieces, &parts)))
+        let offsets = offsets(&pieces, &parts);
+        Ok(Packed { pieces: pieces.into_iter().map(|piece| piece.ids).collect(), offsets, threads })
     }
 
     /// The texts, each in one part, or in several where it is long and may be cut.
@@ -134,20 +139,56 @@ fn shares<'p, 't>(parts: &'p [Part<'t>]) -> impl ExactSizeIterator<Item = (usize
     shares.into_iter()
 }
 
-/// The ids of all pieces in one vector, copied by the threads so that they share its page faults as well.
-fn join<T: Id>(pieces: &[Piece<T>], threads: usize) -> Vec<T> {
-    let mut all = vec![T::from_id(0); pieces.iter().map(|piece| piece.ids.len()).sum()];
-    let mut rest = all.as_mut_slice();
-    let targets: Vec<_> = pieces
-        .iter()
-        .map(|piece| {
-            let (target, behind) = std::mem::take(&mut rest).split_at_mut(piece.ids.len());
-            rest = behind;
-            (target, piece)
-        })
-        .collect();
-    in_threads(targets.into_iter(), threads, |(target, piece), (): &mut ()| target.copy_from_slice(&piece.ids));
-    all
+/// The ids of many texts, without padding.
+#[derive(Debug)]
+pub struct Packed<T> {
+    pieces: Vec<Vec<T>>,
+    offsets: Vec<usize>,
+    threads: usize,
+}
+
+impl<T: Id> Packed<T> {
+    /// Of n texts, the n + 1 places in the joined ids between which each one's are.
+    pub fn offsets(&self) -> &[usize] {
+        &self.offsets
+    }
+
+    /// How many ids there are.
+    pub fn len(&self) -> usize {
+        self.pieces.iter().map(Vec::len).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Joins the ids in `target`, on as many threads as made them, which share its page faults so.
+    ///
+    /// # Panics
+    ///
+    /// When `target` has not [`Packed::len`] places.
+    pub fn copy_into(&self, target: &mut [T]) {
+        assert_eq!(target.len(), self.len(), "places for another number of ids");
+        let mut rest = target;
+        let targets: Vec<_> = self
+            .pieces
+            .iter()
+            .map(|piece| {
+                let (target, behind) = std::mem::take(&mut rest).split_at_mut(piece.len());
+                rest = behind;
+                (target, piece)
+            })
+            .collect();
+        in_threads(targets.into_iter(), self.threads, |(target, piece), (): &mut ()| target.copy_from_slice(piece));
+    }
+
+    /// The ids joined in a vector.
+    pub fn to_vec(&self) -> Vec<T> {
+        let mut ids = vec![T::from_id(0); self.len()];
+        self.copy_into(&mut ids);
+        ids
+    }
 }
 
 fn offsets<T>(pieces: &[Piece<T>], parts: &[Part<'_>]) -> Vec<usize> {

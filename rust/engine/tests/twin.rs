@@ -55,8 +55,13 @@ fn letter(byte: u8) -> char {
     char::from_u32(256 + (0..byte).filter(|&b| !printable(b)).count() as u32).unwrap()
 }
 
-fn engines() -> [Engine; 2] {
-    [Engine::clip(Profile::Transformers), Engine::clip(Profile::Transformers).without_vectors()]
+fn engine() -> Engine {
+    Engine::clip(Profile::Transformers)
+}
+
+/// One for each set of instructions, the plain one last.
+fn engines() -> Vec<Engine> {
+    (0..).map_while(|number| engine().with_instructions(number)).collect()
 }
 
 /// Words, scripts, white space and punctuation next to each other, in lengths on both sides of every limit.
@@ -94,14 +99,14 @@ proptest! {
 
     #[test]
     fn white_space_separates(first in texts(), second in texts()) {
-        let [engine, _] = engines();
+        let engine = engine();
         let joined = engine.encode(&format!("{first} {second}"));
         prop_assert_eq!(joined, [engine.encode(&first), engine.encode(&second)].concat());
     }
 
     #[test]
     fn offsets_come_with_the_same_ids(text in texts()) {
-        let [engine, _] = engines();
+        let engine = engine();
         let (ids, offsets): (Vec<_>, Vec<_>) = engine.encode_offsets(&text).into_iter().unzip();
         prop_assert_eq!(ids, engine.encode(&text));
         prop_assert!(offsets.iter().all(|range| text.is_char_boundary(range.start) && text.is_char_boundary(range.end)));
@@ -109,8 +114,14 @@ proptest! {
     }
 
     #[test]
-    fn rows_are_cut_and_padded(texts in prop::collection::vec(texts(), 0..5), width in 2usize..20, left: bool) {
-        let [engine, _] = engines();
+    fn rows_are_cut_and_padded(
+        texts in prop::collection::vec(prop_oneof![texts(), "[ -~]{0,120}"], 0..40),
+        width in prop_oneof![2usize..20, Just(77), 60usize..200],
+        left: bool,
+        which: prop::sample::Index,
+    ) {
+        let mut engines = engines();
+        let engine = engines.swap_remove(which.index(engines.len()));
         let options = RowOptions { width, pad: 7, add_special_tokens: true, pad_left: left };
         let (mut ids, mut mask) = (vec![0i32; width * texts.len()], vec![9; width * texts.len()]);
         let mut lengths = vec![0; texts.len()];
@@ -136,7 +147,14 @@ proptest! {
     }
 }
 
-/// Every line of the corpora: with vectors, without, by the twin, and as a batch on two threads.
+fn rows(engine: &Engine, texts: &[&str]) -> Vec<i64> {
+    let options = RowOptions { width: 77, pad: 0, add_special_tokens: true, pad_left: false };
+    let mut ids = vec![-1; 77 * texts.len()];
+    engine.fill_rows(texts, Rows { ids: &mut ids, lengths: None, mask: None }, options, 2).unwrap();
+    ids
+}
+
+/// Every line of the corpora: with all instructions, joined and in rows, on two threads; and by the twin.
 #[test]
 fn corpora() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpora");
@@ -145,7 +163,8 @@ fn corpora() {
         eprintln!("skipped: no corpora at {}", folder.display());
         return;
     }
-    let [vectors, plain] = engines();
+    let engines = engines();
+    let plain = engines.last().unwrap();
     let mut lines = 0;
     for group in ["1_prompts", "2_captions", "3_imagenet", "4_multilingual", "5_dirty"] {
         for file in std::fs::read_dir(folder.join(group)).unwrap() {
@@ -155,11 +174,24 @@ fn corpora() {
             }
             let text = std::fs::read_to_string(&file).unwrap();
             let texts: Vec<&str> = text.split('\n').collect();
-            let (ids, offsets) =
-                vectors.pack::<i32, _, cliptok::Error>(&texts[..], None, false, 2, |text| Ok(text.to_owned())).unwrap();
+            let wanted: Vec<Vec<u32>> = texts.iter().map(|text| plain.encode(text)).collect();
+            for (number, engine) in engines.iter().enumerate() {
+                let named = |i: usize| format!("{}, instructions {number}: {:?}", file.display(), texts[i]);
+                let packed =
+                    engine.pack::<u32, _, cliptok::Error>(&texts[..], None, false, 2, |text| Ok(text.to_owned()));
+                let packed = packed.unwrap();
+                let ids = packed.to_vec();
+                for (i, wanted) in wanted.iter().enumerate() {
+                    assert_eq!(&ids[packed.offsets()[i]..packed.offsets()[i + 1]], wanted, "{}", named(i));
+                }
+                let rows = rows(engine, &texts);
+                for (i, (row, wanted)) in rows.chunks(77).zip(&wanted).enumerate() {
+                    let wanted = wanted.iter().take(75).map(|&id| id.into()).chain([49407]);
+                    let wanted = [49406].into_iter().chain(wanted).chain(std::iter::repeat(0)).take(77);
+                    assert!(wanted.eq(row.iter().copied()), "{}", named(i));
+                }
+            }
             for (i, text) in texts.iter().enumerate() {
-                let wanted: Vec<i32> = plain.encode(text).into_iter().map(|id| id as i32).collect();
-                assert_eq!(ids[offsets[i]..offsets[i + 1]], wanted, "{}: {text:?}", file.display());
                 // The twin is slow, and its Unicode is newer: no code points of the last years.
                 if i % 16 == 0 && group != "5_dirty" {
                     assert_eq!(Twin::get().encode(text), plain.encode(text), "{}: {text:?}", file.display());
@@ -173,7 +205,7 @@ fn corpora() {
 
 #[test]
 fn a_flood_of_words_leaves_ids_and_cache_as_they_were() {
-    let [engine, _] = engines();
+    let engine = engine();
     let before = engine.encode("a photo of a woman wearing a red dress");
     for i in 0..300_000u32 {
         engine
@@ -184,7 +216,7 @@ fn a_flood_of_words_leaves_ids_and_cache_as_they_were() {
 
 #[test]
 fn threads_share_one_engine() {
-    let [engine, _] = engines();
+    let engine = engine();
     let texts: Vec<String> =
         (0..4000).map(|i| format!("photo{} of the {} cat's nº{i}", i % 97, i * 7919 % 1013)).collect();
     let wanted: Vec<Vec<u32>> = texts.iter().map(|text| Twin::get().encode(text)).collect();
@@ -233,22 +265,23 @@ fn added_tokens() {
 #[test]
 fn offsets_of_what_nfc_inserts() {
     // U+0147 U+0323 becomes U+1E46 U+030C: the second comes from what the first took in.
-    let [engine, _] = engines();
+    let engine = engine();
     let offsets: Vec<_> = engine.encode_offsets("\u{147}\u{323}").into_iter().map(|(_, range)| range).collect();
     assert_eq!(offsets, [0..2, 0..2, 0..2, 2..4, 2..4]);
 }
 
 #[test]
 fn a_long_text_is_shared_among_threads() {
-    let [engine, _] = engines();
+    let engine = engine();
     let sentence = "A photo of a woman's red dress, naïve café 12! 你好 don't\n";
     for text in [sentence.repeat(20_000), "x".repeat(600_000), format!("{} é", " ".repeat(600_000))] {
         let wanted: Vec<i32> = engine.encode(&text).into_iter().map(|id| id as i32).collect();
         for threads in [1, 2, 3] {
             let texts = ["a", &text, "b c"];
             let packed = engine.pack(&texts[..], None, true, threads, |text| Ok::<_, cliptok::Error>(text.to_owned()));
-            let (ids, offsets) = packed.unwrap();
-            assert_eq!(offsets, [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
+            let packed = packed.unwrap();
+            let ids = packed.to_vec();
+            assert_eq!(packed.offsets(), [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
             assert_eq!((ids[3], ids[4 + wanted.len()]), (49406, 49407));
             assert!(ids[4..4 + wanted.len()] == wanted);
         }

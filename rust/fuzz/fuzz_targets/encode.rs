@@ -1,4 +1,4 @@
-//! Any text under any profile: the vector path, the plain path, offsets, counts and rows must agree, and ids must
+//! Any text under any profile: all instructions, offsets, counts and rows must agree, and ids must
 //! decode.
 #![no_main]
 
@@ -6,14 +6,15 @@ use cliptok::{Engine, Error, Profile, RowOptions, Rows};
 use libfuzzer_sys::fuzz_target;
 use std::sync::OnceLock;
 
-static ENGINES: OnceLock<Vec<[Engine; 2]>> = OnceLock::new();
+/// Of each profile, an engine for each set of instructions.
+static ENGINES: OnceLock<Vec<Vec<Engine>>> = OnceLock::new();
 
 fuzz_target!(|text: &str| {
     let engines = ENGINES.get_or_init(|| {
-        let pair = |(_, profile)| [Engine::clip(profile), Engine::clip(profile).without_vectors()];
-        Profile::NAMES.into_iter().map(pair).collect()
+        let all = |(_, profile)| (0..).map_while(|number| Engine::clip(profile).with_instructions(number)).collect();
+        Profile::NAMES.into_iter().map(all).collect()
     });
-    for [vectors, plain] in engines {
+    for (vectors, plain) in engines.iter().flat_map(|all| all.iter().map(|one| (one, &all[all.len() - 1]))) {
         assert_eq!(vectors.needs_cleaning(text), plain.needs_cleaning(text));
         if vectors.needs_cleaning(text) {
             continue;
