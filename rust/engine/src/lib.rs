@@ -17,6 +17,7 @@ mod alphabet;
 mod batch;
 mod bpe;
 mod cache;
+mod crossings;
 mod decode;
 mod encode;
 mod engine;

@@ -7,23 +7,26 @@ use std::collections::BinaryHeap;
 /// Up to here a scan for the lowest rank beats a heap.
 const SCAN_LIMIT: usize = 64;
 
-/// Merges `symbols` in place.
-pub(crate) fn merge(symbols: &mut Vec<u16>, pairs: &PairTable) {
-    if symbols.len() <= SCAN_LIMIT {
-        merge_by_scan(symbols, pairs);
+/// Merges the symbols from `from` on in place.
+pub(crate) fn merge_from(from: usize, symbols: &mut Vec<u16>, pairs: &PairTable) {
+    let unmerged = &mut symbols[from..];
+    if unmerged.len() <= SCAN_LIMIT {
+        let left = merge_by_scan(unmerged, pairs);
+        symbols.truncate(from + left);
     } else {
-        let merged = merge_by_heap(symbols, pairs);
-        symbols.clear();
+        let merged = merge_by_heap(unmerged, pairs);
+        symbols.truncate(from);
         symbols.extend(merged.map(|(id, _)| id));
     }
 }
 
-/// Quadratic in the word's length, but in steps of eight ranks at once, and without allocation: for short words.
-fn merge_by_scan(symbols: &mut Vec<u16>, pairs: &PairTable) {
+/// Quadratic in the number of symbols, but in steps of eight ranks at once, and without allocation: for few of them.
+/// Returns how many are left.
+fn merge_by_scan(symbols: &mut [u16], pairs: &PairTable) -> usize {
     const NONE: i16 = i16::MAX;
     let n = symbols.len();
     if n < 2 {
-        return;
+        return n;
     }
     // Of each symbol with the next live one: the rank, signed since every machine finds the least of those fast, and
     // the id. What has been merged away has no rank.
@@ -66,7 +69,7 @@ fn merge_by_scan(symbols: &mut Vec<u16>, pairs: &PairTable) {
         left += 1;
         at = next[at].into();
     }
-    symbols.truncate(left);
+    left
 }
 
 /// A linked list over the symbols and a heap of candidate merges: n log n, whatever the word. Yields each id and how

@@ -19,11 +19,11 @@ const FREE: u64 = u64::MAX;
 
 impl PairTable {
     /// Later pairs do not replace earlier ones.
-    pub(crate) fn new(merges: impl ExactSizeIterator<Item = (u16, u16, Merge)>) -> Self {
+    pub(crate) fn new(merges: &[(u16, u16, Merge)]) -> Self {
         let slots = (2 * merges.len()).next_power_of_two().max(2);
         let shift = 32 - slots.trailing_zeros();
         let mut entries = vec![FREE; slots].into_boxed_slice();
-        for (left, right, merge) in merges {
+        for &(left, right, merge) in merges {
             let key = u32::from(left) << 16 | u32::from(right);
             let mut slot = hash(key, shift);
             while entries[slot] != FREE && (entries[slot] >> 32) as u32 != key {

@@ -16,39 +16,41 @@ impl Stretch {
     /// Scans `text`, in which neither an added token nor a special begins. False when it must be normalised first.
     pub(crate) fn scan(&mut self, text: &str, profile: Profile) -> bool {
         let Self { lower, starts, ends } = self;
-        lower.clear();
         starts.clear();
         ends.clear();
+        // A character in lower case has at most twice the bytes. Four are written whatever it has.
+        lower.resize(lower.len().max(2 * text.len() + OVERREAD), 0);
         let table = profile.table();
-        let mut nfc = NfcCheck::default();
-        let mut run = Class::Space;
-        let mut take = |c: char, class: Class| {
-            let at = lower.len() as u32;
+        let (mut nfc, mut run, mut length) = (NfcCheck::default(), Class::Space, 0);
+        let mut take = |bytes: [u8; 4], count: usize, class: Class| {
             if class != run || class == Class::Number {
                 if run != Class::Space {
-                    ends.push(at);
+                    ends.push(length as u32);
                 }
                 if class != Class::Space {
-                    starts.push(at);
+                    starts.push(length as u32);
                 }
                 run = class;
             }
-            lower.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            lower[length..][..4].copy_from_slice(&bytes);
+            length += count;
         };
-        for c in text.chars() {
+        for (at, c) in text.char_indices() {
             let properties = table.get(c);
             // In the other profiles nothing is left for NFC to do: what it could change has been cleaned.
             if profile == Profile::Transformers && !nfc.allows(properties) {
                 return false;
             }
             if properties.lowers() {
-                lowercase(c).into_iter().flatten().for_each(|c| take(c, table.get(c).class()));
+                for c in lowercase(c).into_iter().flatten() {
+                    take(encoded(c), c.len_utf8(), table.get(c).class());
+                }
             } else {
-                take(c, properties.class());
+                let bytes = text.as_bytes()[at..].first_chunk().copied().unwrap_or_else(|| encoded(c));
+                take(bytes, c.len_utf8(), properties.class());
             }
         }
-        take(' ', Class::Space); // ends the last word
-        lower.extend_from_slice(&[0; OVERREAD]);
+        take([b' ', 0, 0, 0], 1, Class::Space); // ends the last word
         let left = join_contractions(starts, ends, lower, profile.cleans());
         starts.truncate(left);
         ends.truncate(left);
@@ -64,4 +66,10 @@ impl Stretch {
     pub(crate) fn words(&self) -> [&[u32]; 2] {
         [&self.starts, &self.ends]
     }
+}
+
+fn encoded(c: char) -> [u8; 4] {
+    let mut bytes = [0; 4];
+    c.encode_utf8(&mut bytes);
+    bytes
 }

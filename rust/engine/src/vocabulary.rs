@@ -48,12 +48,10 @@ impl Vocabulary {
                 first[usize::from(byte)] = id as u16;
                 last[usize::from(byte)] = id as u16 + 256;
             }
-            let merges = clip_merges().enumerate().map(|(rank, (left, right))| {
-                let rank = rank as u16;
-                (left, right, Merge { rank, id: FIRST_MERGE + rank })
-            });
+            let merge = |(rank, (left, right))| (left, right, Merge { rank, id: FIRST_MERGE + rank });
+            let merges: Vec<_> = (0..).zip(clip_merges()).map(merge).collect();
             Self {
-                bpe: Arc::new(Bpe::new(&first, &last, merges)),
+                bpe: Arc::new(Bpe::new(&first, &last, &merges)),
                 size: CLIP_START as usize + 2,
                 source: Arc::new(Source::Clip { start: "<|startoftext|>", end: "<|endoftext|>" }),
                 names: Arc::default(),
@@ -133,7 +131,7 @@ impl Vocabulary {
             pairs.push((known(left)?, known(right)?, merge));
         }
         Ok(Self {
-            bpe: Arc::new(Bpe::new(&first, &last, pairs.into_iter())),
+            bpe: Arc::new(Bpe::new(&first, &last, &pairs)),
             size: names.ids.len(),
             source: Arc::new(Source::Files { merges }),
             names: Arc::new(names.into()),
