@@ -17,20 +17,20 @@ def call(
     tok: "TransformersApi",
     text: Any,
     plan: Plan,
-    columns: Columns,
+    mask: bool,
+    columns: Columns | None,
     specials: bool,
     stride: int,
     pad_left: bool,
     return_tensors: str | None,
 ) -> BatchEncoding:
-    """Encode one text or many as planned."""
+    """Encode one text or many as planned, with `columns` when any of them is asked for."""
     convert = None if return_tensors is None else converter(return_tensors)
     single = isinstance(text, str)
     batch = as_batch(text)
     pad_id = _pad_id(tok, plan)
-    mask = columns.attention_mask
-    if columns != (False, mask, False, False, False, False) or _cuts_oddly(tok, plan):
-        values = _rows(tok, batch, plan, columns, specials, stride, pad_left, pad_id)
+    if columns is not None or _cuts_oddly(tok, plan):
+        values = _rows(tok, batch, plan, mask, columns or Columns(), specials, stride, pad_left, pad_id)
     elif plan.pad_to == "max_length" and plan.limit == plan.length:
         values = _matrix(tok, batch, plan.length, mask, specials, pad_left, pad_id)
     elif single and convert is None and plan.pad_to is None:
@@ -41,7 +41,7 @@ def call(
     if convert is not None:
         return BatchEncoding({name: convert(name, value) for name, value in values.items()})
     encoding = BatchEncoding({name: _as_list(value) for name, value in values.items()})
-    if single and not columns.overflow:
+    if single and not (columns and columns.overflow):
         for name, value in encoding.items():
             if isinstance(value[0], list):
                 encoding[name] = value[0]
@@ -127,6 +127,7 @@ def _rows(
     tok: "TransformersApi",
     batch: Any,
     plan: Plan,
+    mask: bool,
     columns: Columns,
     specials: bool,
     stride: int,
@@ -142,7 +143,7 @@ def _rows(
         everything, bounds = ids.tolist(), offsets.tolist()
         texts = [(everything[begin:end], None) for begin, end in pairwise(bounds)]
     ends = tok._ends if specials else None
-    return build(texts, plan, columns, ends, pad_id, stride, pad_left, tok.truncation_side == "left")
+    return build(texts, plan, mask, columns, ends, pad_id, stride, pad_left, tok.truncation_side == "left")
 
 
 def _offsets(tok: "TransformersApi", row: int, text: str) -> tuple[list[int], list[tuple[int, int]]]:

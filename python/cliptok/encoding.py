@@ -64,38 +64,36 @@ class BatchEncoding(dict[str, Any]):
 
 def converter(tensor_type: str) -> Callable[[str, Any], Any]:
     """The function (name, value) → array or tensor. Raises ValueError for an unknown type."""
-    if tensor_type == "np":
-        return _as_array
-    if tensor_type == "pt":
-        return _as_tensor
-    raise ValueError(f"return_tensors is {tensor_type!r}; choose one of {', '.join(TENSOR_TYPES)} or None")
-
-
-def _as_array(name: str, value: Any) -> Any:
     import numpy as np
 
-    if isinstance(value, np.ndarray):
-        return value
-    if _is_ragged(value):
-        rows = np.empty(len(value), dtype=object)
-        for row, item in enumerate(value):
-            rows[row] = np.asarray(item, dtype=np.int64)
-        return rows
-    return np.asarray(value, dtype=np.int64)
+    def as_array(name: str, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value
+        if _is_ragged(value):
+            rows = np.empty(len(value), dtype=object)
+            for row, item in enumerate(value):
+                rows[row] = np.asarray(item, dtype=np.int64)
+            return rows
+        return np.asarray(value, dtype=np.int64)
 
-
-def _as_tensor(name: str, value: Any) -> Any:
+    if tensor_type == "np":
+        return as_array
+    if tensor_type != "pt":
+        raise ValueError(f"return_tensors is {tensor_type!r}; choose one of {', '.join(TENSOR_TYPES)} or None")
     import torch
 
-    if isinstance(value, torch.Tensor):
-        return value
-    array = _as_array(name, value)
-    if array.dtype == object:
-        raise ValueError(
-            f"{name} has rows of different lengths, which no tensor holds; pass padding=True or"
-            " padding='max_length', and truncation=True"
-        )
-    return torch.from_numpy(array)
+    def as_tensor(name: str, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value
+        array = as_array(name, value)
+        if array.dtype == object:
+            raise ValueError(
+                f"{name} has rows of different lengths, which no tensor holds; pass padding=True or"
+                " padding='max_length', and truncation=True"
+            )
+        return torch.from_numpy(array)
+
+    return as_tensor
 
 
 def _is_ragged(value: Any) -> bool:

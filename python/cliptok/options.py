@@ -1,5 +1,6 @@
 """The padding and truncation arguments of a call, worked out as transformers does."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from cliptok.profiles import NO_LIMIT
@@ -28,10 +29,19 @@ class Plan(NamedTuple):
     multiple: int | None
 
 
-def plan(
+def plan(*options: Any) -> Plan:
+    """What a call's padding, truncation, max_length, pad_to_multiple_of and add_special_tokens ask for, given the
+    tokenizer's model_max_length. Raises ValueError or TypeError that names the argument at fault.
+    """
+    try:
+        return _kept_plan(*options)
+    except TypeError:  # Of something that cannot be kept, too.
+        return _plan(*options)
+
+
+def _plan(
     padding: Any, truncation: Any, max_length: int | None, multiple: int | None, specials: bool, default_length: int
 ) -> Plan:
-    """What the arguments ask for. Raises ValueError or TypeError that names the argument at fault."""
     if max_length is not None:
         check_int("max_length", max_length, 0)
         if padding is False and truncation is None:  # A length alone asks for truncation.
@@ -59,6 +69,10 @@ def plan(
     # Start and end alone take two places: transformers leaves texts whole where those do not fit.
     limit = max_length if cut and (max_length >= 2 or not specials) else None
     return Plan(limit, pad_to, max_length, multiple)
+
+
+_kept_plan = lru_cache(maxsize=64, typed=True)(_plan)
+"""Most calls of a program have the same options."""
 
 
 def check_stride(stride: Any, planned: Plan) -> None:

@@ -9,14 +9,13 @@ Offsets = Sequence[tuple[int, int]]
 
 
 class Columns(NamedTuple):
-    """Which values a call returns beside `input_ids`."""
+    """Which values a call returns beside `input_ids` and `attention_mask`."""
 
-    token_type_ids: bool
-    attention_mask: bool
-    special_tokens_mask: bool
-    offset_mapping: bool
-    length: bool
-    overflow: bool
+    token_type_ids: bool = False
+    special_tokens_mask: bool = False
+    offset_mapping: bool = False
+    length: bool = False
+    overflow: bool = False
 
 
 def windows(count: int, room: int | None, stride: int, from_left: bool) -> Iterator[tuple[int, int]]:
@@ -54,6 +53,7 @@ def windows(count: int, room: int | None, stride: int, from_left: bool) -> Itera
 def build(
     texts: Sequence[tuple[list[int], Offsets | None]],
     plan: Plan,
+    mask: bool,
     columns: Columns,
     ends: tuple[int, int] | None,
     pad_id: int,
@@ -94,7 +94,7 @@ def build(
     found: dict[str, list[Any]] = {"input_ids": pad(rows, pad_id)}
     if columns.token_type_ids:
         found["token_type_ids"] = [[0] * len(row) for row in found["input_ids"]]
-    if columns.attention_mask:
+    if mask:
         found["attention_mask"] = pad([[1] * length for length in lengths], 0)
     if columns.special_tokens_mask:
         found["special_tokens_mask"] = pad(masks, 1)

@@ -59,13 +59,12 @@ class TransformersApi(TokenTable):
                 f"return_offsets_mapping: the profile {self._profile.name!r} has no offsets, its reference gives none;"
                 " use profile='transformers'"
             )
-        columns = Columns(
-            bool(return_token_type_ids),
-            return_attention_mask is None or bool(return_attention_mask),
-            bool(return_special_tokens_mask),
-            bool(return_offsets_mapping),
-            bool(return_length),
-            bool(return_overflowing_tokens),
+        more = (
+            return_token_type_ids,
+            return_special_tokens_mask,
+            return_offsets_mapping,
+            return_length,
+            return_overflowing_tokens,
         )
         specials = bool(add_special_tokens)
         planned = plan(padding, truncation, max_length, pad_to_multiple_of, specials, self.model_max_length)
@@ -75,7 +74,8 @@ class TransformersApi(TokenTable):
             self,
             text,
             planned,
-            columns,
+            return_attention_mask is None or bool(return_attention_mask),
+            Columns(*map(bool, more)) if any(more) else None,
             specials,
             stride,
             side("padding_side", self.padding_side if padding_side is None else padding_side) == "left",

@@ -6,10 +6,10 @@ use crate::engine::Engine;
 use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
 use crate::scan::{Place, Scan, Size, Stop, is_ascii_without, is_space};
 use crate::sink::{Gathered, Sink};
+use crate::spare::Spare;
 use crate::split::{Piece, split};
 use crate::stretch::Stretch;
 use crate::unicode;
-use std::cell::RefCell;
 use std::ops::{ControlFlow, Range};
 
 /// Buffers that are used again from text to text.
@@ -19,6 +19,14 @@ pub(crate) struct Scratch {
     stretch: Stretch,
     text: String,
     words: Words,
+}
+
+impl Scratch {
+    /// Whether a long text has made it grow.
+    pub(crate) fn is_large(&self) -> bool {
+        const LARGE: usize = 1 << 16;
+        self.stretch.capacity().max(self.text.capacity()).max(self.words.symbols.capacity()) > LARGE
+    }
 }
 
 /// Buffers for the ids of words.
@@ -73,16 +81,8 @@ impl Engine {
     /// In the profiles other than [`Profile::Transformers`](crate::Profile::Transformers), a text for which
     /// [`Engine::needs_cleaning`] holds must be cleaned by the caller first: see [`Engine::encode_cleaned`].
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        thread_local! {
-            static SCRATCH: RefCell<Scratch> = RefCell::default(); // kilobytes that one short text should not clear
-        }
-        const SHORT: usize = 1 << 16; // and megabytes that a long one should not leave behind
         let mut ids = Vec::new();
-        if text.len() <= SHORT {
-            SCRATCH.with_borrow_mut(|scratch| self.encode_uncleaned(text, &mut ids, scratch));
-        } else {
-            self.encode_uncleaned(text, &mut ids, &mut Scratch::default());
-        }
+        self.encode_uncleaned(text, &mut ids, &mut Spare::default());
         ids
     }
 
@@ -146,6 +146,7 @@ impl Engine {
 
     pub(crate) fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
         let mut rest = text;
+        scratch.words.gathered.set_end(Gathered::BEGIN); // a text that was cut may have left some
         while !rest.is_empty() {
             let Scratch { scan, words, .. } = &mut *scratch;
             scan.truncate(Size::default());

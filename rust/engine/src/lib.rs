@@ -34,6 +34,7 @@ mod profile;
 mod row;
 mod scan;
 mod sink;
+mod spare;
 mod split;
 mod stream;
 mod stretch;

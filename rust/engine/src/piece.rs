@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::group::Group;
 use crate::row::{Row, Written};
 use crate::sink::Id;
+use crate::spare::Spare;
 use crate::stream;
 
 /// Texts, and where what becomes of them goes.
@@ -30,8 +31,8 @@ pub(crate) struct PieceReport<'t> {
 /// A thread's buffers, used again from piece to piece.
 #[derive(Debug)]
 pub(crate) struct Buffers<T> {
-    scratch: Scratch,
-    group: Group,
+    general: Spare<Scratch>,
+    group: Spare<Group>,
     /// Rows on their way past the caches.
     ids: Vec<T>,
     mask: Vec<i64>,
@@ -39,7 +40,7 @@ pub(crate) struct Buffers<T> {
 
 impl<T> Default for Buffers<T> {
     fn default() -> Self {
-        Self { scratch: Scratch::default(), group: Group::default(), ids: Vec::new(), mask: Vec::new() }
+        Self { general: Spare::default(), group: Spare::default(), ids: Vec::new(), mask: Vec::new() }
     }
 }
 
@@ -52,7 +53,7 @@ impl<'t, T: Id> Piece<'_, 't, T> {
             } else if !buffers.group.add(engine, text, i) {
                 let (ids, mask) = self.cells(i, 1, options.width);
                 let mut row = Row::new(ids, mask, engine.start_and_end(), options);
-                engine.encode_uncleaned(text, &mut row, &mut buffers.scratch);
+                engine.encode_uncleaned(text, &mut row, &mut buffers.general);
                 let written = row.written();
                 self.note(i, written, &mut report);
             }

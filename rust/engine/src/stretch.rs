@@ -57,6 +57,11 @@ impl Stretch {
         true
     }
 
+    /// How many bytes there is room for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.lower.capacity()
+    }
+
     /// The text in lower case, with room behind it.
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower

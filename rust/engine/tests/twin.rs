@@ -154,6 +154,13 @@ fn rows(engine: &Engine, texts: &[&str]) -> Vec<i64> {
     ids
 }
 
+#[test]
+fn nothing_is_left_of_a_text_that_was_cut() {
+    for long in ["xqzj".repeat(5000), "日本".repeat(5000), "!a".repeat(5000), "a ".repeat(5000)] {
+        assert_eq!(rows(&engine(), &[&long, "a cat", &long, "é"])[77..82], [49406, 320, 2368, 49407, 0]);
+    }
+}
+
 /// Every line of the corpora: with all instructions, joined and in rows, on two threads; and by the twin.
 #[test]
 fn corpora() {
