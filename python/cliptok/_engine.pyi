@@ -6,18 +6,12 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "__version__", "empty_rows"]
+__all__ = ["Engine", "__version__"]
 
 __version__: str
 
 # id, content, special, normalized, lstrip, rstrip, single_word
 _AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
-
-def empty_rows(rows: int, width: int, dtype: str) -> npt.NDArray[Any]:
-    """A C-contiguous array (rows, width) of uint16, int32 or int64 with anything in it.
-
-    The memory of large ones comes from those that are gone. Raises ValueError for another dtype, and MemoryError.
-    """
 
 @final
 class Engine:
@@ -46,24 +40,29 @@ class Engine:
     def encode_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids as `encode`, and each one's (begin, end) in characters of `text`. Only for the `transformers` profile."""
 
-    def fill_rows(
+    def rows(
         self,
         texts: Any,
-        out: npt.NDArray[Any],
+        width: int,
         pad_id: int,
         *,
+        dtype: str = "int64",
+        out: npt.NDArray[Any] | None = None,
+        mask: bool = False,
+        lengths: bool = False,
         add_special_tokens: bool = True,
         pad_left: bool = False,
         refuse_long: bool = False,
         null_as_empty: bool = False,
-        lengths: npt.NDArray[np.int64] | None = None,
-        mask: npt.NDArray[np.int64] | None = None,
         threads: int = 1,
-    ) -> None:
-        """Write one row per text into `out` (n, max_length), uint16, int32 or int64, C-contiguous and writable.
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
+        """One row per text: ids (n, width) of uint16, int32 or int64, and lengths (n,) and mask (n, width) on request.
 
-        Longer texts are cut, or refused by row with `refuse_long`. `lengths` (n,) receives the ids in each row,
-        `mask` (n, max_length) ones for ids and zeros for padding.
+        The ids are a new array, or `out`, C-contiguous and writable. Longer texts are cut, or refused by row with
+        `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory of
+        large new arrays is that of ones that are gone.
+
+        Raises TypeError and ValueError that name the row or the argument at fault, and MemoryError.
         """
 
     def pack(

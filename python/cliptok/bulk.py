@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cliptok._engine import empty_rows
 from cliptok.options import check_int
 from cliptok.texts import as_batch, nulls_are_empty, threads_for
 from cliptok.token_table import TokenTable
@@ -51,8 +50,6 @@ class Bulk(TokenTable):
         TooLongError (a RuntimeError and ValueError) that names it for a text to be refused, and TypeError or
         ValueError for a wrong argument.
         """
-        import numpy as np
-
         from cliptok.arrays import as_dtype, as_out
 
         batch = as_batch(texts)
@@ -61,22 +58,22 @@ class Bulk(TokenTable):
         pad_id = self.pad_token_id
         if pad_id is None:
             raise ValueError("encode_batch needs a pad token; set one, as in tok.pad_token = tok.eos_token")
-        if out is None:
-            ids = empty_rows(count, max_length, as_dtype(dtype, self._id_bound()).name)
-        else:
-            ids = as_out(out, count, max_length, self._id_bound())
-        lengths = np.empty(count, np.int64) if return_lengths else None
+        bound = self._id_bound()
+        name = as_dtype(dtype, bound).name
+        array = None if out is None else as_out(out, count, max_length, bound)
         threads = threads_for(count, threads)
         refuses, empty = self._refuses(truncate), nulls_are_empty(on_null)
         try:
-            self._engine.fill_rows(
+            ids, lengths, _ = self._engine.rows(
                 batch,
-                ids,
+                max_length,
                 pad_id,
+                dtype=name,
+                out=array,
+                lengths=return_lengths,
                 pad_left=self.padding_side == "left",
                 refuse_long=refuses,
                 null_as_empty=empty,
-                lengths=lengths,
                 threads=threads,
             )
         except ValueError:

@@ -3,7 +3,6 @@
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from cliptok._engine import empty_rows
 from cliptok.encoding import BatchEncoding, converter
 from cliptok.options import Plan
 from cliptok.rows import Columns, build, padded_length
@@ -63,7 +62,7 @@ def _single(tok: "TransformersApi", text: str, limit: int | None, specials: bool
 def _pad_id(tok: "TransformersApi", plan: Plan) -> int:
     if plan.pad_to is None:
         return 0
-    pad_id = tok.pad_token_id
+    pad_id = tok._role_id("pad_token")
     if pad_id is None:
         raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
     return pad_id
@@ -77,21 +76,16 @@ def _matrix(
     tok: "TransformersApi", batch: Any, length: int, mask: bool, specials: bool, pad_left: bool, pad_id: int
 ) -> dict[str, Any]:
     """Every row cut and padded to one length: the engine writes ids and mask where they will stay."""
-    count = len(batch)
-    ids = empty_rows(count, length, "int64")
-    values = {"input_ids": ids}
-    if mask:
-        values["attention_mask"] = empty_rows(count, length, "int64")
-    tok._engine.fill_rows(
+    ids, _, ones = tok._engine.rows(
         batch,
-        ids,
+        length,
         pad_id,
+        mask=mask,
         add_special_tokens=specials,
         pad_left=pad_left,
-        mask=values.get("attention_mask"),
-        threads=threads_for(count, None),
+        threads=threads_for(len(batch), None),
     )
-    return values
+    return {"input_ids": ids, "attention_mask": ones} if mask else {"input_ids": ids}
 
 
 def _packed(

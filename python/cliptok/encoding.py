@@ -82,16 +82,20 @@ def converter(tensor_type: str) -> Callable[[str, Any], Any]:
         raise ValueError(f"return_tensors is {tensor_type!r}; choose one of {', '.join(TENSOR_TYPES)} or None")
     import torch
 
+    from_numpy, array_type = torch.from_numpy, np.ndarray
+
     def as_tensor(name: str, value: Any) -> Any:
-        if isinstance(value, torch.Tensor):
-            return value
-        array = as_array(name, value)
-        if array.dtype == object:
+        array = value
+        if not isinstance(value, array_type):
+            if isinstance(value, torch.Tensor):
+                return value
+            array = as_array(name, value)
+        if array.dtype.hasobject:
             raise ValueError(
                 f"{name} has rows of different lengths, which no tensor holds; pass padding=True or"
                 " padding='max_length', and truncation=True"
             )
-        return torch.from_numpy(array)
+        return from_numpy(array)
 
     return as_tensor
 

@@ -41,8 +41,7 @@ class _TokenId:
     def __get__(self, owner: "SpecialTokens | None", kind: object) -> "_TokenId | int | None":
         if owner is None:
             return self
-        token = owner._named.get(self._name)
-        return None if token is None else owner._token_id(token.content)
+        return owner._role_id(self._name)
 
     def __set__(self, owner: "SpecialTokens", value: int | None) -> None:
         token = None if value is None else owner._id_token(value)
@@ -80,6 +79,10 @@ class SpecialTokens:
 
     def _roles_changed(self) -> None:
         raise NotImplementedError
+
+    def _role_id(self, name: str) -> int | None:
+        token = self._named.get(name)
+        return None if token is None else self._token_id(token.content)
 
     def _rename(self, name: str, value: object) -> None:
         if value is None:

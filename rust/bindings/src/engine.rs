@@ -1,14 +1,14 @@
 //! The Python class around the engine.
 
-use crate::memory;
+use crate::memory::Fresh;
+use crate::rows;
 use crate::texts::{Batch, Nulls, utf8};
-use cliptok::{AddedToken, Engine, Error, Feed, Id, Profile, RowOptions, Rows, Vocabulary};
-use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyReadwriteArray1, PyReadwriteArray2, PyUntypedArrayMethods};
+use cliptok::{AddedToken, Engine, Error, Id, Profile, RowOptions, Vocabulary};
+use numpy::{Element, PyArray1};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
-use std::ops::Range;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
 type Offsets = Vec<(usize, usize)>;
@@ -18,12 +18,12 @@ type PyVocabulary = (HashMap<String, u32>, Vec<(String, String)>, Option<String>
 
 #[pyclass(name = "Engine", module = "cliptok._engine", frozen)]
 pub(crate) struct PyEngine {
-    engine: Engine,
+    pub(crate) engine: Engine,
     clean: Option<Py<PyAny>>,
 }
 
 /// What an engine's error or a Python callback's exception becomes.
-struct Failure(PyErr);
+pub(crate) struct Failure(pub(crate) PyErr);
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
@@ -35,7 +35,7 @@ fn nulls(as_empty: bool) -> Nulls {
     if as_empty { Nulls::Empty } else { Nulls::Refuse }
 }
 
-fn value_error(error: &Error) -> PyErr {
+pub(crate) fn value_error(error: &Error) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
@@ -126,33 +126,30 @@ impl PyEngine {
         Ok(tokens.into_iter().map(|(id, range)| (id, (characters[range.start], characters[range.end]))).unzip())
     }
 
-    #[pyo3(signature = (texts, out, pad_id, *, add_special_tokens=true, pad_left=false, refuse_long=false,
-                        null_as_empty=false, lengths=None, mask=None, threads=1))]
+    #[pyo3(signature = (texts, width, pad_id, *, dtype="int64", out=None, mask=false, lengths=false,
+                        add_special_tokens=true, pad_left=false, refuse_long=false, null_as_empty=false, threads=1))]
     #[allow(clippy::too_many_arguments, clippy::fn_params_excessive_bools)]
-    fn fill_rows(
+    fn rows<'py>(
         &self,
-        texts: &Bound<'_, PyAny>,
-        out: &Bound<'_, PyAny>,
+        texts: &Bound<'py, PyAny>,
+        width: usize,
         pad_id: u32,
+        dtype: &str,
+        out: Option<&Bound<'py, PyAny>>,
+        mask: bool,
+        lengths: bool,
         add_special_tokens: bool,
         pad_left: bool,
         refuse_long: bool,
         null_as_empty: bool,
-        lengths: Option<&Bound<'_, PyArray1<i64>>>,
-        mask: Option<&Bound<'_, PyArray2<i64>>>,
         threads: usize,
-    ) -> PyResult<()> {
+    ) -> PyResult<rows::Arrays<'py>> {
         let (batch, nulls) = (Batch::new(texts)?, nulls(null_as_empty));
-        let fill =
-            &Fill { batch, nulls, pad: pad_id, add_special_tokens, pad_left, refuse_long, lengths, mask, threads };
-        if let Ok(out) = out.cast::<PyArray2<i64>>() {
-            self.fill(out, fill)
-        } else if let Ok(out) = out.cast::<PyArray2<i32>>() {
-            self.fill(out, fill)
-        } else if let Ok(out) = out.cast::<PyArray2<u16>>() {
-            self.fill(out, fill)
-        } else {
-            Err(PyTypeError::new_err("out: expected a two-dimensional array of uint16, int32 or int64"))
+        let options = RowOptions { width, pad: pad_id, add_special_tokens, pad_left };
+        let fill = rows::Fill { py: texts.py(), batch, nulls, options, refuse_long, mask, lengths, threads };
+        match out {
+            Some(out) => fill.into_out(self, out),
+            None => fill.into_fresh(self, dtype),
         }
     }
 
@@ -232,37 +229,6 @@ impl PyEngine {
     }
 }
 
-/// What `fill_rows` was called with.
-struct Fill<'a, 'py> {
-    batch: Batch<'py>,
-    nulls: Nulls,
-    pad: u32,
-    add_special_tokens: bool,
-    pad_left: bool,
-    refuse_long: bool,
-    lengths: Option<&'a Bound<'py, PyArray1<i64>>>,
-    mask: Option<&'a Bound<'py, PyArray2<i64>>>,
-    threads: usize,
-}
-
-/// Takes up a batch's texts, with the interpreter, and lets go of it for the rest of the work.
-struct Feeder<'t, 'a, 'py> {
-    py: Python<'py>,
-    fill: &'t Fill<'a, 'py>,
-}
-
-impl<'t> Feed<'t> for Feeder<'t, '_, '_> {
-    type Error = Failure;
-
-    fn take_up(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Failure> {
-        self.fill.batch.take_up(rows, self.fill.nulls, texts).map_err(Failure)
-    }
-
-    fn meanwhile(&mut self, work: &mut (dyn FnMut() + Send)) {
-        self.py.detach(work);
-    }
-}
-
 struct Pack<'py> {
     batch: Batch<'py>,
     nulls: Nulls,
@@ -272,46 +238,6 @@ struct Pack<'py> {
 }
 
 impl PyEngine {
-    fn fill<'py, T: Id + Element>(&self, out: &Bound<'py, PyArray2<T>>, fill: &Fill<'_, 'py>) -> PyResult<()> {
-        let py = out.py();
-        let &[rows, width] = out.shape() else { return Err(PyTypeError::new_err("out: expected two dimensions")) };
-        let options =
-            RowOptions { width, pad: fill.pad, add_special_tokens: fill.add_special_tokens, pad_left: fill.pad_left };
-        let mut ids = writable2(out, "out")?;
-        let mut lengths = fill.lengths.map(|lengths| writable1(lengths, "lengths")).transpose()?;
-        let mut mask = fill.mask.map(|mask| writable2(mask, "mask")).transpose()?;
-        let ids = slice2(&mut ids, "out")?;
-        let mut lengths = lengths.as_mut().map(|lengths| slice1(lengths, "lengths")).transpose()?;
-        let mut mask = mask.as_mut().map(|mask| slice2(mask, "mask")).transpose()?;
-        if rows != fill.batch.len() {
-            return Err(PyValueError::new_err(format!("out has {rows} rows for {} texts", fill.batch.len())));
-        }
-        let target = Rows { ids: &mut *ids, lengths: lengths.as_deref_mut(), mask: mask.as_deref_mut() };
-        let report = self
-            .engine
-            .fill_rows_from(&mut Feeder { py, fill }, rows, target, options, fill.threads)
-            .map_err(|failure| failure.0)?;
-        let mut first_cut = report.first_cut;
-        for (row, text) in report.needs_cleaning {
-            let cells = row * width..(row + 1) * width;
-            let mask = mask.as_mut().map(|mask| &mut mask[cells.clone()]);
-            let (length, cut) = self
-                .engine
-                .fill_row_cleaned(text, &mut ids[cells], mask, options, |text| self.clean(py, text))
-                .map_err(|failure: Failure| failure.0)?;
-            if cut {
-                first_cut = Some(first_cut.map_or(row, |first| first.min(row)));
-            }
-            if let Some(lengths) = &mut lengths {
-                lengths[row] = length as i64;
-            }
-        }
-        match first_cut.filter(|_| fill.refuse_long) {
-            Some(row) => Err(value_error(&Error::TooLong { row, max_length: width })),
-            None => Ok(()),
-        }
-    }
-
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
         let texts = &pack.batch.texts(pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
@@ -322,17 +248,15 @@ impl PyEngine {
                 })
             })
             .map_err(|failure| failure.0)?;
-        let ids = memory::empty::<T, _>(py, packed.len())?;
-        let mut places = ids.readwrite();
-        let target = places.as_slice_mut()?;
+        let mut ids = Fresh::<T, _>::new(py, packed.len())?;
+        let target = ids.slice()?;
         py.detach(|| packed.copy_into(target));
-        drop(places);
         let offsets = packed.offsets().iter().map(|&offset| offset as i64);
-        Ok((ids.into_any(), PyArray1::from_iter(py, offsets)))
+        Ok((ids.into_array().into_any(), PyArray1::from_iter(py, offsets)))
     }
 
     /// The profile's cleaning in Python. It is there when the profile cleans: `new` saw to that.
-    fn clean(&self, py: Python<'_>, text: &str) -> Result<String, Failure> {
+    pub(crate) fn clean(&self, py: Python<'_>, text: &str) -> Result<String, Failure> {
         let Some(clean) = &self.clean else {
             return Ok(text.to_owned());
         };
@@ -342,20 +266,4 @@ impl PyEngine {
     fn clean_attached(&self, text: &str) -> Result<String, Failure> {
         Python::attach(|py| self.clean(py, text))
     }
-}
-
-fn writable1<'py>(array: &Bound<'py, PyArray1<i64>>, name: &str) -> PyResult<PyReadwriteArray1<'py, i64>> {
-    array.try_readwrite().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
-}
-
-fn writable2<'py, T: Element>(array: &Bound<'py, PyArray2<T>>, name: &str) -> PyResult<PyReadwriteArray2<'py, T>> {
-    array.try_readwrite().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
-}
-
-fn slice1<'a>(array: &'a mut PyReadwriteArray1<'_, i64>, name: &str) -> PyResult<&'a mut [i64]> {
-    array.as_slice_mut().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
-}
-
-fn slice2<'a, T: Element>(array: &'a mut PyReadwriteArray2<'_, T>, name: &str) -> PyResult<&'a mut [T]> {
-    array.as_slice_mut().map_err(|error| PyValueError::new_err(format!("{name}: {error}")))
 }

@@ -6,7 +6,7 @@
 
 use memmap2::MmapMut;
 use numpy::ndarray::{ArrayView, Dimension, IntoDimension};
-use numpy::{Element, PyArray};
+use numpy::{Element, PyArray, PyArrayMethods};
 use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use std::sync::Mutex;
@@ -43,29 +43,43 @@ impl Drop for Memory {
     }
 }
 
-/// An array of this shape, C-contiguous and writable, with anything in it.
-pub(crate) fn empty<'py, T: Element, D: Dimension>(
-    py: Python<'py>,
-    shape: impl IntoDimension<Dim = D>,
-) -> PyResult<Bound<'py, PyArray<T, D>>> {
-    let shape = shape.into_dimension();
-    let out_of_memory = || PyMemoryError::new_err(format!("no memory for an array of shape {:?}", shape.slice()));
-    let bytes = shape.slice().iter().try_fold(size_of::<T>(), |bytes, &count| bytes.checked_mul(count));
-    let bytes = bytes.ok_or_else(out_of_memory)?;
-    if bytes < LARGE {
-        return Ok(PyArray::zeros(py, shape, false));
+/// A new array, C-contiguous and with anything in it, which nobody else has yet.
+pub(crate) struct Fresh<'py, T, D>(Bound<'py, PyArray<T, D>>);
+
+impl<'py, T: Element, D: Dimension> Fresh<'py, T, D> {
+    pub(crate) fn new(py: Python<'py>, shape: impl IntoDimension<Dim = D>) -> PyResult<Self> {
+        let shape = shape.into_dimension();
+        let out_of_memory = || PyMemoryError::new_err(format!("no memory for an array of shape {:?}", shape.slice()));
+        let bytes = shape.slice().iter().try_fold(size_of::<T>(), |bytes, &count| bytes.checked_mul(count));
+        let bytes = bytes.ok_or_else(out_of_memory)?;
+        if bytes < LARGE {
+            return Ok(Self(PyArray::zeros(py, shape, false)));
+        }
+        let size = bytes.checked_next_multiple_of(STEP).ok_or_else(out_of_memory)?;
+        let memory = stored(size).map_or_else(|| fresh(size), Ok).map_err(|_| out_of_memory())?;
+        let memory = Bound::new(py, Memory(Some(memory)))?;
+        let first = memory.get().0.as_ref().map_or(std::ptr::null(), |memory| memory.as_ptr());
+        // SAFETY: the memory begins with a page, is large enough, and is initialised, by the kernel or by who had it
+        // before. Nobody else writes to it: it was in the store or is fresh. The array refers to `Memory`, which keeps
+        // it mapped and never touches it, and is itself the only way to it.
+        #[allow(unsafe_code)]
+        unsafe {
+            let view = ArrayView::from_shape_ptr(shape, first.cast::<T>());
+            Ok(Self(PyArray::borrow_from_array(&view, memory.into_any())))
+        }
     }
-    let size = bytes.checked_next_multiple_of(STEP).ok_or_else(out_of_memory)?;
-    let memory = stored(size).map_or_else(|| fresh(size), Ok).map_err(|_| out_of_memory())?;
-    let memory = Bound::new(py, Memory(Some(memory)))?;
-    let first = memory.get().0.as_ref().map_or(std::ptr::null(), |memory| memory.as_ptr());
-    // SAFETY: the memory begins with a page, is large enough, and is initialised, by the kernel or by who had it before.
-    // Nobody else writes to it: it was in the store or is fresh. The array refers to `Memory`, which keeps it mapped and
-    // never touches it, and is itself the only way to it.
-    #[allow(unsafe_code)]
-    unsafe {
-        let view = ArrayView::from_shape_ptr(shape, first.cast::<T>());
-        Ok(PyArray::borrow_from_array(&view, memory.into_any()))
+
+    /// What is in it.
+    pub(crate) fn slice(&mut self) -> PyResult<&mut [T]> {
+        // SAFETY: nobody else has the array, so nobody else reads or writes it while this is borrowed.
+        #[allow(unsafe_code)]
+        unsafe {
+            Ok(self.0.as_slice_mut()?)
+        }
+    }
+
+    pub(crate) fn into_array(self) -> Bound<'py, PyArray<T, D>> {
+        self.0
     }
 }
 
