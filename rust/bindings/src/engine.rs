@@ -1,6 +1,6 @@
 //! The Python class around the engine.
 
-use crate::memory::Fresh;
+use crate::memory::Growing;
 use crate::rows;
 use crate::texts::{Batch, Nulls, utf8};
 use cliptok::{AddedToken, Engine, Error, Id, Profile, RowOptions, Vocabulary};
@@ -241,18 +241,18 @@ impl PyEngine {
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
         let texts = &pack.batch.texts(pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
-        let packed = py
+        // Rather too many than too few: memory that is not written to costs nothing.
+        const BYTES_PER_ID: usize = 3;
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let mut ids = Growing::<T>::new(bytes / BYTES_PER_ID + 2 * texts.len())?;
+        let offsets = py
             .detach(|| {
-                self.engine.pack::<T, _, Failure>(texts, max_length, add_special_tokens, threads, |text| {
-                    self.clean_attached(text)
-                })
+                let clean = |text: &str| self.clean_attached(text);
+                self.engine.pack::<T, _, Failure>(texts, max_length, add_special_tokens, threads, clean, &mut ids)
             })
             .map_err(|failure| failure.0)?;
-        let mut ids = Fresh::<T, _>::new(py, packed.len())?;
-        let target = ids.slice()?;
-        py.detach(|| packed.copy_into(target));
-        let offsets = packed.offsets().iter().map(|&offset| offset as i64);
-        Ok((ids.into_array().into_any(), PyArray1::from_iter(py, offsets)))
+        let offsets = offsets.into_iter().map(|offset| offset as i64);
+        Ok((ids.into_array(py)?.into_any(), PyArray1::from_iter(py, offsets)))
     }
 
     /// The profile's cleaning in Python. It is there when the profile cleans: `new` saw to that.

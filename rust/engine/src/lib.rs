@@ -39,6 +39,7 @@ mod split;
 mod stream;
 mod stretch;
 mod threads;
+mod turns;
 mod unicode;
 mod vocabulary;
 
@@ -46,7 +47,7 @@ pub use added::AddedToken;
 pub use batch::{Feed, Report, RowOptions, Rows};
 pub use engine::Engine;
 pub use error::Error;
-pub use pack::Packed;
+pub use pack::Target;
 pub use profile::Profile;
 pub use sink::Id;
 pub use vocabulary::Vocabulary;

@@ -1,6 +1,6 @@
 //! The engine against a naive twin: regular expression, string merges, nothing clever.
 
-use cliptok::{AddedToken, Engine, Profile, RowOptions, Rows, Vocabulary};
+use cliptok::{AddedToken, Engine, Error, Profile, RowOptions, Rows, Vocabulary};
 use proptest::prelude::*;
 use regex::Regex;
 use std::collections::HashMap;
@@ -184,12 +184,11 @@ fn corpora() {
             let wanted: Vec<Vec<u32>> = texts.iter().map(|text| plain.encode(text)).collect();
             for (number, engine) in engines.iter().enumerate() {
                 let named = |i: usize| format!("{}, instructions {number}: {:?}", file.display(), texts[i]);
-                let packed =
-                    engine.pack::<u32, _, cliptok::Error>(&texts[..], None, false, 2, |text| Ok(text.to_owned()));
-                let packed = packed.unwrap();
-                let ids = packed.to_vec();
+                let mut ids: Vec<u32> = Vec::new();
+                let offsets = engine.pack(&texts, None, false, 2, |text| Ok::<_, Error>(text.to_owned()), &mut ids);
+                let offsets = offsets.unwrap();
                 for (i, wanted) in wanted.iter().enumerate() {
-                    assert_eq!(&ids[packed.offsets()[i]..packed.offsets()[i + 1]], wanted, "{}", named(i));
+                    assert_eq!(&ids[offsets[i]..offsets[i + 1]], wanted, "{}", named(i));
                 }
                 let rows = rows(engine, &texts);
                 for (i, (row, wanted)) in rows.chunks(77).zip(&wanted).enumerate() {
@@ -285,10 +284,9 @@ fn a_long_text_is_shared_among_threads() {
         let wanted: Vec<i32> = engine.encode(&text).into_iter().map(|id| id as i32).collect();
         for threads in [1, 2, 3] {
             let texts = ["a", &text, "b c"];
-            let packed = engine.pack(&texts[..], None, true, threads, |text| Ok::<_, cliptok::Error>(text.to_owned()));
-            let packed = packed.unwrap();
-            let ids = packed.to_vec();
-            assert_eq!(packed.offsets(), [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
+            let mut ids: Vec<i32> = Vec::new();
+            let offsets = engine.pack(&texts, None, true, threads, |text| Ok::<_, Error>(text.to_owned()), &mut ids);
+            assert_eq!(offsets.unwrap(), [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
             assert_eq!((ids[3], ids[4 + wanted.len()]), (49406, 49407));
             assert!(ids[4..4 + wanted.len()] == wanted);
         }
