@@ -11,11 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from torch.utils.data import DataLoader
 from torch.utils.data._utils.pin_memory import pin_memory
 
 from cliptok import BatchEncoding, Tokenizer
 from cliptok.data import Collator
+from cliptok.data.parcel import Parcel
 from scripts import run_python
 from shared import tokenizer
 
@@ -215,6 +219,43 @@ def test_workers_of_every_kind_pick_alike() -> None:
     served = run_python(LOADING, "forkserver", "2", options=OPTIONS).splitlines()
     assert [line.split()[0] for line in forked] == ["0", "2", "4"]
     assert forked[1:] == spawned and spawned[:1] == served
+
+
+INTEGERS = hnp.arrays(
+    st.sampled_from(["uint16", "int32", "int64"]),
+    hnp.array_shapes(min_dims=2, max_dims=3),
+    elements=st.one_of(st.sampled_from([0, 1, 49407]), st.integers(0, 65535)),
+)
+
+
+@given(INTEGERS, st.booleans(), st.integers(0, 6))
+def test_a_parcel_arrives_as_it_was(rows: Any, negated: bool, padding: int) -> None:
+    rows[..., rows.shape[-1] - padding :] = 49407
+    rows = -rows if negated and rows.dtype != np.uint16 else rows
+    parcel = torch.from_numpy(rows).as_subclass(Parcel)
+    for found in (pickle.loads(pickle.dumps(parcel)), copy.copy(parcel), copy.deepcopy(parcel)):
+        assert type(found) is torch.Tensor and found.dtype == parcel.dtype and found.shape == parcel.shape
+        assert np.array_equal(found.numpy(), rows)
+
+
+def in_a_worker(texts: list[str]) -> dict[str, torch.Tensor]:
+    """What a user's own collate_fn might do with ids before it passes them on."""
+    ids = Collator(tokenizer("open_clip"))(texts)
+    before, plain, small = ids.clone(), type(ids + 1) is torch.Tensor, len(pickle.dumps(ids)) < ids.nbytes / 10
+    ids[0, 70:] = torch.arange(7) + 100_000
+    ids[1, 3] = -100
+    return {"ids": ids, "view": ids[1:, :5], "before": before, "fine": torch.tensor(plain and small)}
+
+
+def test_ids_changed_in_a_worker_arrive_changed() -> None:
+    texts = TEXTS[:3] * 20
+    (batch,) = DataLoader(texts, 60, collate_fn=in_a_worker, num_workers=1)  # type: ignore[arg-type]
+    assert {type(value) for value in batch.values()} == {torch.Tensor} and batch["fine"]
+    expected = torch.from_numpy(tokenizer("open_clip").encode_batch(texts))
+    assert torch.equal(batch["before"], expected)
+    expected[0, 70:] = torch.arange(7) + 100_000
+    expected[1, 3] = -100
+    assert torch.equal(batch["ids"], expected) and torch.equal(batch["view"], expected[1:, :5])
 
 
 def test_pinning_reaches_every_tensor(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Batches for training: what a torch DataLoader calls in its workers."""
+"""From samples to a batch of tensors."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -131,7 +131,12 @@ class Collator:
         if self.attention_mask:
             arrays["attention_mask"] = self._mask(lengths, ids.shape[1])
         shape = (len(values), -1) if self.captions is None else (len(values), self.captions, ids.shape[1])
-        return BatchEncoding({name: torch.from_numpy(array).view(shape) for name, array in arrays.items()})
+        tensors = {name: torch.from_numpy(array).view(shape) for name, array in arrays.items()}
+        if torch.utils.data.get_worker_info() is not None:
+            from cliptok.data.parcel import Parcel
+
+            tensors = {name: tensor.as_subclass(Parcel) for name, tensor in tensors.items()}
+        return BatchEncoding(tensors)
 
     def _narrowed(self, ids: "npt.NDArray[Any]", length: int) -> "npt.NDArray[Any]":
         return ids[:, -length:].copy() if self.tokenizer.padding_side == "left" else ids[:, :length].copy()
@@ -169,9 +174,7 @@ def _captions(value: Any, row: int, field: str) -> Sequence[str]:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, (list, tuple)):
-        hints = {bytes: "; decode it first", dict: "; name its field with `text`"}
-        hint = hints.get(type(value), "")
-        raise TypeError(f"samples[{row}]{field} is {_named(value)}; expected str or a list of str{hint}")
+        raise TypeError(f"samples[{row}]{field} is {_named(value)}; expected str or a list of str{_hint(value)}")
     if not value:
         raise ValueError(f"samples[{row}]{field} is empty; expected one caption or more")
     for at, caption in enumerate(value):
@@ -218,6 +221,12 @@ def _odd_row(values: list[Any]) -> int:
         return type(value), getattr(value, "shape", None)
 
     return next((row for row, value in enumerate(values) if kind(value) != kind(values[0])), 0)
+
+
+def _hint(value: object) -> str:
+    if isinstance(value, bytes):
+        return "; decode it first"
+    return "; name its field with `text`" if isinstance(value, Mapping) else ""
 
 
 def _named(value: object) -> str:
