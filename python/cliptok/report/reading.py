@@ -11,12 +11,11 @@ from cliptok.lines import BadInputError, chunks, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyarrow.dataset import FileFormat
 
 _ROWS = 1 << 14
-_BLOCK = 1 << 24
+_BLOCK = 1 << 23
 """Bytes of a JSON or CSV file that are parsed at a time, so also the most that one row may have."""
-_TABLES = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+_TABLES = {".csv": "csv", ".tsv": "tsv", ".jsonl": "json lines", ".ndjson": "json lines", ".parquet": "parquet"}
 
 
 def texts_of(path: str, column: str | None) -> Iterator[Any]:
@@ -31,7 +30,7 @@ def texts_of(path: str, column: str | None) -> Iterator[Any]:
     kind = None if path == "-" else _TABLES.get(Path(name).suffix.lower())
     with _trouble(path):
         if kind is not None:
-            yield from _column(path, kind, "\t" if name.lower().endswith(".tsv") else ",", column)
+            yield from _column(path, kind, column)
         elif column is not None:
             raise BadInputError(f"{path}: lines of text have no column; leave --column out")
         else:
@@ -61,45 +60,60 @@ def _lines(path: str) -> Iterator[BinaryIO]:
             yield file
 
 
-def _column(path: str, kind: str, delimiter: str, column: str | None) -> Iterator["pa.Array[Any]"]:
+def _column(path: str, kind: str, column: str | None) -> Iterator["pa.Array[Any]"]:
     try:
         import pyarrow as pa
-        import pyarrow.dataset
     except ImportError as error:
-        raise ImportError(f"{path}: reading .{kind} needs pyarrow; pip install pyarrow") from error
+        raise ImportError(f"{path}: reading {kind} needs pyarrow; pip install pyarrow") from error
     if not Path(path).is_file():
         raise BadInputError(f"{path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
+    read = {"csv": _csv, "tsv": _csv, "json lines": _json, "parquet": _parquet}[kind]
     try:
-        schema = pa.dataset.dataset(path, format=_format(kind, delimiter, None)).schema
-        column = _chosen(path, schema, column)
-        data = pa.dataset.dataset(path, format=_format(kind, delimiter, column))
-        for batch in data.to_batches(columns=[column], batch_size=_ROWS):
+        schema, _ = read(path, None)
+        _, batches = read(path, _chosen(path, schema, column, kind))
+        for batch in batches:
             yield batch.column(0)
     except pa.ArrowException as error:
         raise BadInputError(f"{path}: {error}") from error
 
 
-def _format(kind: str, delimiter: str, column: str | None) -> "FileFormat":
-    """The format; with a column, which is then text whatever its first rows look like."""
+def _parquet(path: str, column: str | None) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+    """The schema, and if a column is given batches of it alone."""
+    from pyarrow.parquet import ParquetFile
+
+    file = ParquetFile(path, pre_buffer=False)  # which would hold the whole file
+    return file.schema_arrow, file.iter_batches(_ROWS, columns=[column] if column else [])
+
+
+def _csv(path: str, column: str | None) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+    """The same; the column is text, whatever its first rows look like."""
     import pyarrow as pa
-    from pyarrow import csv, dataset, json
+    from pyarrow import csv
 
-    types = {} if column is None else {column: pa.string()}
-    if kind == "csv":
-        return dataset.CsvFileFormat(
-            csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-            convert_options=csv.ConvertOptions(column_types=types),
-            read_options=csv.ReadOptions(block_size=_BLOCK),
-        )
-    if kind == "json":
-        fields = json.ParseOptions(explicit_schema=pa.schema(types), unexpected_field_behavior="ignore")
-        return dataset.JsonFileFormat(
-            parse_options=fields if types else None, read_options=json.ReadOptions(block_size=_BLOCK)
-        )
-    return dataset.ParquetFileFormat()
+    delimiter = "\t" if path.lower().removesuffix(".gz").endswith(".tsv") else ","
+    only = {"column_types": {column: pa.string()}, "include_columns": [column]} if column else {}
+    reader = csv.open_csv(
+        path,
+        csv.ReadOptions(block_size=_BLOCK),
+        csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        csv.ConvertOptions(**only),
+    )
+    return reader.schema, reader
 
 
-def _chosen(path: str, schema: "pa.Schema", column: str | None) -> str:
+def _json(path: str, column: str | None) -> "tuple[pa.Schema, Iterator[pa.RecordBatch]]":
+    """The same; a record without the column has a null."""
+    import pyarrow as pa
+    from pyarrow import json
+
+    schema = pa.schema({column: pa.string()}) if column else None
+    unexpected = "ignore" if column else "infer"
+    options = json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected)
+    reader = json.open_json(path, json.ReadOptions(block_size=_BLOCK), options)
+    return reader.schema, reader
+
+
+def _chosen(path: str, schema: "pa.Schema", column: str | None, kind: str) -> str:
     """The column to read, checked to hold strings."""
     import pyarrow as pa
 
@@ -115,6 +129,6 @@ def _chosen(path: str, schema: "pa.Schema", column: str | None) -> str:
         return names[0]
     if column not in schema.names:
         raise BadInputError(f"{path}: no column {column!r}; it has {', '.join(schema.names)}")
-    if column not in names and not path.removesuffix(".gz").lower().endswith((".csv", ".tsv")):
+    if column not in names and kind not in ("csv", "tsv"):
         raise BadInputError(f"{path}: column {column!r} holds {schema.field(column).type}; expected strings")
     return column
