@@ -75,6 +75,7 @@ def draw(found: Bars, max_length: int) -> str:
     parts += [
         f'<text class="tick" x="{x(tokens + 0.5):.1f}" y="{base + 18}" text-anchor="middle">{tokens}</text>'
         for tokens in _ticks(last, 12)
+        if not found.longer or x(tokens) < _WIDTH - _RIGHT - 60
     ]
     for at, texts in enumerate(found.texts):
         first = found.start + at * found.width

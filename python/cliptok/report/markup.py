@@ -16,21 +16,21 @@ _PICTURES = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n
 _PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
 
 
-def plain(text: str) -> str:
-    """A text where no element may stand, such as a title."""
+def plain(text: str, most: int = _LONGEST, from_end: bool = False) -> str:
+    """A text shortened to its first characters or to its last."""
+    if len(text) > most:
+        text = f"… {text[-most:]}" if from_end else f"{text[:most]} …"
     return escape(text.translate(_PICTURES))
 
 
-def shown(text: str, most: int = _LONGEST, from_end: bool = False) -> str:
-    """A text shortened to its first characters or to its last, its direction of writing kept to itself."""
-    if len(text) > most:
-        text = f"… {text[-most:]}" if from_end else f"{text[:most]} …"
-    return f"<bdi>{plain(text)}</bdi>"
+def shown(text: str, most: int = _LONGEST) -> str:
+    """The same inside a line, which keeps its own direction of writing."""
+    return f"<bdi>{plain(text, most)}</bdi>"
 
 
 def block(*texts: str) -> str:
-    """HTML of texts that keeps their white space."""
-    return f'<div class="text">{"".join(texts)}</div>'
+    """HTML of one text that keeps its white space and its direction of writing."""
+    return f'<div class="text" dir="auto">{"".join(texts)}</div>'
 
 
 def tokens(tok: "Tokenizer", ids: Sequence[int]) -> str:

@@ -87,7 +87,7 @@ def _cuts(survey: Survey) -> str:
     examples = []
     for cut in found:
         size = f"{number(cut.tokens, 'token')}, {cut.tokens - survey.max_length:,} lost"
-        text = block(shown(cut.kept, from_end=True), f"<del>{shown(cut.lost)}</del>")
+        text = block(plain(cut.kept, from_end=True), f"<del>{plain(cut.lost)}</del>")
         examples.append(f'<div class="example"><p class="faint small">{size}</p>{text}</div>')
     return section(title, f"<p>{lost}. {chosen}, with the lost part marked:</p>", *examples)
 
@@ -126,7 +126,7 @@ def _differences(survey: Survey) -> str:
             tokens(found.pair[0], one.transformers),
             tokens(found.pair[1], one.open_clip),
             percent(one.texts, looked_at),
-            block(shown(one.example, 160)),
+            block(plain(one.example, 160)),
         )
         for one in most
     ]
