@@ -44,7 +44,7 @@ bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
 	benches/instructions.sh
 
 bench-loader: .venv/peers ## measure a DataLoader beside the same with the peers' tokenizers
-	$(BIN)/python benches/run.py --case loader
+	$(BIN)/python benches/run.py --case loader --out benches/results/loader
 
 bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one
 	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cliptok.data.captions import captions_of, named, picked
 from cliptok.encoding import BatchEncoding
 from cliptok.options import check_int
 from cliptok.tokenizer import Tokenizer
@@ -80,7 +81,7 @@ class Collator:
         if isinstance(samples[0], (list, tuple)):
             return self._tuple(samples)
         raise TypeError(
-            f"samples[0] is {_named(samples[0])} and has no field {self.text!r}; expected a mapping or a tuple,"
+            f"samples[0] is {named(samples[0])} and has no field {self.text!r}; expected a mapping or a tuple,"
             " or leave `text` out where samples are texts"
         )
 
@@ -115,10 +116,11 @@ class Collator:
     def _encode(self, values: list[Any], field: str) -> BatchEncoding:
         """`input_ids`, and the mask if it is wanted, of each row's text; `field` is how errors name it."""
         import torch
+        from torch.utils.data import get_worker_info
 
         texts = values
         if self.captions is not None or not all(type(value) is str for value in values):
-            texts = _picked([_captions(value, row, field) for row, value in enumerate(values)], self.captions, field)
+            texts = picked([captions_of(value, row, field) for row, value in enumerate(values)], self.captions, field)
         try:
             ids, lengths = self.tokenizer.encode_batch(
                 texts, self.max_length, self.dtype, return_lengths=True, truncate=True
@@ -132,7 +134,7 @@ class Collator:
             arrays["attention_mask"] = self._mask(lengths, ids.shape[1])
         shape = (len(values), -1) if self.captions is None else (len(values), self.captions, ids.shape[1])
         tensors = {name: torch.from_numpy(array).view(shape) for name, array in arrays.items()}
-        if torch.utils.data.get_worker_info() is not None:
+        if get_worker_info() is not None:
             from cliptok.data.parcel import Parcel
 
             tensors = {name: tensor.as_subclass(Parcel) for name, tensor in tensors.items()}
@@ -153,9 +155,7 @@ def _check_kind(samples: Sequence[Any]) -> None:
     kind = type(samples[0])
     for row, sample in enumerate(samples):
         if type(sample) is not kind:
-            raise TypeError(
-                f"samples[{row}] is {_named(sample)}, and samples[0] {_named(samples[0])}; expected one kind"
-            )
+            raise TypeError(f"samples[{row}] is {named(sample)}, and samples[0] {named(samples[0])}; expected one kind")
 
 
 def _field(samples: Sequence[Any], name: Any) -> list[Any]:
@@ -165,38 +165,6 @@ def _field(samples: Sequence[Any], name: Any) -> list[Any]:
     except KeyError:
         row, sample = next((row, sample) for row, sample in enumerate(samples) if name not in sample)
         raise ValueError(f"samples[{row}] has no field {name!r}; it has {', '.join(map(repr, sample))}") from None
-
-
-def _captions(value: Any, row: int, field: str) -> Sequence[str]:
-    """The captions of one sample, one or more."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"samples[{row}]{field} is {_named(value)}; expected str or a list of str{_hint(value)}")
-    if not value:
-        raise ValueError(f"samples[{row}]{field} is empty; expected one caption or more")
-    for at, caption in enumerate(value):
-        if not isinstance(caption, str):
-            raise TypeError(f"samples[{row}]{field}[{at}] is {_named(caption)}; expected str")
-    return value
-
-
-def _picked(captions: list[Sequence[str]], count: int | None, field: str) -> list[str]:
-    """One caption of each sample, or `count` different ones, sample after sample."""
-    import torch
-
-    wanted = count or 1
-    for row, several in enumerate(captions):
-        if len(several) < wanted:
-            raise ValueError(f"samples[{row}]{field} has {len(several)} captions; expected {wanted} or more")
-    chances = torch.rand(len(captions), wanted, dtype=torch.float64).tolist()
-    picked = []
-    for several, draws in zip(captions, chances, strict=True):
-        left = list(several)
-        picked += [left.pop(int(draw * len(left))) for draw in draws]
-    return picked
 
 
 def _of_samples(message: str, field: str, captions: int) -> str:
@@ -221,13 +189,3 @@ def _odd_row(values: list[Any]) -> int:
         return type(value), getattr(value, "shape", None)
 
     return next((row for row, value in enumerate(values) if kind(value) != kind(values[0])), 0)
-
-
-def _hint(value: object) -> str:
-    if isinstance(value, bytes):
-        return "; decode it first"
-    return "; name its field with `text`" if isinstance(value, Mapping) else ""
-
-
-def _named(value: object) -> str:
-    return "None" if value is None else f"of type {type(value).__name__}"
