@@ -343,6 +343,7 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
     (folder / "bad.jsonl").write_text('{"caption": "a"}\n{"caption": \n')
     (folder / "list.jsonl").write_text('{"caption": ["a"]}\n')
     (folder / "late.jsonl").write_text('{"caption": "a"}\n{"caption": 5}\n')
+    (folder / "latin.jsonl").write_bytes(b'{"caption": "fine"}\n{"caption": "caf\xe9"}\n')
     (folder / "folder.parquet").mkdir()
     return {
         "two.parquet": (None, "which column? It has a, b; name one with --column"),
@@ -358,6 +359,7 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
         "cut.csv.gz": (None, ""),
         "latin.txt": (None, "line 2 is not UTF-8"),
         "latin.csv": ("caption", "invalid UTF8"),
+        "latin.jsonl": ("caption", "after 0 texts: texts is a malformed Arrow column"),
         "bad.jsonl": (None, "JSON parse error"),
         "list.jsonl": ("caption", "holds list"),
         "late.jsonl": ("caption", "JSON parse error"),
@@ -377,6 +379,14 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     assert names_in(output.parent) == []
     with pytest.raises(BadInputError, match="no-folder"):
         write_report(str(tmp_path / "a.txt"), tmp_path / "no-folder" / "page.html")
+
+
+def test_tables_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files(tmp_path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert write_report(str(tmp_path / "a.txt"), tmp_path / "page.html").texts == len(ROWS)
+    with pytest.raises(ImportError, match=r"a\.csv: reading csv needs pyarrow; pip install pyarrow"):
+        write_report(str(tmp_path / "a.csv"), tmp_path / "page.html")
 
 
 def run(*arguments: object, folder: Path, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

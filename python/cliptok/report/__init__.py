@@ -24,10 +24,14 @@ def write_report(
 
     Raises BadInputError that names the file, with the line or the columns, and ImportError for a table without pyarrow.
     """
-    survey = Survey(tokenizer, max_length)
+    survey, seen = Survey(tokenizer, max_length), 0
     with _progress() as read:
         for chunk in texts_of(file, column):
-            survey.add(chunk)
+            try:
+                survey.add(chunk)
+            except ValueError as error:  # a table's strings that are no UTF-8
+                raise BadInputError(f"{file}: after {seen:,} texts: {error}") from error
+            seen += len(chunk)
             read(len(chunk))
     try:
         with replacing(output) as written:
