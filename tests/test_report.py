@@ -385,7 +385,7 @@ def test_tables_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     files(tmp_path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert write_report(str(tmp_path / "a.txt"), tmp_path / "page.html").texts == len(ROWS)
-    with pytest.raises(ImportError, match=r"a\.csv: reading csv needs pyarrow; pip install pyarrow"):
+    with pytest.raises(ImportError, match=r"a\.csv: reading csv needs pyarrow; pip install 'pyarrow>=20'"):
         write_report(str(tmp_path / "a.csv"), tmp_path / "page.html")
 
 
@@ -406,5 +406,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0
     expected = surveyed(ROWS, Tokenizer("open_clip"), 8)
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == page(expected, "standard input")
+    done = run("a.txt", "--max-length", 20_000, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (2, b"cliptok: max_length is 20000; a report takes 16383 or less\n")
     done = run("a.csv", "--column", "text", folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, b"") and done.stderr.startswith(b"cliptok: a.csv: no column 'text'")

@@ -50,9 +50,8 @@ def _round_numbers() -> Iterator[int]:
 def draw(found: Bars, max_length: int) -> str:
     """The bars as an SVG element; page.css has its colours."""
     total = sum(found.texts) + found.longer
-    columns = len(found.texts) + (2 if found.longer else 0)
-    step = (_WIDTH - _LEFT - _RIGHT) / columns
-    base = _HEIGHT - _BOTTOM
+    step = (_WIDTH - _LEFT - _RIGHT) / (len(found.texts) + (2 if found.longer else 0))
+    base, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
     highest = max(*found.texts, found.longer)
 
     def x(tokens: float) -> float:
@@ -61,46 +60,48 @@ def draw(found: Bars, max_length: int) -> str:
     def y(texts: float) -> float:
         return base - texts / highest * (base - _TOP)
 
-    def bar(left: float, texts: int, kind: str, what: str) -> str:
-        top = min(y(texts), base - 1)  # A single text among millions can be seen.
-        tip = f"<title>{what}: {number(texts, 'text')}, {percent(texts, total)}</title>"
-        gap = min(step * 0.12, 1.5)
+    def bar(left: float, texts: int, kind: str, tokens: str) -> str:
+        tip = f"<title>{tokens}: {number(texts, 'text')}, {percent(texts, total)}</title>"
+        gap, top = min(step * 0.12, 1.5), min(y(texts), base - 1)  # One text among millions can be seen.
         box = f'x="{left + gap:.1f}" y="{top:.1f}" width="{step - 2 * gap:.1f}" height="{base - top:.1f}"'
         return f'<rect class="{kind}" {box}>{tip}</rect>'
 
-    parts = [f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
-             f'<text class="tick" x="{_LEFT - 8}" y="{y(t) + 4:.1f}" text-anchor="end">{short(t)}</text>'
-             for t in _ticks(highest, 5)]  # fmt: skip
-    last = found.start + len(found.texts) * found.width
-    parts += [
-        f'<text class="tick" x="{x(tokens + 0.5):.1f}" y="{base + 18}" text-anchor="middle">{tokens}</text>'
-        for tokens in _ticks(last, 12)
-        if not found.longer or x(tokens) < _WIDTH - _RIGHT - 60
-    ]
-    for at, texts in enumerate(found.texts):
-        first = found.start + at * found.width
-        what = f"{max(first, 0)} to {first + found.width - 1} tokens" if found.width > 1 else number(first, "token")
+    parts = []
+    for texts in _ticks(highest, 5):
+        parts += [_line("grid", _LEFT, y(texts), right, y(texts))]
+        parts += [_label("tick", "end", _LEFT - 8, y(texts) + 4, short(texts))]
+    last, cut = found.start + len(found.texts) * found.width, found.longer
+    room = right - 60 if found.longer else right
+    below = base + 18
+    parts += [_label("tick", "middle", x(t + 0.5), below, str(t)) for t in _ticks(last, 12) if x(t) < room]
+    for first, texts in zip(range(found.start, last, found.width), found.texts, strict=True):
         if texts:
-            parts.append(bar(x(first), texts, "cut" if first > max_length else "kept", what))
+            many = f"{max(first, 0)} to {first + found.width - 1} tokens"
+            tokens = many if found.width > 1 else number(first, "token")
+            parts.append(bar(x(first), texts, "cut" if first > max_length else "kept", tokens))
+            cut += texts if first > max_length else 0
     if found.longer:
         parts.append(bar(x(last) + step, found.longer, "cut", f"{last} tokens or more"))
-        parts.append(f'<text class="tick" x="{_WIDTH - _RIGHT}" y="{base + 18}" text-anchor="end">longer</text>')
-    line = x(max_length + 1)
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{base}" y2="{base}"/>')
-    parts.append(f'<line class="limit" x1="{line:.1f}" x2="{line:.1f}" y1="{_TOP - 12}" y2="{base}"/>')
-    parts.append(
-        f'<text class="limit" x="{line - 8:.1f}" y="{_TOP - 4}" text-anchor="end">{max_length} tokens fit</text>'
-    )
-    cut = (
-        sum(texts for at, texts in enumerate(found.texts) if found.start + at * found.width > max_length) + found.longer
-    )
-    if cut:
-        parts.append(f'<text class="cut" x="{line + 8:.1f}" y="{_TOP - 4}">{percent(cut, total)} are cut</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="label" x="{middle:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">tokens per text</text>')
-    parts.append(f'<text class="label" x="{_LEFT}" y="{_TOP - 18}" text-anchor="end">texts</text>')
-    label = f"Histogram of {number(total, 'text')} by tokens, with a line behind {max_length}"
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+        parts.append(_label("tick", "end", right, below, "longer"))
+    limit, above = x(max_length + 1), _TOP - 4
+    parts += [_line("axis", _LEFT, base, right, base), _line("limit", limit, _TOP - 12, limit, base)]
+    fit, lost = f"{max_length} tokens fit", f"{percent(cut, total)} are cut" if cut else ""
+    if limit > _LEFT + 100:
+        parts += [_label("limit", "end", limit - 8, above, fit), _label("cut", "start", limit + 8, above, lost)]
+    else:  # There is room on one side alone.
+        parts += [_label("limit", "start", limit + 8, above, fit), _label("cut", "start", limit + 110, above, lost)]
+    parts.append(_label("label", "middle", (_LEFT + right) / 2, _HEIGHT - 8, "tokens per text"))
+    parts.append(_label("label", "end", _LEFT, _TOP - 18, "texts"))
+    said = f"Histogram of {number(total, 'text')} by tokens, with a line behind {max_length}"
+    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}">{"".join(parts)}</svg>'
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _label(kind: str, anchor: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{kind}" text-anchor="{anchor}" x="{x:.1f}" y="{y:.1f}">{text}</text>'
 
 
 def _ticks(highest: int, most: int) -> range:

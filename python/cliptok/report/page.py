@@ -66,10 +66,9 @@ def _tiles(survey: Survey) -> str:
 def _lengths(survey: Survey) -> str:
     rows = []
     for length in sorted({*_ROW_LENGTHS, survey.max_length}):
-        if length < LONGEST_BIN:
-            fit = survey.within(length)
-            kind = "kept" if length == survey.max_length else "other"
-            rows.append((f"{length} tokens", bar(fit / survey.texts, kind), f"{fit:,}", percent(fit, survey.texts)))
+        fit = survey.within(length)
+        kind = "kept" if length == survey.max_length else "other"
+        rows.append((f"{length} tokens", bar(fit / survey.texts, kind), f"{fit:,}", percent(fit, survey.texts)))
     return section(
         "How long the texts are",
         f"<figure>{draw(bars(survey.histogram, survey.max_length), survey.max_length)}</figure>",

@@ -64,7 +64,7 @@ def _column(path: str, kind: str, column: str | None) -> Iterator["pa.Array[Any]
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise ImportError(f"{path}: reading {kind} needs pyarrow; pip install pyarrow") from error
+        raise ImportError(f"{path}: reading {kind} needs pyarrow; pip install 'pyarrow>=20'") from error
     if not Path(path).is_file():
         raise BadInputError(f"{path}: {'a folder' if Path(path).is_dir() else 'no such file'}")
     read = {"csv": _csv, "tsv": _csv, "json lines": _json, "parquet": _parquet}[kind]

@@ -30,9 +30,14 @@ class CutText(NamedTuple):
 
 
 class Survey:
-    """Counts of tokens, and samples of texts. `tok` is whose tokens; the default vocabulary's are compared."""
+    """Counts of tokens, and samples of texts. `tok` is whose tokens are counted, by default `transformers`'.
+
+    Raises ValueError for a `max_length` of `LONGEST_BIN` or more.
+    """
 
     def __init__(self, tok: Tokenizer | None, max_length: int) -> None:
+        if max_length >= LONGEST_BIN:
+            raise ValueError(f"max_length is {max_length}; a report takes {LONGEST_BIN - 1} or less")
         self._pair = (Tokenizer("transformers"), Tokenizer("open_clip"))
         self.tok = tok or self._pair[0]
         self.max_length = max_length
