@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from cliptok.tokenizer import Tokenizer
 
 _LOOKED_AT = 500
-_LONGEST = 1000
-"""Characters of a text that are kept to look at."""
+LONGEST = 400
+"""Characters of a text that are looked at: matching takes the square, or for repetitions more."""
 
 
 class Difference(NamedTuple):
@@ -42,7 +42,7 @@ class Differences:
         """Compare the ids of some texts, uncut; `text` gives the text of a row."""
         rows = _unequal_rows(transformers, open_clip)
         self.texts += len(rows)
-        self._sample.offer(rows, lambda row: text(row)[:_LONGEST])
+        self._sample.offer(rows, lambda row: text(row)[:LONGEST])
 
     def most_frequent(self, count: int) -> tuple[int, list[Difference]]:
         """The size of the sample, and what differs in most of its texts, each with the shortest text that has it."""

@@ -3,6 +3,7 @@
 from importlib.resources import files
 
 from cliptok._engine import __version__
+from cliptok.report.differences import LONGEST
 from cliptok.report.histogram import bars, draw
 from cliptok.report.markup import bar, block, plain, section, shown, table, tokens
 from cliptok.report.numbers import number, percent
@@ -133,7 +134,8 @@ def _differences(survey: Survey) -> str:
     return section(
         title,
         f"<p>{number(found.texts, 'text')}, {percent(found.texts, survey.texts)} of all, with other ids in one profile"
-        f" than in the other. A model knows the ids that it was trained on. What differs most often in {those}:</p>",
+        f" than in the other. A model knows the ids that it was trained on. What differs most often in the first {LONGEST}"
+        f" characters of {those}:</p>",
         table(("transformers", "open_clip", "Share", "For example"), rows, right={2}),
     )
 
