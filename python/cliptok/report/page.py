@@ -131,11 +131,11 @@ def _differences(survey: Survey) -> str:
         for one in most
     ]
     those = "them" if looked_at == found.texts else f"{looked_at:,} of them, picked by chance"
+    where = f"the first {LONGEST} characters of {those}"
     return section(
         title,
         f"<p>{number(found.texts, 'text')}, {percent(found.texts, survey.texts)} of all, with other ids in one profile"
-        f" than in the other. A model knows the ids that it was trained on. What differs most often in the first {LONGEST}"
-        f" characters of {those}:</p>",
+        f" than in the other. A model knows the ids that it was trained on. What differs most often in {where}:</p>",
         table(("transformers", "open_clip", "Share", "For example"), rows, right={2}),
     )
 
