@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-encoder wheel docs constraints clean
+.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder wheel docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ bench: .venv/peers ## measure beside the peers, write benches/results
 bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
 	$(BIN)/python benches/run.py --smoke
 	benches/instructions.sh
+
+bench-loader: .venv/peers ## measure a DataLoader beside the same with the peers' tokenizers
+	$(BIN)/python benches/run.py --case loader --out benches/results/loader
 
 bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one
 	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu)

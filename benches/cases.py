@@ -2,6 +2,7 @@
 
 import captions
 import growth
+import loader
 import processes
 import single
 
@@ -22,6 +23,7 @@ CASES = {
     "startup": processes.startup,
     "process": processes.process,
     "memory": processes.memory,
+    "loader": loader.loader,
     "threads": growth.threads,
     "batch-sizes": growth.batch_sizes,
     "text-growth": growth.text_growth,

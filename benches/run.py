@@ -57,19 +57,20 @@ def main() -> int:
     print(f"\n{perf_counter() - began:.0f} seconds")
     folder = options.out or (None if options.smoke or options.case else RESULTS)
     if folder is not None:
-        write(folder, {**described, "cases": records})
+        write(folder, {**described, "cases": records}, charts=not options.case)
     return 0
 
 
-def write(folder: Path, results: dict[str, object]) -> None:
-    """The results as JSON, and the charts that they make."""
+def write(folder: Path, results: dict[str, object], charts: bool) -> None:
+    """The results as JSON, and when all cases ran the chart that they make."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / machine.file_name(results)
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"Wrote {path}")
-    chart = folder / "chart.svg"
-    chart.write_text(draw(results), encoding="utf-8")
-    print(f"Wrote {chart}")
+    if charts:
+        chart = folder / "chart.svg"
+        chart.write_text(draw(results), encoding="utf-8")
+        print(f"Wrote {chart}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command `cliptok`: tokenize, show and count, from files or standard input."""
+"""The command `cliptok`: tokenize, show, count and report, from files or standard input."""
 
 import argparse
 import os
@@ -18,6 +18,7 @@ _EXAMPLES = """examples:
   cliptok show "a highres photo of a woman wearing a red dress"
   cliptok tokenize captions.txt -o ids.npy --max-length 77
   cliptok count captions.txt
+  cliptok report captions.txt -o captions.html
   head -n 100 captions.txt | cliptok tokenize
 """
 
@@ -93,13 +94,29 @@ def _parser() -> argparse.ArgumentParser:
     count.add_argument("--each", action="store_true", help="print the tokens of each line instead")
     _add_tokenizer(count)
     count.set_defaults(run=_count)
+
+    report = commands.add_parser(
+        "report",
+        help="write an HTML page about the texts of a file",
+        description="Write one HTML page: how long the texts are and what is cut, words of many tokens, and where the"
+        " profiles transformers and open_clip differ.",
+        epilog="examples:\n  cliptok report captions.txt\n  cliptok report data.parquet --column caption -o data.html",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_input(report, "UTF-8 text, one text per line, or .parquet, .csv, .tsv or .jsonl; - is standard input")
+    report.add_argument("--column", metavar="NAME", help="of a table (default: the only one with strings)")
+    report.add_argument(
+        "-o", "--output", type=Path, metavar="PAGE.html", default=Path("report.html"), help="default: %(default)s"
+    )
+    _add_tokenizer(report)
+    report.set_defaults(run=_report)
     return parser
 
 
-def _add_input(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file", metavar="FILE", nargs="?", default="-", help="UTF-8 text, one text per line; - is standard input"
-    )
+def _add_input(
+    parser: argparse.ArgumentParser, what: str = "UTF-8 text, one text per line; - is standard input"
+) -> None:
+    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=what)
 
 
 def _add_tokenizer(parser: argparse.ArgumentParser) -> None:
@@ -147,3 +164,9 @@ def _count(options: argparse.Namespace) -> int:
     from cliptok.cli_files import count
 
     return count(options)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from cliptok.cli_report import report
+
+    return report(options)

@@ -6,12 +6,12 @@ from cliptok.call import call
 from cliptok.decoding import as_ids, decode
 from cliptok.encoding import BatchEncoding
 from cliptok.options import check_stride, plan, refuse_unsupported, side
+from cliptok.padding import Padding
 from cliptok.rows import Columns
 from cliptok.texts import as_text
-from cliptok.token_table import TokenTable
 
 
-class TransformersApi(TokenTable):
+class TransformersApi(Padding):
     """The part of a tokenizer that transformers users know."""
 
     is_fast = True

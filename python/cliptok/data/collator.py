@@ -1,0 +1,191 @@
+"""From samples to a batch of tensors."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cliptok.data.captions import captions_of, named, picked
+from cliptok.encoding import BatchEncoding
+from cliptok.options import check_int
+from cliptok.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_PADDING = ("max_length", "longest")
+
+
+class Collator:
+    """The `collate_fn` of a DataLoader: a list of samples to a batch of tensors.
+
+    A sample is a text, or a mapping or tuple that has one in the field `text`, a key or a place. Texts alone become a
+    tensor of ids (n, max_length). In a tuple the ids take the text's place; in a mapping its field goes and
+    `input_ids` comes. `torch.utils.data.default_collate` does the other fields. Longer texts are cut, in every profile.
+
+    `padding` is "max_length", or "longest" for rows as long as the batch's longest. `dtype` is int64, int32 or uint16.
+    With `attention_mask` there is a mask too, int64: beside `input_ids` in a mapping, and elsewhere a mapping of
+    both stands for the ids.
+
+    A text may be a list of captions, of which one is picked at random, or as many different ones as `captions` says:
+    then ids and mask have the shape (n, captions, length). Chance is torch's own, which a DataLoader seeds for each
+    worker and epoch from its generator, and `torch.manual_seed` in the main process.
+
+    It can be pickled, forked and spawned, and uses one thread in a worker.
+
+    >>> loader = DataLoader(samples, 256, collate_fn=Collator(Tokenizer(), "caption"), num_workers=2)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        text: str | int | None = None,
+        *,
+        max_length: int = 77,
+        padding: str = "max_length",
+        dtype: Any = "int64",
+        attention_mask: bool = False,
+        captions: int | None = None,
+    ) -> None:
+        from cliptok.arrays import as_dtype
+
+        if not isinstance(tokenizer, Tokenizer):
+            raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
+        check_int("max_length", max_length, 2)
+        if captions is not None:
+            check_int("captions", captions, 1)
+        if padding not in _PADDING:
+            raise ValueError(f"padding is {padding!r}; choose one of {', '.join(_PADDING)}")
+        self.tokenizer = tokenizer
+        self.text = text
+        self.max_length = max_length
+        self.padding = padding
+        self.dtype = as_dtype(dtype, tokenizer._id_bound()).name
+        self.attention_mask = attention_mask
+        self.captions = captions
+
+    def __call__(self, samples: Sequence[Any]) -> Any:
+        """The batch: a tensor for texts, a list for tuples (named ones keep their type), a BatchEncoding for mappings.
+
+        Raises TypeError or ValueError that names the row and the field for a text that is none, a field that is
+        missing or does not collate, and fewer captions than are to be picked; also for an empty batch.
+        """
+        if not isinstance(samples, (list, tuple)):
+            raise TypeError(f"samples is of type {type(samples).__name__}; expected a list of samples, one per row")
+        if not samples:
+            raise ValueError("samples is empty; a batch needs one or more")
+        if self.text is None:
+            return self._in_place(self._encode(list(samples), ""))
+        _check_kind(samples)
+        if isinstance(samples[0], Mapping):
+            return self._mapping(samples)
+        if isinstance(samples[0], (list, tuple)):
+            return self._tuple(samples)
+        raise TypeError(
+            f"samples[0] is {named(samples[0])} and has no field {self.text!r}; expected a mapping or a tuple,"
+            " or leave `text` out where samples are texts"
+        )
+
+    def _mapping(self, samples: Sequence[Any]) -> BatchEncoding:
+        encoded = self._encode(_field(samples, self.text), f"[{self.text!r}]")
+        batch = BatchEncoding()
+        for name in samples[0]:
+            if name in encoded and name != self.text:
+                raise ValueError(f"samples[0] has a field {name!r}, which is where ids go; rename it")
+            if name != self.text:
+                batch[name] = _collate(_field(samples, name), f"[{name!r}]")
+        batch.update(encoded)
+        return batch
+
+    def _tuple(self, samples: Sequence[Any]) -> Any:
+        first = samples[0]
+        if not isinstance(self.text, int) or not -len(first) <= self.text < len(first):
+            raise ValueError(f"samples[0] has {len(first)} fields, and `text` is {self.text!r}; expected one's place")
+        for row, sample in enumerate(samples):
+            if len(sample) != len(first):
+                raise ValueError(f"samples[{row}] has {len(sample)} fields, and samples[0] has {len(first)}")
+        place = self.text % len(first)
+        encoded = self._encode(_field(samples, place), f"[{place}]")
+        batch = [_collate(_field(samples, at), f"[{at}]") for at in range(len(first)) if at != place]
+        batch.insert(place, self._in_place(encoded))
+        return type(first)(*batch) if hasattr(first, "_fields") else batch
+
+    def _in_place(self, encoded: BatchEncoding) -> Any:
+        """What stands for the text where it has no name."""
+        return encoded if self.attention_mask else encoded["input_ids"]
+
+    def _encode(self, values: list[Any], field: str) -> BatchEncoding:
+        """`input_ids`, and the mask if it is wanted, of each row's text; `field` is how errors name it."""
+        import torch
+        from torch.utils.data import get_worker_info
+
+        texts = values
+        if self.captions is not None or not all(type(value) is str for value in values):
+            texts = picked([captions_of(value, row, field) for row, value in enumerate(values)], self.captions, field)
+        try:
+            ids, lengths = self.tokenizer.encode_batch(
+                texts, self.max_length, self.dtype, return_lengths=True, truncate=True
+            )
+        except ValueError as error:
+            raise ValueError(_of_samples(str(error), field, self.captions or 1)) from None
+        if self.padding == "longest":
+            ids = self._narrowed(ids, int(lengths.max()))
+        arrays = {"input_ids": ids}
+        if self.attention_mask:
+            arrays["attention_mask"] = self._mask(lengths, ids.shape[1])
+        shape = (len(values), -1) if self.captions is None else (len(values), self.captions, ids.shape[1])
+        tensors = {name: torch.from_numpy(array).view(shape) for name, array in arrays.items()}
+        if get_worker_info() is not None:
+            from cliptok.data.parcel import Parcel
+
+            tensors = {name: tensor.as_subclass(Parcel) for name, tensor in tensors.items()}
+        return BatchEncoding(tensors)
+
+    def _narrowed(self, ids: "npt.NDArray[Any]", length: int) -> "npt.NDArray[Any]":
+        return ids[:, -length:].copy() if self.tokenizer.padding_side == "left" else ids[:, :length].copy()
+
+    def _mask(self, lengths: "npt.NDArray[Any]", width: int) -> "npt.NDArray[Any]":
+        import numpy as np
+
+        places, lengths = np.arange(width), lengths[:, None]
+        real = places >= width - lengths if self.tokenizer.padding_side == "left" else places < lengths
+        return real.astype(np.int64)
+
+
+def _check_kind(samples: Sequence[Any]) -> None:
+    kind = type(samples[0])
+    for row, sample in enumerate(samples):
+        if type(sample) is not kind:
+            raise TypeError(f"samples[{row}] is {named(sample)}, and samples[0] {named(samples[0])}; expected one kind")
+
+
+def _field(samples: Sequence[Any], name: Any) -> list[Any]:
+    """One field of all mappings or tuples."""
+    try:
+        return [sample[name] for sample in samples]
+    except KeyError:
+        row, sample = next((row, sample) for row, sample in enumerate(samples) if name not in sample)
+        raise ValueError(f"samples[{row}] has no field {name!r}; it has {', '.join(map(repr, sample))}") from None
+
+
+def _of_samples(message: str, field: str, captions: int) -> str:
+    """An error about a text, told of the sample that it belongs to."""
+    return re.sub(r"^texts\[(\d+)\]", lambda row: f"samples[{int(row[1]) // captions}]{field}", message)
+
+
+def _collate(values: list[Any], field: str) -> Any:
+    """torch's way with any other field."""
+    from torch.utils.data import default_collate
+
+    try:
+        return default_collate(values)
+    except (TypeError, ValueError, RuntimeError, KeyError) as error:
+        raise ValueError(f"samples[{_odd_row(values)}]{field} does not collate: {error}") from error
+
+
+def _odd_row(values: list[Any]) -> int:
+    """The first row that is unlike row 0 in type or shape; row 0 where all are alike."""
+
+    def kind(value: Any) -> Any:
+        return type(value), getattr(value, "shape", None)
+
+    return next((row for row, value in enumerate(values) if kind(value) != kind(values[0])), 0)

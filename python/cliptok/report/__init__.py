@@ -1,0 +1,52 @@
+"""`cliptok report`: one HTML page about the texts of a file."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cliptok.atomic import replacing
+from cliptok.lines import BadInputError
+from cliptok.report.page import page
+from cliptok.report.reading import texts_of
+from cliptok.report.survey import Survey
+from cliptok.tokenizer import Tokenizer
+
+
+def write_report(
+    file: str, output: Path, column: str | None = None, tokenizer: Tokenizer | None = None, max_length: int = 77
+) -> Survey:
+    """Survey the texts of a file, `-` for standard input, and write the page.
+
+    Memory does not grow with the file. `column` names the column of a table, see `reading.texts_of`. `tokenizer` is
+    whose tokens are counted, by default the profile `transformers`. On a terminal, a bar counts the texts.
+
+    Raises BadInputError that names the file, with the line or the columns, and ImportError for a table without pyarrow.
+    """
+    survey, seen = Survey(tokenizer, max_length), 0
+    with _progress() as read:
+        for chunk in texts_of(file, column):
+            try:
+                survey.add(chunk)
+            except ValueError as error:  # a table's strings that are no UTF-8
+                raise BadInputError(f"{file}: after {seen:,} texts: {error}") from error
+            seen += len(chunk)
+            read(len(chunk))
+    try:
+        with replacing(output) as written:
+            written.write(page(survey, "standard input" if file == "-" else Path(file).name).encode())
+    except OSError as error:
+        raise BadInputError(f"{output}: {error.strerror or error}") from error
+    return survey
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield lambda texts: None
+    else:
+        with tqdm(unit=" texts", unit_scale=True, delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
+            yield bar.update

@@ -1,0 +1,106 @@
+"""What one pass over the texts of a file finds out, in memory that does not grow with them."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cliptok.report.differences import Differences
+from cliptok.report.sample import Sample
+from cliptok.report.words import SplitWords
+from cliptok.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+LONGEST_BIN = 1 << 14
+"""Texts with as many tokens or more share the histogram's last place."""
+_EXAMPLES = 6
+_SHOWN = 4000
+"""Characters of an example that are kept."""
+
+
+class CutText(NamedTuple):
+    """A text that does not fit, as it was read; or where the profile has no offsets, as its tokens read."""
+
+    kept: str
+    lost: str
+    tokens: int
+    """Of the whole text, start and end included."""
+
+
+class Survey:
+    """Counts of tokens, and samples of texts. `tok` is whose tokens are counted, by default `transformers`'.
+
+    Raises ValueError for a `max_length` of `LONGEST_BIN` or more.
+    """
+
+    def __init__(self, tok: Tokenizer | None, max_length: int) -> None:
+        if max_length >= LONGEST_BIN:
+            raise ValueError(f"max_length is {max_length}; a report takes {LONGEST_BIN - 1} or less")
+        self._pair = (Tokenizer("transformers"), Tokenizer("open_clip"))
+        self.tok = tok or self._pair[0]
+        self.max_length = max_length
+        self.texts = self.nulls = self.empty = self.tokens = self.longest = self.cut = self.lost = 0
+        self.histogram: npt.NDArray[np.int64] = np.zeros(LONGEST_BIN + 1, np.int64)
+        """Texts by their number of tokens."""
+        self.words = SplitWords(self.tok)
+        self.differences = Differences(*self._pair)
+        self._cut_texts: Sample[tuple[str, int]] = Sample(_EXAMPLES)
+        self._longest_text = ""
+
+    def add(self, chunk: Any) -> None:
+        """Take in some texts: a list of str, or an Arrow array whose nulls are counted and left out."""
+        if not isinstance(chunk, list):
+            self.nulls += chunk.null_count
+            chunk = chunk.drop_null()
+        if len(chunk) == 0:
+            return
+        packed = [tok.encode_packed(chunk) for tok in self._pair]
+        own = packed[0] if self.tok is self._pair[0] else self.tok.encode_packed(chunk)
+
+        def text(row: int) -> str:
+            return str(chunk[row])  # an Arrow scalar of a string is that string
+
+        self._count(np.diff(own.offsets), text)
+        self.words.add(own)
+        self.differences.add(packed[0], packed[1], text)
+
+    def _count(self, counts: "npt.NDArray[np.int64]", text: Callable[[int], str]) -> None:
+        self.texts += len(counts)
+        self.tokens += int(counts.sum())
+        self.empty += int((counts <= 2).sum())
+        self.histogram += np.bincount(np.minimum(counts, LONGEST_BIN), minlength=LONGEST_BIN + 1)
+        cut = (counts > self.max_length).nonzero()[0]
+        self.cut += len(cut)
+        self.lost += int((counts[cut] - self.max_length).sum())
+        self._cut_texts.offer(cut, lambda row: (text(row)[:_SHOWN], int(counts[row])))
+        longest = int(counts.argmax())
+        if counts[longest] > max(self.longest, self.max_length):
+            self._longest_text = text(longest)[:_SHOWN]
+        self.longest = max(self.longest, int(counts[longest]))
+
+    def within(self, length: int) -> int:
+        """The texts of at most so many tokens, for a length below `LONGEST_BIN`."""
+        return int(self.histogram[: length + 1].sum())
+
+    def quantile(self, share: float) -> int:
+        """The number of tokens that this share of the texts does not exceed; at most `LONGEST_BIN`."""
+        return int(np.searchsorted(np.cumsum(self.histogram), share * self.texts))
+
+    def cut_texts(self) -> list[CutText]:
+        """Some of the texts that are cut, and last the longest of all."""
+        found = self._cut_texts.items()
+        if self._longest_text and (self._longest_text, self.longest) not in found:
+            found.append((self._longest_text, self.longest))
+        return [CutText(*_parts(self.tok, text, self.max_length - 2), tokens) for text, tokens in found]
+
+
+def _parts(tok: Tokenizer, text: str, room: int) -> tuple[str, str]:
+    """What fits and what does not."""
+    if tok.profile == "transformers":
+        offsets = tok(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        end = offsets[room][0] if len(offsets) > room else len(text)
+        return text[:end], text[end:]
+    ids = tok.encode(text, add_special_tokens=False)
+    return tok.decode(ids[:room]).strip(), tok.decode(ids[room:]).strip()
