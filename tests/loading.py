@@ -39,7 +39,7 @@ class Watched(Collator):
         batch = super().__call__(samples)
         worker = get_worker_info()
         batch["worker"] = None if worker is None else worker.id
-        batch["threads"] = threads_for(100_000, None)
+        batch["threads"] = threads_for([""] * 100_000, None)
         return batch
 
 

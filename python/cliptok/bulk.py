@@ -61,7 +61,7 @@ class Bulk(TokenTable):
         bound = self._id_bound()
         name = as_dtype(dtype, bound).name
         array = None if out is None else as_out(out, count, max_length, bound)
-        threads = threads_for(count, threads)
+        threads = threads_for(batch, threads)
         refuses, empty = self._refuses(truncate), nulls_are_empty(on_null)
         try:
             ids, lengths, _ = self._engine.rows(
@@ -102,7 +102,7 @@ class Bulk(TokenTable):
         from cliptok.arrays import as_dtype
 
         batch = as_batch(texts)
-        threads = threads_for(len(batch), threads)
+        threads = threads_for(batch, threads, whole=max_length is None)
         name = as_dtype(dtype, self._id_bound()).name
         empty = nulls_are_empty(on_null)
         if max_length is not None:
@@ -129,4 +129,4 @@ class Bulk(TokenTable):
         """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`."""
         batch = as_batch(texts)
         empty = nulls_are_empty(on_null)
-        return self._engine.count(batch, null_as_empty=empty, threads=threads_for(len(batch), threads))
+        return self._engine.count(batch, null_as_empty=empty, threads=threads_for(batch, threads))

@@ -83,7 +83,7 @@ def _matrix(
         mask=mask,
         add_special_tokens=specials,
         pad_left=pad_left,
-        threads=threads_for(len(batch), None),
+        threads=threads_for(batch, None),
     )
     return {"input_ids": ids, "attention_mask": ones} if mask else {"input_ids": ids}
 
@@ -95,7 +95,11 @@ def _packed(
     import numpy as np
 
     ids, offsets = tok._engine.pack(
-        batch, "int64", plan.limit, add_special_tokens=specials, threads=threads_for(len(batch), None)
+        batch,
+        "int64",
+        plan.limit,
+        add_special_tokens=specials,
+        threads=threads_for(batch, None, whole=plan.limit is None),
     )
     lengths = np.diff(offsets)
     longest = int(lengths.max(initial=0))
@@ -132,7 +136,7 @@ def _rows(
     if columns.offset_mapping:
         texts: list[Any] = [_offsets(tok, row, text) for row, text in enumerate(as_rows(batch))]
     else:
-        threads = threads_for(len(batch), None)
+        threads = threads_for(batch, None, whole=True)
         ids, offsets = tok._engine.pack(batch, "int64", None, add_special_tokens=False, threads=threads)
         everything, bounds = ids.tolist(), offsets.tolist()
         texts = [(everything[begin:end], None) for begin, end in pairwise(bounds)]

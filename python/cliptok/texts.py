@@ -7,6 +7,8 @@ from typing import Any
 
 SMALL_BATCH = 64
 """Below this many texts the engine would not share them out anyway."""
+LONG_TEXTS = 1 << 19
+"""So many characters are worth a second thread, in however few texts."""
 
 
 def as_batch(texts: Any) -> Any:
@@ -57,18 +59,25 @@ def _named(value: object) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def threads_for(count: int, threads: int | None) -> int:
+def threads_for(batch: Any, threads: int | None, whole: bool = False) -> int:
     """`threads` if given, else 1 for a small batch and in a torch dataloader worker, else one per available CPU.
+
+    `whole` texts are not cut at a row's end, and long ones are shared among threads.
 
     Raises TypeError or ValueError for anything but a positive int.
     """
     if threads is None:
-        return 1 if count < SMALL_BATCH or _in_dataloader_worker() else available_cpus()
+        small = len(batch) < SMALL_BATCH and not (whole and _characters(batch) >= LONG_TEXTS)
+        return 1 if small or _in_dataloader_worker() else available_cpus()
     if not isinstance(threads, int) or isinstance(threads, bool):
         raise TypeError(f"threads is {_named(threads)}; expected int or None")
     if threads < 1:
         raise ValueError(f"threads is {threads}; expected 1 or more")
     return threads
+
+
+def _characters(batch: Any) -> int:
+    return sum(len(text) for text in batch if isinstance(text, str)) if isinstance(batch, (list, tuple)) else 0
 
 
 def available_cpus() -> int:

@@ -1,8 +1,9 @@
 //! The cache of merged words, shared by all threads without a lock.
 //!
-//! A fixed table: a word of up to 15 bytes is its own key, and up to five ids stand beside it. A word has four places, two
-//! next to each other and two elsewhere. It is looked for in the first two where words are many, in the others only
-//! before it would be merged. The table never grows; a new word takes the place of an old one.
+//! A fixed table: a word of up to 15 bytes is its own key, and up to five ids stand beside it. A word has two pairs of
+//! places, each pair in one cache line. It is looked for in the first pair where words are many, in the second only before
+//! it would be merged. A new word takes a place of its first pair, and sends the word that was there to that one's second
+//! pair. So the table never grows, what is new is quick to find, and what is old but in use is not lost.
 
 use crate::entry::Entry;
 
@@ -113,6 +114,13 @@ impl Place {
         Some(Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 })
     }
 
+    /// The word that it has, if any.
+    fn read(&self) -> Option<(Key, Ids)> {
+        let ([low, high], ([packed], bits)) = self.0.read()?;
+        let ids = Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 };
+        (high != 0).then_some((Key { low, high }, ids))
+    }
+
     fn put(&self, key: Key, ids: Ids) {
         self.0.put(&[key.low, key.high], ([ids.packed], u32::from(ids.count) << 16 | u32::from(ids.fifth)));
     }
@@ -142,20 +150,58 @@ impl Cache {
         self.place(home).get(key).or_else(|| self.place(home ^ 1).get(key))
     }
 
-    /// What either pair knows.
+    /// What either pair knows. A word of the second pair comes back to the first: it is in use.
     pub(crate) fn get_anywhere(&self, key: Key) -> Option<Ids> {
-        self.places(key).into_iter().find_map(|place| place.get(key))
+        self.get(key).or_else(|| {
+            let ids = self.pair(key.elsewhere()).into_iter().find_map(|place| place.get(key))?;
+            self.put(key, ids);
+            Some(ids)
+        })
     }
 
-    /// Into the place written least often: a flood of new words does not wear out all places of an old one.
+    /// Into a place of the first pair, the one written less often. The word that was there goes to its second pair, from
+    /// where it comes back if it is looked for before others take its place there.
     pub(crate) fn put(&self, key: Key, ids: Ids) {
-        if let Some(place) = self.places(key).into_iter().min_by_key(|place| place.0.writes()) {
-            place.put(key, ids);
+        let place = self.pair(key.home()).into_iter().min_by_key(|place| place.0.writes());
+        let Some(place) = place else { return };
+        if let Some((old, old_ids)) = place.read()
+            && old.home() >> 1 == key.home() >> 1
+            && let Some(other) = self.pair(old.elsewhere()).into_iter().min_by_key(|place| place.0.writes())
+        {
+            other.put(old, old_ids);
         }
+        place.put(key, ids);
     }
 
-    fn places(&self, key: Key) -> [&Place; 4] {
-        let (home, elsewhere) = (key.home(), key.elsewhere());
-        [home, home ^ 1, elsewhere, elsewhere ^ 1].map(|number| self.place(number))
+    fn pair(&self, number: u16) -> [&Place; 2] {
+        [self.place(number), self.place(number ^ 1)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_in_use_outlive_a_flood_of_others() {
+        let cache = Cache::new();
+        let word = |n: usize| Key::new(n.to_string().as_bytes()).unwrap();
+        let ids = |n: usize| Ids::new(&[n as u16, (n >> 16) as u16]).unwrap();
+        (0..1000).for_each(|n| cache.put(word(n), ids(n)));
+        let (mut known, mut asked) = (0, 0);
+        for n in 1000..1_000_000 {
+            cache.put(word(n), ids(n));
+            if n % 50 == 0 {
+                let old = n / 50 % 1000;
+                let found = cache.get_anywhere(word(old));
+                (known, asked) = (known + usize::from(found.is_some()), asked + 1);
+                assert!(found.is_none_or(|found| found == ids(old)));
+                cache.put(word(old), ids(old));
+            }
+        }
+        assert!(known * 10 > asked * 6, "{known} of {asked}");
+        // What came last is in its first pair.
+        let at_hand = (990_000..1_000_000).filter(|&n| cache.get(word(n)) == Some(ids(n))).count();
+        assert!(at_hand > 9_000, "{at_hand}");
     }
 }

@@ -27,6 +27,12 @@ impl<const KEY: usize, const REST: usize> Default for Entry<KEY, REST> {
 }
 
 impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
+    /// Its key and value, which are zeros when it never had any.
+    pub(crate) fn read(&self) -> Option<([u64; KEY], ([u64; REST], u32))> {
+        let key = std::array::from_fn(|i| self.key[i].load(Ordering::Relaxed));
+        Some((key, self.get(&key)?)) // which looks at the key again
+    }
+
     /// What it has for this key.
     #[inline(always)]
     pub(crate) fn get(&self, key: &[u64; KEY]) -> Option<([u64; REST], u32)> {
