@@ -31,8 +31,9 @@ import torch
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.encode import CPU_BUDGET, CUDA_BUDGET, WINDOW, compute_dtype
+from cliptok.encoder.encode import CPU_BUDGET, CUDA_BUDGET, WINDOW
 from cliptok.encoder.plan import cut_batches, sort_window
+from cliptok.encoder.products import compute_dtype
 from cliptok.encoder.stable_diffusion import forward
 
 HERE = Path(__file__).parent

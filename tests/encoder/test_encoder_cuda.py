@@ -10,9 +10,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from towers import FAMILIES, relative
 
 from cliptok.encoder import TextConfig, TextEncoder, encode, graphs
+from cliptok.encoder.attention import NodeBatch
 from cliptok.encoder.encode import CHUNK
-from cliptok.encoder.nodes import NodeBatch, Workspace, encode_nodes
+from cliptok.encoder.nodes import encode_nodes
 from cliptok.encoder.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.products import Workspace
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 TEXTS = ["a photo of a cat", "a photo", "", "a photo of a cat", "a dog " * 60, "a photo of a dog"]
@@ -48,10 +50,10 @@ def test_nodes_on_fake_cuda(tokenizer, fake_cuda, dtype, activation):
     for batch in batches:
         # What `NodeBatch.of` does, with the one host copy replaced by a fake tensor on the device.
         packed = torch.zeros(len(batch.pack()), dtype=torch.int64, device="cuda")
-        nodes = NodeBatch.unpack(packed, len(batch.tokens), batch.ancestors.shape[1], CHUNK, dtype)
-        for tensor in (nodes.tokens, nodes.positions, nodes.keys, nodes.mask, nodes.ends):
-            assert tensor.device.type == "cuda"
-        pooled = encode_nodes(encoder, nodes, work)
+        nodes = NodeBatch.unpack(packed, batch.groups, CHUNK, encoder.config.heads, dtype)
+        parts = [nodes.tokens, nodes.positions, nodes.ends, *(t for g in nodes.groups for t in (g.keys, g.mask))]
+        assert all(tensor.device.type == "cuda" for tensor in parts)
+        (pooled,) = encode_nodes(encoder, [nodes], work)
         assert pooled.device.type == "cuda" and pooled.dtype == dtype and pooled.shape == (len(batch.ends), 64)
 
 

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from towers import relative
 
-from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.encode import compute_dtype
+from cliptok.encoder import TextConfig, TextEncoder, attention, products
 from cliptok.encoder.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.products import compute_dtype
 
 START, END = 49406, 49407
 
@@ -75,20 +75,41 @@ def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
         assert batch.nodes == len(prefixes) and (batch.nodes <= budget or stop == start + 1)
         # Rebuild every node's text from what attention may see of it, and compare with the trie of the rows.
         padded = len(batch.tokens)
-        keys = np.concatenate([batch.ancestors, np.arange(padded).reshape(-1, chunk)], axis=1)
-        end = np.append(batch.subtree_end, 0)
-        texts = []
-        for node in range(batch.nodes):
-            visible = [k for k in keys[node // chunk] if k <= node < end[k]]
+        own = np.arange(padded).reshape(-1, chunk)
+        ancestors = [row for group in batch.ancestors for row in group]
+        keys = [[*a, *b] for a, b in zip(ancestors, own, strict=True)]
+        assert {len(row) % 32 for row in keys} == {0}
+        number, end = np.append(batch.number, 0), np.append(batch.subtree_end, 0)
+        real = [node for node in range(padded) if number[node] < batch.nodes]
+        assert sorted(number[real]) == list(range(batch.nodes))
+        texts = {}
+        for node in real:
+            visible = [k for k in keys[node // chunk] if number[k] <= number[node] < end[k]]
             assert len(visible) == len(set(visible))
             visible.sort(key=lambda k: batch.positions[k])
             assert [batch.positions[k] for k in visible] == list(range(len(visible)))
-            texts.append(tuple(int(batch.tokens[k]) for k in visible))
-        assert len(set(texts)) == len(texts) and set(texts) == prefixes
+            texts[node] = tuple(int(batch.tokens[k]) for k in visible)
+        assert len(texts) == len(prefixes) and set(texts.values()) == prefixes
         assert [texts[node] for node in batch.ends] == distinct[start:stop]
-        assert all(end[node] == node + 1 for node in range(batch.nodes, padded))
+        assert all(end[node] == number[node] + 1 for node in range(padded) if node not in texts)
         seen.extend(batch.outputs)
     assert seen == list(range(len(distinct)))
+
+
+def test_every_kernel_gives_the_same(family, monkeypatch):
+    """The products of every CPU, and the attention that runs on CUDA, whichever of them this machine prefers."""
+    from towers import hf_model
+
+    encoder = TextEncoder.from_pretrained(
+        dict(hf_model(family).state_dict()), heads=family.heads, activation=family.activation
+    )
+    rows = [[START, *body, END] for body in ([1, 2] * 30, [1, 2, 3], [1, 2] * 20, [], *([4, n] for n in range(1, 30)))]
+    expected = row_by_row(encoder, rows)
+    assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
+    monkeypatch.setattr(products, "_onednn_linear", lambda: None)
+    assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
+    monkeypatch.setattr(attention, "_attention_by_products", attention._fused_attention)
+    assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
 
 
 TEXTS = [
