@@ -50,7 +50,7 @@ def test_nodes_on_fake_cuda(tokenizer, fake_cuda, dtype, activation):
     for batch in batches:
         # What `NodeBatch.of` does, with the one host copy replaced by a fake tensor on the device.
         packed = torch.zeros(len(batch.pack()), dtype=torch.int64, device="cuda")
-        nodes = NodeBatch.unpack(packed, batch.groups, CHUNK, encoder.config.heads, dtype)
+        nodes = NodeBatch.unpack(packed, batch.shape, encoder.config.heads, dtype)
         parts = [nodes.tokens, nodes.positions, nodes.ends, *(t for g in nodes.groups for t in (g.keys, g.mask))]
         assert all(tensor.device.type == "cuda" for tensor in parts)
         (pooled,) = encode_nodes(encoder, [nodes], work)

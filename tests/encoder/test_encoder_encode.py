@@ -74,7 +74,10 @@ def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
         prefixes = {row[: n + 1] for row in distinct[start:stop] for n in range(len(row))}
         assert batch.nodes == len(prefixes) and (batch.nodes <= budget or stop == start + 1)
         # Rebuild every node's text from what attention may see of it, and compare with the trie of the rows.
-        padded = len(batch.tokens)
+        padded = batch.shape.padded
+        pairs = list(zip(batch.tokens, batch.positions, strict=True))
+        assert len(pairs) < len(set(pairs)) + chunk
+        tokens, positions = batch.tokens[batch.pair], batch.positions[batch.pair]
         own = np.arange(padded).reshape(-1, chunk)
         ancestors = [row for group in batch.ancestors for row in group]
         keys = [[*a, *b] for a, b in zip(ancestors, own, strict=True)]
@@ -86,9 +89,9 @@ def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
         for node in real:
             visible = [k for k in keys[node // chunk] if number[k] <= number[node] < end[k]]
             assert len(visible) == len(set(visible))
-            visible.sort(key=lambda k: batch.positions[k])
-            assert [batch.positions[k] for k in visible] == list(range(len(visible)))
-            texts[node] = tuple(int(batch.tokens[k]) for k in visible)
+            visible.sort(key=lambda k: positions[k])
+            assert [positions[k] for k in visible] == list(range(len(visible)))
+            texts[node] = tuple(int(tokens[k]) for k in visible)
         assert len(texts) == len(prefixes) and set(texts.values()) == prefixes
         assert [texts[node] for node in batch.ends] == distinct[start:stop]
         assert all(end[node] == number[node] + 1 for node in range(padded) if node not in texts)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import Batch
+from .plan import Batch, BatchShape
 from .products import Workspace
 
 
@@ -35,8 +34,9 @@ class Group:
 class NodeBatch:
     """A `Batch` as tensors on the encoder's device."""
 
-    tokens: Tensor  # (N,)
-    positions: Tensor  # (N,)
+    tokens: Tensor  # (U,) distinct pairs of token and position
+    positions: Tensor  # (U,)
+    pair: Tensor  # (N,) the pair of each node
     groups: list[Group]
     ends: Tensor  # (m,)
     chunk: int
@@ -48,23 +48,21 @@ class NodeBatch:
         packed = torch.from_numpy(batch.pack())
         if device.type == "cuda":
             packed = packed.pin_memory()
-        return cls.unpack(packed.to(device, non_blocking=True), batch.groups, batch.chunk, heads, dtype)
+        return cls.unpack(packed.to(device, non_blocking=True), batch.shape, heads, dtype)
 
     @classmethod
-    def unpack(
-        cls, packed: Tensor, groups: Sequence[tuple[int, int]], chunk: int, heads: int, dtype: torch.dtype
-    ) -> NodeBatch:
-        """From what `Batch.pack` laid out, for its `groups` and `chunk`. No synchronisation."""
-        padded = chunk * sum(chunks for chunks, _ in groups)
-        sizes = [padded] * 4 + [chunks * slots for chunks, slots in groups]
+    def unpack(cls, packed: Tensor, shape: BatchShape, heads: int, dtype: torch.dtype) -> NodeBatch:
+        """From what `Batch.pack` laid out for a batch of this shape. No synchronisation."""
+        chunk, groups, padded = shape.chunk, shape.groups, shape.padded
+        sizes = [shape.pairs] * 2 + [padded] * 3 + [chunks * slots for chunks, slots in groups]
         parts = torch.split(packed, [*sizes, packed.shape[0] - sum(sizes)])
-        tokens, positions, number, subtree_end = parts[:4]
+        tokens, positions, pair, number, subtree_end = parts[:5]
         # A slot without a node (key number `padded`) has no descendants.
         number, last = (torch.cat([t, t.new_zeros(1)]) for t in (number, subtree_end))
         places = torch.arange(padded, device=packed.device).view(-1, chunk)
         made: list[Group] = []
         first = 0
-        for (chunks, slots), ancestors in zip(groups, parts[4:-1], strict=True):
+        for (chunks, slots), ancestors in zip(groups, parts[5:-1], strict=True):
             own = places[first : first + chunks]
             keys = torch.cat([ancestors.view(chunks, slots), own], dim=1)
             query, key, end = number[own][:, :, None], number[keys][:, None, :], last[keys][:, None, :]
@@ -72,7 +70,7 @@ class NodeBatch:
             mask = torch.zeros(seen.shape, dtype=dtype, device=packed.device).masked_fill_(~seen, -torch.inf)
             made.append(Group(first, chunks, keys.clamp(max=padded - 1).flatten(), mask[:, None], heads))
             first += chunks
-        return cls(tokens, positions, made, parts[-1], chunk, dtype)
+        return cls(tokens, positions, pair, made, parts[-1], chunk, dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, work: Workspace) -> Tensor:

@@ -100,7 +100,7 @@ class _Run:
 
     @torch.inference_mode()
     def __call__(self, batches: list[Batch]) -> Tensor:
-        if self.graphed is not None and len(batches) == 1 and len(batches[0].tokens) <= GRAPH_TOKENS:
+        if self.graphed is not None and len(batches) == 1 and batches[0].shape.padded <= GRAPH_TOKENS:
             pooled = [self.graphed(batches[0])]
         else:
             heads, device = self.encoder.config.heads, self.encoder.device

@@ -108,14 +108,14 @@ class GraphedNodes:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
-        groups, chunk = batch.groups, batch.chunk
+        shape = batch.shape
         ends = -(-len(batch.ends) // ENDS) * ENDS
         packed = torch.from_numpy(batch.pack(ends)).pin_memory().to(self.encoder.device, non_blocking=True)
 
         def compute(packed: Tensor) -> Tensor:
-            nodes = NodeBatch.unpack(packed, groups, chunk, self.encoder.config.heads, self.dtype)
+            nodes = NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype)
             return encode_nodes(self.encoder, [nodes], Workspace())[0]
 
-        key = ("nodes", groups, ends, chunk, self.dtype, self.weights)
+        key = ("nodes", shape, ends, self.dtype, self.weights)
         pooled: Tensor = self.cache.run(key, compute, packed)
         return pooled[: len(batch.ends)].clone()

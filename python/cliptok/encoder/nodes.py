@@ -7,7 +7,7 @@ activations work in place or inside them, and the last layer computes queries, o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -66,10 +66,15 @@ def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
     return add_linear_(x, linear(h, layer.fc1, work, "mlp", "gelu"), layer.fc2, work)
 
 
-def block_(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> None:
-    """One transformer block on every node of a batch, in place."""
+def project(x: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of every row."""
     h = norm(x, layer.norm1, layer.eps)
-    q, k, v = linear(h, layer.q, work, "q"), linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
+    return linear(h, layer.q, work, "q"), linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
+
+
+def finish_(x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch, work: Workspace) -> None:
+    """The rest of a block, in place: attention and MLP of every node."""
+    q, k, v = qkv
     add_linear_(x, attend(q, k, v, batch, work), layer.out, work)
     mlp_(x, layer, work)
 
@@ -91,12 +96,16 @@ def encode_nodes(encoder: TextEncoder, batches: Sequence[NodeBatch], work: Works
     """
     dtype = batches[0].dtype
     tokens, positions = encoder.embeddings.token_embedding, encoder.embeddings.position_embedding
-    states = [tokens(batch.tokens).to(dtype) + positions(batch.positions).to(dtype) for batch in batches]
+    pairs = [tokens(batch.tokens).to(dtype) + positions(batch.positions).to(dtype) for batch in batches]
+    states = [x.index_select(0, batch.pair) for x, batch in zip(pairs, batches, strict=True)]
     *blocks, last = encoder.blocks()
-    for block in blocks:
+    for depth, block in enumerate(blocks):
         layer = Layer.of(block, dtype)
-        for x, batch in zip(states, batches, strict=True):
-            block_(x, layer, batch, work)
+        for i, batch in enumerate(batches):
+            # Before any attention a state is its token and position: few pairs stand for many nodes.
+            qkv = project(states[i] if depth else pairs[i], layer, work)
+            rows = qkv if depth else (part.index_select(0, batch.pair) for part in qkv)
+            finish_(states[i], rows, layer, batch, work)
     layer, final = Layer.of(last, dtype), encoder.final_layer_norm
     ends = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
     return [norm(x, Affine.of(final, dtype), final.eps) for x in ends]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,19 @@ Int64 = npt.NDArray[np.int64]
 SLOTS = 32
 
 
+class BatchShape(NamedTuple):
+    """What the sizes of a batch's tensors follow from."""
+
+    pairs: int  # U
+    groups: tuple[tuple[int, int], ...]  # (chunks, P) in the order of storage
+    chunk: int
+
+    @property
+    def padded(self) -> int:
+        """N."""
+        return self.chunk * sum(chunks for chunks, _ in self.groups)
+
+
 @dataclasses.dataclass
 class Batch:
     """One trie, of N nodes padded to whole chunks. A padding node sees itself only and is nobody's ancestor.
@@ -33,8 +47,9 @@ class Batch:
     Arrays are in the order of storage; `number` has the depth-first numbers, which `subtree_end` is in too.
     """
 
-    tokens: Int64  # (N,) token ids
-    positions: Int64  # (N,) depth of each node
+    tokens: Int64  # (U,) token ids of the distinct pairs of token and position, filled up to whole chunks
+    positions: Int64  # (U,)
+    pair: Int64  # (N,) the pair of each node
     number: Int64  # (N,)
     subtree_end: Int64  # (N,) one past the number of the last descendant
     ancestors: list[Int64]  # per group (chunks, P): nodes before each chunk that its first node may look at; N for none
@@ -44,13 +59,13 @@ class Batch:
     chunk: int  # nodes per chunk
 
     @property
-    def groups(self) -> tuple[tuple[int, int], ...]:
-        """(chunks, P) of each group, in the order of storage."""
-        return tuple((len(rows), rows.shape[1]) for rows in self.ancestors)
+    def shape(self) -> BatchShape:
+        groups = tuple((len(rows), rows.shape[1]) for rows in self.ancestors)
+        return BatchShape(len(self.tokens), groups, self.chunk)
 
     def pack(self, ends: int | None = None) -> Int64:
         """Everything that the device needs in one array; `ends` rounds the number of ends up, with node 0."""
-        parts = [self.tokens, self.positions, self.number, self.subtree_end]
+        parts = [self.tokens, self.positions, self.pair, self.number, self.subtree_end]
         parts += [rows.ravel() for rows in self.ancestors]
         parts.append(self.ends)
         if ends is not None:
@@ -149,9 +164,12 @@ def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
         above = np.where(slot < depth[order[group], None], above, padded)
         groups.append(place[above // chunk] * chunk + above % chunk)
     ends = path[np.arange(len(lengths)), lengths - 1]
+    pairs, pair = np.unique(tokens[number] * longest + positions[number], return_inverse=True)
+    pairs = np.append(pairs, np.zeros(-len(pairs) % chunk, dtype=np.int64))  # fewer different shapes
     return Batch(
-        tokens=tokens[number],
-        positions=positions[number],
+        tokens=pairs // longest,
+        positions=pairs % longest,
+        pair=pair,
         number=number,
         subtree_end=subtree_end[number],
         ancestors=groups,
