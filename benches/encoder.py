@@ -26,11 +26,12 @@ from typing import Any
 import encoder_peer as peers
 import machine
 import torch
-from encoder_parts import budget_of, computed, flop_per_text, matrix_rates, seconds, time_by_part
+from encoder_parts import computed, flop_per_text, matrix_rates, seconds, time_by_part
 from inputs import ROOT, available, explain, lines_of
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
+from cliptok.encoder.encode import sizes_of
 from cliptok.encoder.products import compute_dtype
 from cliptok.encoder.stable_diffusion import forward
 
@@ -143,7 +144,7 @@ class Bench:
         after = matrix_rates(self.device, encoder.dtype, computed_in)
         rates = result["matrix_rates"] = {name: max(before[name], after[name]) for name in before}
         result["bound"] = result["ours"] * flop_per_text(tokens, encoder.config) / rates["encoder"]
-        result["computed"] = computed(tokens, budget_of(self.device))
+        result["computed"] = computed(tokens, sizes_of(self.device))
         result["parts"] = time_by_part(encoder, texts, self.tokenizer, len(texts) / result["ours"])
         self.rows.append({"texts": which, "difference": worst, "share": shares, **result})
         for how in rivals:
@@ -207,11 +208,7 @@ def main() -> None:
     described = machine.describe()
     name = torch.cuda.get_device_name() if cuda else machine.cpu_name()
     threads = torch.get_num_threads()
-    print(
-        f"{name}, {torch.get_num_threads()} threads; torch {torch.__version__}; ViT-L/14, {layers} layers, {repeats=}"
-    )
-    for which in texts:
-        print(f"{which}: {len(texts[which])} texts")
+    print(f"{name}, {threads} threads; torch {torch.__version__}; ViT-L/14, {layers} layers, {repeats} repeats")
     for dtype in options.dtypes or (("float16", "bfloat16") if cuda else ("float32", "bfloat16")):
         result = Bench(device, dtype, repeats, layers, tokenizer, texts, judged=not options.smoke).run()
         if not options.smoke:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from encoder_peer import POSITIONS
 
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.encode import CHUNK, CPU_BUDGET, CUDA_BUDGET, WINDOW
+from cliptok.encoder.encode import WINDOW, Sizes, sizes_of
 from cliptok.encoder.plan import build_batch, cut_batches, sort_window
 from cliptok.encoder.products import Affine, Workspace, linear
 
@@ -31,14 +31,9 @@ def seconds(device: torch.device, run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def budget_of(device: torch.device) -> int:
-    """Nodes per batch."""
-    return CUDA_BUDGET if device.type == "cuda" else CPU_BUDGET
-
-
 def matrix_rates(device: torch.device, dtype: torch.dtype, computed_in: torch.dtype) -> dict[str, float]:
     """FLOP per second of an MLP's two products: torch's linear layer, as transformers has it, and the encoder's own."""
-    rows, loops = budget_of(device), 10 if device.type == "cuda" else 2
+    rows, loops = sizes_of(device).budget, 10 if device.type == "cuda" else 2
 
     def made(dtype: torch.dtype) -> tuple[torch.Tensor, list[Affine]]:
         x = torch.randn(rows, 768, device=device, dtype=dtype)
@@ -64,13 +59,13 @@ def matrix_rates(device: torch.device, dtype: torch.dtype, computed_in: torch.dt
     return rates
 
 
-def computed(rows: list[list[int]], budget: int) -> dict[str, float]:
+def computed(rows: list[list[int]], sizes: Sizes) -> dict[str, float]:
     """The share of the texts' tokens that is computed, and of the 77 positions that a padded run computes."""
     nodes = 0
     for start in range(0, len(rows), WINDOW):
         part = rows[start : start + WINDOW]
         window = sort_window(np.concatenate(part), np.cumsum([0, *map(len, part)]))
-        nodes += sum(build_batch(window, *cut, CHUNK).nodes for cut in cut_batches(window, budget))
+        nodes += sum(build_batch(window, *cut, sizes.chunk).nodes for cut in cut_batches(window, sizes.budget))
     return {"of the tokens": nodes / sum(map(len, rows)), "of 77 positions": nodes / (POSITIONS * len(rows))}
 
 
@@ -79,7 +74,7 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: 
 
     Activations that a product applies before it stores count as product.
     """
-    cuda = encoder.device.type == "cuda"
+    cuda, sizes = encoder.device.type == "cuda", sizes_of(encoder.device)
     activities = [torch.profiler.ProfilerActivity.CUDA if cuda else torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities) as profile:
         encoder.encode(texts, tokenizer)
@@ -101,8 +96,8 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: 
     def plan() -> None:
         packed = tokenizer.encode_packed(texts, max_length=POSITIONS, dtype="int32")
         window = sort_window(packed.input_ids, packed.offsets)
-        for cut in cut_batches(window, budget_of(encoder.device)):
-            build_batch(window, *cut, CHUNK)
+        for cut in cut_batches(window, sizes.budget):
+            build_batch(window, *cut, sizes.chunk)
 
     # It runs in threads of its own, beside the others.
     shares["tokenization and planning (overlapped)"] = seconds(torch.device("cpu"), plan) / whole

@@ -11,7 +11,7 @@ from towers import FAMILIES, relative
 
 from cliptok.encoder import TextConfig, TextEncoder, encode, graphs
 from cliptok.encoder.attention import NodeBatch
-from cliptok.encoder.encode import CHUNK
+from cliptok.encoder.encode import CUDA
 from cliptok.encoder.nodes import encode_nodes
 from cliptok.encoder.plan import build_batch, cut_batches, sort_window
 from cliptok.encoder.products import Workspace
@@ -23,7 +23,7 @@ TEXTS = ["a photo of a cat", "a photo", "", "a photo of a cat", "a dog " * 60, "
 def planned(tokenizer):
     packed = tokenizer.encode_packed(TEXTS, max_length=77, dtype="int32")
     window = sort_window(packed.input_ids, packed.offsets)
-    return [build_batch(window, start, stop, CHUNK) for start, stop in cut_batches(window, 40)]
+    return [build_batch(window, start, stop, CUDA.chunk) for start, stop in cut_batches(window, 40)]
 
 
 @pytest.fixture

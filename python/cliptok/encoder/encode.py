@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,15 +19,24 @@ from .stream import ahead, is_lazy, windows
 if TYPE_CHECKING:
     from .model import TextEncoder
 
-# Nodes per batch. On a CPU the activations of a batch should stay in cache; a GPU wants enough rows to fill it.
-CPU_BUDGET = 1024
-CUDA_BUDGET = 16384
-# On a CPU, nodes that go through a layer, batch after batch, while its weights are in the cache.
-CPU_NODES = 8192
 # Texts sorted together: more find more common beginnings, and cost their tokens and embeddings in memory.
 WINDOW = 16384
-# Nodes that attend together: small chunks waste less on the mask, large ones repeat fewer ancestors.
-CHUNK = 16
+
+
+class Sizes(NamedTuple):
+    """How much a device takes at once."""
+
+    budget: int  # nodes per batch: a CPU's cache should hold their activations, a GPU wants enough rows to fill it
+    chunk: int  # nodes that attend together: small ones waste less on the mask, large ones repeat fewer ancestors
+    together: int  # nodes that go through a layer, batch after batch, while its weights are in a CPU's cache
+
+
+CPU = Sizes(budget=1024, chunk=16, together=8192)
+CUDA = Sizes(budget=16384, chunk=64, together=1)
+
+
+def sizes_of(device: torch.device) -> Sizes:
+    return CUDA if device.type == "cuda" else CPU
 
 
 def encode(
@@ -127,10 +136,10 @@ def _check_plain(encoder: TextEncoder) -> None:
             )
 
 
-def _batches(window: Window, budget: int, alone: bool) -> Iterator[Batch]:
+def _batches(window: Window, budget: int, chunk: int, alone: bool) -> Iterator[Batch]:
     if not alone:
         for start, stop in cut_batches(window, budget):
-            yield build_batch(window, start, stop, CHUNK)
+            yield build_batch(window, start, stop, chunk)
         return
     for row, length in enumerate(window.lengths.tolist()):
         # One chunk of the whole text: every shape depends on the text alone.
@@ -155,14 +164,14 @@ def _encode_windows(
     encoder: TextEncoder, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
 ) -> Iterator[Tensor]:
     device = encoder.device
-    budget = budget or (CUDA_BUDGET if device.type == "cuda" else CPU_BUDGET)
-    nodes = 1 if device.type == "cuda" else CPU_NODES
+    sizes = sizes_of(device)
     with bar:
         for window in ahead(planned):
             distinct = torch.empty(len(window.lengths), run.width, dtype=encoder.dtype, device=device)
             copies = torch.from_numpy(window.inverse)
             repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
-            for batches in ahead(_together(_batches(window, budget, alone), nodes), depth=2):
+            each = _batches(window, budget or sizes.budget, sizes.chunk, alone)
+            for batches in ahead(_together(each, sizes.together), depth=2):
                 start, stop = int(batches[0].outputs[0]), int(batches[-1].outputs[-1]) + 1
                 distinct[start:stop] = run(batches)
                 if bar.shown:
