@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import copy
 import itertools
+import threading
 
 import pytest
 import torch
@@ -84,6 +85,19 @@ def test_iterables_larger_than_memory_yield_and_are_read_as_they_are_needed(smal
     blocks.close()
     assert got.shape == (15, 48) and taken <= 25
     assert relative(got, reference(small, tokenizer, (TEXTS * 3)[:15])) < 2e-6
+
+
+def test_the_next_window_is_read_while_one_is_in_use(small, tokenizer):
+    second = threading.Event()
+
+    def source():
+        yield from TEXTS[:3]
+        second.set()
+        yield from TEXTS[3:6]
+
+    blocks = small.encode(source(), tokenizer, window=3)
+    assert next(blocks).shape == (3, 48) and second.wait(timeout=30)
+    assert [len(block) for block in blocks] == [3]
 
 
 def test_progress_counts_texts(small, tokenizer, capsys):
