@@ -204,6 +204,8 @@ def main() -> None:
     options = parser.parse_args()
     device, tokenizer, texts = torch.device(options.device), Tokenizer(), texts_of(options.smoke)
     cuda = device.type == "cuda"
+    if cuda and not torch.cuda.is_available():
+        raise SystemExit("there is no CUDA device here")
     layers, repeats = (2, options.repeats or 1) if options.smoke else (12, options.repeats or 3)
     described = machine.describe()
     name = torch.cuda.get_device_name() if cuda else machine.cpu_name()
