@@ -46,8 +46,8 @@ bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
 bench-loader: .venv/peers ## measure a DataLoader beside the same with the peers' tokenizers
 	$(BIN)/python benches/run.py --case loader --out benches/results/loader
 
-bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one
-	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu)
+bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one, SMOKE=1 for seconds
+	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu) $(if $(SMOKE),--smoke)
 
 wheel: .venv/uv ## build the wheel into dist/
 	$(UV) maturin

@@ -90,7 +90,7 @@ def describe() -> dict[str, object]:
     }
 
 
-def file_name(described: dict[str, object]) -> str:
-    """`<date>-<cpu>.json`."""
-    slug = re.sub(r"[^a-z0-9]+", "-", cpu_name().lower()).strip("-")
+def file_name(described: dict[str, object], device: str = "") -> str:
+    """`<date>-<device>.json`, where the device is the CPU if none is named."""
+    slug = re.sub(r"[^a-z0-9]+", "-", (device or cpu_name()).lower()).strip("-")
     return f"{str(described['date'])[:10]}-{slug}.json"

@@ -155,6 +155,39 @@ def test_textual_inversion() -> None:
     assert len(tok) == 49411
 
 
+@pytest.mark.parametrize("profile", ["transformers", "transformers-slow"])
+def test_removed_tokens_are_gone_and_others_keep_their_ids(profile: str) -> None:
+    tok, plain = Tokenizer(profile=profile), Tokenizer(profile=profile)
+    text = "<a> <b> <c> in <A>"
+    tok.add_tokens(["<a>", "<b>"])
+    tok.add_special_tokens({"extra_special_tokens": ["<c>"]})
+    if profile == "transformers":
+        assert tok.remove_tokens("<a>") == 1
+        assert tok.convert_tokens_to_ids(["<b>", "<c>"]) == [49409, 49410] and "<a>" not in tok.get_vocab()
+        assert tok.add_tokens("<d>") == 1 and tok.convert_tokens_to_ids("<d>") == 49411
+        assert tok.remove_tokens(["<c>", AddedToken("<d>"), "<b>"]) == 3
+    else:
+        with pytest.raises(ValueError, match="'<c>' was added after '<a>'"):
+            tok.remove_tokens("<a>")
+        assert tok.remove_tokens(["<c>", "<a>", "<b>"]) == 3
+    assert len(tok) == len(plain) and tok.get_vocab() == plain.get_vocab()
+    assert tok.all_special_tokens == plain.all_special_tokens
+    assert tok(text)["input_ids"] == plain(text)["input_ids"]
+    assert tok.remove_tokens([]) == 0
+
+
+def test_tokens_that_cannot_be_removed() -> None:
+    tok = Tokenizer()
+    tok.add_tokens("<x>")
+    with pytest.raises(ValueError, match=r"tokens\[1\], 'photo</w>', is no added token"):
+        tok.remove_tokens(["<x>", "photo</w>"])
+    with pytest.raises(ValueError, match="is the bos_token"):
+        tok.remove_tokens("<|startoftext|>")
+    with pytest.raises(TypeError, match=r"tokens\[0\]"):
+        tok.remove_tokens(5)  # type: ignore[arg-type]
+    assert tok.convert_tokens_to_ids("<x>") == 49408
+
+
 def test_wrong_tokens() -> None:
     tok = Tokenizer()
     for wrong in (5, None, b"x", [5], ["a", None]):

@@ -180,6 +180,30 @@ class TokenTable(SpecialTokens):
             self._extra = [*self._extra, *(t for t in tokens if t.special and t.content not in listed)]
         return count
 
+    def remove_tokens(self, tokens: str | AddedToken | Iterable[str | AddedToken]) -> int:
+        """Take added tokens out again, and return how many. The other tokens keep their ids.
+
+        Raises ValueError, and removes nothing, for a token that was not added and for one with a role, such as
+        `pad_token`; in the profile `transformers-slow`, which numbers new tokens by their count, also when an added
+        token with a larger id would stay.
+        """
+        contents = [as_added_token(token, f"tokens[{i}]").content for i, token in enumerate(as_token_list(tokens))]
+        roles = {content: name for name, content in self.special_tokens_map.items()}
+        for position, content in enumerate(contents):
+            if content not in self._added_ids:
+                raise ValueError(f"tokens[{position}], {content!r}, is no added token")
+            if content in roles:
+                raise ValueError(
+                    f"tokens[{position}], {content!r}, is the {roles[content]}; give it another token first"
+                )
+        kept = {id: token for id, token in self._added.by_id.items() if token.content not in contents}
+        first_gone = min((self._added_ids[content] for content in contents), default=0)
+        if self._profile.name == "transformers-slow" and contents and max(kept, default=0) > first_gone:
+            raise ValueError(f"{kept[max(kept)].content!r} was added after {contents[0]!r}; remove it as well")
+        self._set_added(AddedTokens(kept, self._added.special.difference(contents)))
+        self._extra = [token for token in self._extra if token.content not in contents]
+        return len(set(contents))
+
     def add_special_tokens(self, special_tokens_dict: dict[str, Any], replace_extra_special_tokens: bool = True) -> int:
         """Give tokens a role, as in `{"pad_token": "<pad>", "extra_special_tokens": ["<a>"]}`, adding those missing.
 

@@ -11,6 +11,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+import torch
 from towers import FAMILIES, hf_model
 
 from cliptok.encoder import TextConfig, TextEncoder
@@ -23,6 +24,15 @@ def pytest_collection_modifyitems(items):
         if here in item.path.parents:
             for kind in ("DeprecationWarning", "FutureWarning", "torch.jit.TracerWarning"):
                 item.add_marker(pytest.mark.filterwarnings(f"ignore::{kind}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Towers this small are slower in several threads, on a busy machine many times so."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=FAMILIES, scope="session")

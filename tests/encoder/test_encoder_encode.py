@@ -1,40 +1,24 @@
-"""`encode` against a naive twin that encodes row by row, and the plan against the sets that it stands for."""
+"""`encode` against a naive twin that encodes row by row: every kind of input, order, errors."""
 
 from __future__ import annotations
 
+import collections
+import copy
 import itertools
+import threading
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from towers import relative
+from towers import END, START, Packed, relative, row_by_row
 
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.encode import compute_dtype
-from cliptok.encoder.plan import build_batch, cut_batches, sort_window
-
-START, END = 49406, 49407
-
-
-class Packed:
-    """What `Tokenizer.encode_packed` returns."""
-
-    def __init__(self, rows) -> None:
-        self.input_ids = np.array(list(itertools.chain(*rows)), dtype=np.int32)
-        self.offsets = np.cumsum([0, *map(len, rows)])
-
-
-@torch.no_grad()
-def row_by_row(encoder, rows):
-    """The naive twin: every text alone, unpadded, through the plain forward pass."""
-    outputs = [encoder(torch.tensor([row])) for row in rows]
-    return torch.cat([o.pooler_output if o.text_embeds is None else o.text_embeds for o in outputs])
-
 
 # Few distinct tokens, so that beginnings are shared, nested and repeated; now and then the full 77.
 bodies = st.lists(st.integers(1, 3), max_size=12) | st.lists(st.integers(1, 2), min_size=75, max_size=75)
+
+
 id_rows = st.lists(bodies.map(lambda body: [START, *body, END]), min_size=1, max_size=24)
 
 
@@ -51,44 +35,6 @@ def test_batch_invariant_is_bitwise(small, rows, window, budget):
     got = small.encode(Packed(rows), window=window, budget=budget, batch_invariant=True)
     alone = [small.encode(Packed([row]), batch_invariant=True) for row in rows]
     assert torch.equal(got, torch.cat(alone))
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.lists(
-        st.lists(st.integers(0, 300), min_size=1, max_size=9) | st.lists(st.just(256), min_size=1, max_size=9),
-        min_size=1,
-    ),
-    st.integers(1, 40),
-    st.sampled_from([1, 4, 32]),
-)
-def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
-    packed = Packed(rows)
-    window = sort_window(packed.input_ids, packed.offsets)
-    distinct = sorted({tuple(row) for row in rows})
-    assert [tuple(r[:n]) for r, n in zip(window.rows.tolist(), window.lengths, strict=True)] == distinct
-    assert [distinct[i] for i in window.inverse] == [tuple(row) for row in rows]
-    seen = []
-    for start, stop in cut_batches(window, budget):
-        batch = build_batch(window, start, stop, chunk)
-        prefixes = {row[: n + 1] for row in distinct[start:stop] for n in range(len(row))}
-        assert batch.nodes == len(prefixes) and (batch.nodes <= budget or stop == start + 1)
-        # Rebuild every node's text from what attention may see of it, and compare with the trie of the rows.
-        padded = len(batch.tokens)
-        keys = np.concatenate([batch.ancestors, np.arange(padded).reshape(-1, chunk)], axis=1)
-        end = np.append(batch.subtree_end, 0)
-        texts = []
-        for node in range(batch.nodes):
-            visible = [k for k in keys[node // chunk] if k <= node < end[k]]
-            assert len(visible) == len(set(visible))
-            visible.sort(key=lambda k: batch.positions[k])
-            assert [batch.positions[k] for k in visible] == list(range(len(visible)))
-            texts.append(tuple(int(batch.tokens[k]) for k in visible))
-        assert len(set(texts)) == len(texts) and set(texts) == prefixes
-        assert [texts[node] for node in batch.ends] == distinct[start:stop]
-        assert all(end[node] == node + 1 for node in range(batch.nodes, padded))
-        seen.extend(batch.outputs)
-    assert seen == list(range(len(distinct)))
 
 
 TEXTS = [
@@ -141,6 +87,19 @@ def test_iterables_larger_than_memory_yield_and_are_read_as_they_are_needed(smal
     assert relative(got, reference(small, tokenizer, (TEXTS * 3)[:15])) < 2e-6
 
 
+def test_the_next_window_is_read_while_one_is_in_use(small, tokenizer):
+    second = threading.Event()
+
+    def source():
+        yield from TEXTS[:3]
+        second.set()
+        yield from TEXTS[3:6]
+
+    blocks = small.encode(source(), tokenizer, window=3)
+    assert next(blocks).shape == (3, 48) and second.wait(timeout=30)
+    assert [len(block) for block in blocks] == [3]
+
+
 def test_progress_counts_texts(small, tokenizer, capsys):
     pytest.importorskip("tqdm")
     small.encode(TEXTS, tokenizer, progress=True, budget=9, window=4)
@@ -182,37 +141,19 @@ def test_bad_tokens_name_the_row(small):
         TextEncoder(TextConfig(width=32, heads=1, layers=1)).encode(Packed([[START, END]]), output="text_embeds")
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("native", [False, True])
-def test_half_precision_is_no_further_from_float64_than_transformers(dtype, native, tokenizer, monkeypatch):
-    """Both where the CPU has instructions for it and where products are done in float32."""
-    import copy
-
-    from towers import FAMILIES, hf_model
-
-    from cliptok.encoder import encode as module
-
-    config = TextConfig(**FAMILIES["bigG"])
-    half = hf_model(config).to(dtype)
-    encoder = TextEncoder.from_pretrained(dict(half.state_dict()), heads=config.heads, activation="gelu")
-    monkeypatch.setattr(module, "compute_dtype", lambda *_: dtype if native else torch.float32)
-    texts = [f"a photo of a {noun} number {n}" for noun in ("cat", "dog", "red bird") for n in range(8)]
-    got = encoder.encode(texts, tokenizer)
-    assert got.dtype == dtype
-    ids = tokenizer(texts, padding=True, return_tensors="pt").input_ids
-    with torch.no_grad():
-        exact = copy.deepcopy(half).double()(ids).text_embeds
-        theirs = half(ids).text_embeds
-    # Both are sums of random rounding; without float32 in between ours may be a few percent to either side.
-    margin = 1.05 if native else 1.0
-    assert (got.double() - exact).norm() <= margin * (theirs.double() - exact).norm()
+@pytest.mark.parametrize("kind", [list, collections.deque, iter])
+def test_bad_texts_name_their_row_of_all(small, tokenizer, kind):
+    texts = [*TEXTS, None, *TEXTS]
+    with pytest.raises(TypeError, match=r"texts\[7\] is None; expected str"):
+        list(small.encode(kind(texts), tokenizer, window=3))
+    with pytest.raises(ValueError, match=r"texts\[7\] holds a lone surrogate"):
+        list(small.encode(kind([*TEXTS, "\ud800"]), tokenizer, window=3))
 
 
-def test_compute_dtype():
-    cpu = torch.device("cpu")
-    assert compute_dtype(torch.float32, cpu) == torch.float32
-    assert compute_dtype(torch.bfloat16, torch.device("cuda")) == torch.bfloat16
-    assert compute_dtype(torch.bfloat16, cpu) in (torch.bfloat16, torch.float32)
+@pytest.mark.parametrize("texts", [5, None, b"a", {"a": 1}])
+def test_what_holds_no_texts_is_refused_at_once(small, tokenizer, texts):
+    with pytest.raises(TypeError, match=f"texts is {type(texts).__name__}; expected str, a sequence"):
+        small.encode(texts, tokenizer)
 
 
 def test_results_can_be_trained_on(small, tokenizer):
@@ -224,7 +165,6 @@ def test_results_can_be_trained_on(small, tokenizer):
 
 
 def test_wrapped_layers_are_refused_and_not_passed_over(small, tokenizer):
-    import copy
 
     class Adapter(torch.nn.Module):
         def __init__(self, base):

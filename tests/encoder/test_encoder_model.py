@@ -202,3 +202,8 @@ def test_initialisation_is_clips():
     }
     for parameter, deviation in expected.items():
         assert float(parameter.detach().std()) == pytest.approx(deviation, rel=0.05)
+    with torch.device("meta"):
+        empty = TextEncoder(encoder.config)
+    empty.to_empty(device="cpu").reset_parameters()
+    assert bool((empty.final_layer_norm.weight == 1).all()) and bool((block.self_attn.q_proj.bias == 0).all())
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in empty.parameters())

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
+import pytest
 import torch
 
-from cliptok.encoder import TextConfig
+from cliptok.encoder import TextConfig, TextEncoder
 
 # width, layers, heads, activation, projection: the families' shapes in small
 FAMILIES = {
@@ -51,3 +55,75 @@ def random_rows(config: TextConfig, count: int = 7, length: int = 20, seed: int 
 def relative(ours, reference) -> float:
     """The largest difference over the largest magnitude."""
     return float((ours.double() - reference.double()).abs().max() / reference.double().abs().max())
+
+
+SMALL_VOCABULARY = {"vocabulary": 600, "start_id": 598, "end_id": 599, "pad_id": 599}
+
+
+def config_of(family: str, **changes) -> TextConfig:
+    return TextConfig(**{**FAMILIES[family], **SMALL_VOCABULARY, **changes})
+
+
+def same(encoder: TextEncoder, reference, config: TextConfig) -> None:
+    ids = random_rows(config)
+    with torch.no_grad():
+        mine, theirs = encoder(ids), reference(ids)
+    assert relative(mine.last_hidden_state, theirs.last_hidden_state) < 1e-6
+    if encoder.text_projection is not None:
+        assert relative(mine.text_embeds, theirs.text_embeds) < 1e-6
+
+
+def open_clip_model(config: TextConfig, custom: bool = False):
+    model = pytest.importorskip("open_clip.model")
+    torch.manual_seed(1)
+    kind = model.CustomTextCLIP if custom else model.CLIP
+    vision = {"layers": 1, "width": 64, "head_width": 32, "patch_size": 8, "image_size": 16}
+    text = {
+        "context_length": config.positions,
+        "vocab_size": config.vocabulary,
+        "width": config.width,
+        "heads": config.heads,
+        "layers": config.layers,
+    }
+    quick = config.activation == "quick_gelu"
+    return kind(config.projection or config.width, vision, text, quick_gelu=quick).eval()
+
+
+def same_as_open_clip(encoder: TextEncoder, model, config: TextConfig) -> None:
+    ids = random_rows(config, length=config.positions)
+    with torch.no_grad():
+        assert relative(encoder(ids).text_embeds, model.encode_text(ids)) < 1e-6
+
+
+def load_named(model) -> dict:
+    """The state dict as transformers writes it to disk."""
+    return {
+        name if name.startswith(("text_model.", "text_projection")) else f"text_model.{name}": value.contiguous()
+        for name, value in model.state_dict().items()
+    }
+
+
+def prefixed(model, prefix: str) -> dict:
+    return {prefix + name: value.contiguous().clone() for name, value in load_named(model).items()}
+
+
+def open_clip_text(model, prefix: str) -> dict:
+    return {prefix + k: v.contiguous() for k, v in model.state_dict().items() if not k.startswith("visual.")}
+
+
+START, END = 49406, 49407
+
+
+class Packed:
+    """What `Tokenizer.encode_packed` returns."""
+
+    def __init__(self, rows) -> None:
+        self.input_ids = np.array(list(itertools.chain(*rows)), dtype=np.int32)
+        self.offsets = np.cumsum([0, *map(len, rows)])
+
+
+@torch.no_grad()
+def row_by_row(encoder, rows):
+    """The naive twin: every text alone, unpadded, through the plain forward pass."""
+    outputs = [encoder(torch.tensor([row])) for row in rows]
+    return torch.cat([o.pooler_output if o.text_embeds is None else o.text_embeds for o in outputs])

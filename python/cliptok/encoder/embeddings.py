@@ -49,7 +49,7 @@ class TextualInversion:
         """Take the tokens out of the tokenizer and the vectors out of the encoder. Other tokens keep their ids."""
         if not self.loaded:
             raise ValueError(f"{self.tokens[0]} is unloaded already")
-        _remove_tokens(self.tokenizer, self.ids)
+        self.tokenizer.remove_tokens(self.tokens)
         table = self.encoder.get_input_embeddings()
         with torch.no_grad():
             table.weight[list(self.ids)] = 0
@@ -173,10 +173,3 @@ def _read(source: Any, width: int) -> tuple[str, str | None, Tensor]:
     raise ValueError(
         f"{where} is no textual inversion that is known; it holds {', '.join(map(str, content)) or 'nothing'}"
     )
-
-
-def _remove_tokens(tokenizer: Any, ids: Iterable[int]) -> None:
-    gone = set(ids)
-    added = tokenizer._added
-    kept = {id: token for id, token in added.by_id.items() if id not in gone}
-    tokenizer._set_added(added._replace(by_id=kept))

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import NodeBatch
 from .graphs import GRAPH_TOKENS, GraphedNodes
-from .nodes import NodeBatch, Workspace, encode_nodes
+from .nodes import encode_nodes
 from .plan import Batch, Window, build_batch, cut_batches
+from .products import Workspace, compute_dtype
 from .stream import ahead, is_lazy, windows
 
 if TYPE_CHECKING:
     from .model import TextEncoder
 
-# Nodes per batch. On a CPU the activations of a batch should stay in cache; a GPU wants enough rows to fill it.
-CPU_BUDGET = 1024
-CUDA_BUDGET = 16384
 # Texts sorted together: more find more common beginnings, and cost their tokens and embeddings in memory.
 WINDOW = 16384
-# Nodes that attend together: small chunks waste less on the mask, large ones repeat fewer ancestors.
-CHUNK = 32
+
+
+class Sizes(NamedTuple):
+    """How much a device takes at once."""
+
+    budget: int  # nodes per batch: a CPU's cache should hold their activations, a GPU wants enough rows to fill it
+    chunk: int  # nodes that attend together: small ones waste less on the mask, large ones repeat fewer ancestors
+    together: int  # nodes that go through a layer, batch after batch, while its weights are in a CPU's cache
+
+
+CPU = Sizes(budget=1024, chunk=16, together=8192)
+CUDA = Sizes(budget=16384, chunk=64, together=1)
+
+
+def sizes_of(device: torch.device) -> Sizes:
+    return CUDA if device.type == "cuda" else CPU
 
 
 def encode(
@@ -84,7 +97,7 @@ def encode(
 
 
 class _Run:
-    """Batch in, rows of the wanted output out."""
+    """Batches in, rows of the wanted output out."""
 
     def __init__(self, encoder: TextEncoder, output: str, normalize: bool) -> None:
         self.encoder, self.normalize = encoder, normalize
@@ -95,30 +108,22 @@ class _Run:
         self.graphed = GraphedNodes(encoder, self.dtype) if encoder.device.type == "cuda" else None
 
     @torch.inference_mode()
-    def __call__(self, batch: Batch) -> Tensor:
-        if self.graphed is not None and len(batch.tokens) <= GRAPH_TOKENS:
-            pooled = self.graphed(batch)
+    def __call__(self, batches: list[Batch]) -> Tensor:
+        if self.graphed is not None and len(batches) == 1 and batches[0].shape.padded <= GRAPH_TOKENS:
+            pooled = [self.graphed(batches[0])]
         else:
-            nodes = NodeBatch.of(batch, self.dtype, self.encoder.device)
+            heads, device = self.encoder.config.heads, self.encoder.device
+            nodes = [NodeBatch.of(batch, heads, self.dtype, device) for batch in batches]
             pooled = encode_nodes(self.encoder, nodes, self.work)
+        # Batch by batch to the end: a product's rounding may depend on its number of rows.
+        return torch.cat([self._output(rows) for rows in pooled])
+
+    def _output(self, pooled: Tensor) -> Tensor:
         if self.projection is not None:
             pooled = pooled @ self.projection.weight.to(self.dtype).t()
         if self.normalize:
             pooled = F.normalize(pooled, dim=-1)
         return pooled.to(self.encoder.dtype)
-
-
-def compute_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """The dtype to calculate in: float32 for half precision on CPUs without instructions for it.
-
-    There oneDNN's and ATen's bf16 and fp16 products run at a tenth of float32's rate. Weights keep their dtype and are
-    converted a layer at a time; results are the more exact for it.
-    """
-    if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float16):
-        return dtype
-    native = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}[dtype]
-    supported: Callable[[], bool] | None = getattr(torch.ops.mkldnn, native, None)
-    return dtype if supported is not None and supported() else torch.float32
 
 
 def _check_plain(encoder: TextEncoder) -> None:
@@ -131,29 +136,44 @@ def _check_plain(encoder: TextEncoder) -> None:
             )
 
 
-def _batches(window: Window, budget: int, alone: bool) -> Iterator[Batch]:
+def _batches(window: Window, budget: int, chunk: int, alone: bool) -> Iterator[Batch]:
     if not alone:
         for start, stop in cut_batches(window, budget):
-            yield build_batch(window, start, stop, CHUNK)
+            yield build_batch(window, start, stop, chunk)
         return
     for row, length in enumerate(window.lengths.tolist()):
         # One chunk of the whole text: every shape depends on the text alone.
         yield build_batch(window, row, row + 1, -(-length // 8) * 8)
 
 
+def _together(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
+    """Consecutive batches of at least `nodes` nodes together."""
+    group: list[Batch] = []
+    held = 0
+    for batch in batches:
+        group.append(batch)
+        held += batch.nodes
+        if held >= nodes:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
+
+
 def _encode_windows(
     encoder: TextEncoder, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
 ) -> Iterator[Tensor]:
     device = encoder.device
-    budget = budget or (CUDA_BUDGET if device.type == "cuda" else CPU_BUDGET)
+    sizes = sizes_of(device)
     with bar:
         for window in ahead(planned):
             distinct = torch.empty(len(window.lengths), run.width, dtype=encoder.dtype, device=device)
             copies = torch.from_numpy(window.inverse)
             repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
-            for batch in ahead(_batches(window, budget, alone), depth=2):
-                start, stop = int(batch.outputs[0]), int(batch.outputs[-1]) + 1
-                distinct[start:stop] = run(batch)
+            each = _batches(window, budget or sizes.budget, sizes.chunk, alone)
+            for batches in ahead(_together(each, sizes.together), depth=2):
+                start, stop = int(batches[0].outputs[0]), int(batches[-1].outputs[-1]) + 1
+                distinct[start:stop] = run(batches)
                 if bar.shown:
                     bar.update(repeats[stop - 1] - (repeats[start - 1] if start else 0))
             yield distinct[copies.to(device, non_blocking=True)]
@@ -163,16 +183,16 @@ class _Bar:
     """A tqdm bar, or nothing."""
 
     def __init__(self, shown: bool, total: int | None) -> None:
-        self.shown = shown
-        if shown:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=total, unit="text", desc="encode")
+        self.shown, self.total = shown, total
 
     def update(self, texts: int) -> None:
         self._bar.update(texts)
 
     def __enter__(self) -> _Bar:
+        if self.shown:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self.total, unit="text", desc="encode")
         return self
 
     def __exit__(self, *_: object) -> None:

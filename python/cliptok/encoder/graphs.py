@@ -10,10 +10,12 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from .attention import NodeBatch
 from .model import end_positions
-from .nodes import NodeBatch, Workspace, encode_nodes
+from .nodes import encode_nodes
 from .output import TextEncoderOutput
 from .plan import Batch
+from .products import Workspace
 
 if TYPE_CHECKING:
     from .model import TextEncoder
@@ -106,14 +108,14 @@ class GraphedNodes:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
-        padded, slots, chunk = len(batch.tokens), batch.ancestors.shape[1], batch.chunk
+        shape = batch.shape
         ends = -(-len(batch.ends) // ENDS) * ENDS
         packed = torch.from_numpy(batch.pack(ends)).pin_memory().to(self.encoder.device, non_blocking=True)
 
         def compute(packed: Tensor) -> Tensor:
-            nodes = NodeBatch.unpack(packed, padded, slots, chunk, self.dtype)
-            return encode_nodes(self.encoder, nodes, Workspace())
+            nodes = NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype)
+            return encode_nodes(self.encoder, [nodes], Workspace())[0]
 
-        key = ("nodes", padded, slots, ends, chunk, self.dtype, self.weights)
+        key = ("nodes", shape, ends, self.dtype, self.weights)
         pooled: Tensor = self.cache.run(key, compute, packed)
         return pooled[: len(batch.ends)].clone()

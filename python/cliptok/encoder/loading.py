@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
+from cliptok.atomic import replacing
+
 from .config import TextConfig
 from .sources import DictSource, ShardedSource, Source, open_source
 from .weights import check, choose_tower, origins, read_config
@@ -18,6 +20,11 @@ from .weights import check, choose_tower, origins, read_config
 if TYPE_CHECKING:
     from .model import TextEncoder
 
+# open_clip's options that make another network of a text tower
+_FOREIGN = (
+    *("no_causal_mask", "embed_cls", "proj_bias", "act_kwargs", "ls_init_value", "block_type", "qk_norm"),
+    *("scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"),
+)
 _CHANGES = ("activation", "heads", "layers", "projection", "end_id", "pad_id", "start_id")
 
 
@@ -138,12 +145,14 @@ def save(model: TextEncoder, folder: str | os.PathLike[str], *, variant: str | N
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     content = {**model.config.to_transformers(), "dtype": str(model.dtype).removeprefix("torch.")}
-    (path / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     tensors = {
         name if name.startswith("text_projection") else f"text_model.{name}": value.contiguous()
         for name, value in model.state_dict().items()
     }
-    save_file(tensors, path / f"model{f'.{variant}' if variant else ''}.safetensors", metadata={"format": "pt"})
+    with replacing(path / f"model{f'.{variant}' if variant else ''}.safetensors") as file:
+        save_file(tensors, file.name, metadata={"format": "pt"})
+    with replacing(path / "config.json") as file:
+        file.write(json.dumps(content, indent=2).encode() + b"\n")
 
 
 def _folder_config(folder: Folder) -> TextConfig | None:
@@ -160,12 +169,19 @@ def _folder_config(folder: Folder) -> TextConfig | None:
     text = model.get("text_cfg", {})
     if "hf_model_name" in text:
         raise ValueError(f"{path} describes a text tower of {text['hf_model_name']}, which is no CLIP tower")
-    width = text.get("width", 512)
+    pool = text.get("pool_type", "argmax")
+    foreign = [f"{name}={text[name]}" for name in _FOREIGN if text.get(name)]
+    if pool not in ("argmax", "eos"):
+        foreign.append(f"pool_type={pool}")
+    if foreign:
+        raise ValueError(f"{path} describes a text tower with {', '.join(foreign)}, which is no CLIP tower")
     return TextConfig(
-        width=width,
+        width=text.get("width", 512),
         heads=text.get("heads", 8),
         activation="quick_gelu" if model.get("quick_gelu") else "gelu",
+        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
         pad_id=text.get("pad_id", 0),
+        **({"end_id": text["eos_id"]} if pool == "eos" and "eos_id" in text else {}),
     )
 
 

@@ -128,6 +128,9 @@ class TextEncoder(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """CLIP's own initialisation."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.LayerNorm):
+                module.reset_parameters()  # what is not set below, as CLIP leaves it
         width, layers = self.config.width, self.config.layers
         nn.init.normal_(self.embeddings.token_embedding.weight, std=0.02)
         nn.init.normal_(self.embeddings.position_embedding.weight, std=0.01)

@@ -7,13 +7,15 @@ Nodes are numbered depth first, in the order of the sorted texts. Then a node's 
 with itself, `[node, subtree_end[node])`, and node k may look at node j exactly if `j <= k < subtree_end[j]`.
 Attention works on chunks of `chunk` consecutive nodes: their queries are a view of the batch, their keys are the chunk
 itself and the ancestors of its first node. (An ancestor of a later node in the chunk, if it is before the chunk, is
-an ancestor of the first node too.)
+an ancestor of the first node too.) Most chunks have few ancestors and some have many, so chunks are stored in the order
+of their key slots, and those with equally many attend together.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,27 +23,51 @@ import numpy.typing as npt
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 
+# A query's key slots, ancestors and own chunk together, are a multiple of this: vectors without a remainder.
+SLOTS = 32
+
+
+class BatchShape(NamedTuple):
+    """What the sizes of a batch's tensors follow from."""
+
+    pairs: int  # U
+    groups: tuple[tuple[int, int], ...]  # (chunks, P) in the order of storage
+    chunk: int
+
+    @property
+    def padded(self) -> int:
+        """N."""
+        return self.chunk * sum(chunks for chunks, _ in self.groups)
+
 
 @dataclasses.dataclass
 class Batch:
-    """One trie, of N nodes padded to whole chunks. A padding node sees itself only and is nobody's ancestor."""
+    """One trie, of N nodes padded to whole chunks. A padding node sees itself only and is nobody's ancestor.
 
-    tokens: Int64  # (N,) token ids
-    positions: Int64  # (N,) depth of each node
-    subtree_end: Int64  # (N,) one past the last descendant
-    ancestors: Int64  # (chunks, P) nodes before each chunk that its first node may look at; N where there is none
+    Arrays are in the order of storage; `number` has the depth-first numbers, which `subtree_end` is in too.
+    """
+
+    tokens: Int64  # (U,) token ids of the distinct pairs of token and position, filled up to whole chunks
+    positions: Int64  # (U,)
+    pair: Int64  # (N,) the pair of each node
+    number: Int64  # (N,)
+    subtree_end: Int64  # (N,) one past the number of the last descendant
+    ancestors: list[Int64]  # per group (chunks, P): nodes before each chunk that its first node may look at; N for none
     ends: Int64  # (m,) the node of each distinct text's last token
     outputs: Int64  # (m,) the distinct text that each end belongs to
     nodes: int  # N without padding
+    chunk: int  # nodes per chunk
 
     @property
-    def chunk(self) -> int:
-        """Nodes per chunk."""
-        return len(self.tokens) // len(self.ancestors)
+    def shape(self) -> BatchShape:
+        groups = tuple((len(rows), rows.shape[1]) for rows in self.ancestors)
+        return BatchShape(len(self.tokens), groups, self.chunk)
 
     def pack(self, ends: int | None = None) -> Int64:
         """Everything that the device needs in one array; `ends` rounds the number of ends up, with node 0."""
-        parts = [self.tokens, self.positions, self.subtree_end, self.ancestors.ravel(), self.ends]
+        parts = [self.tokens, self.positions, self.pair, self.number, self.subtree_end]
+        parts += [rows.ravel() for rows in self.ancestors]
+        parts.append(self.ends)
         if ends is not None:
             parts.append(np.zeros(ends - len(self.ends), dtype=np.int64))
         return np.concatenate(parts)
@@ -94,10 +120,8 @@ def cut_batches(window: Window, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def build_batch(
-    window: Window, start: int, stop: int, chunk: int, depth_step: int = 8, size: int | None = None
-) -> Batch:
-    """The trie of rows `start` to `stop`. P is rounded up to `depth_step`, N to whole chunks or to `size`."""
+def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
+    """The trie of rows `start` to `stop`. N is rounded up to whole chunks, key slots to multiples of `SLOTS`."""
     lengths = window.lengths[start:stop]
     shared = window.shared[start:stop].copy()
     shared[0] = 0
@@ -111,7 +135,7 @@ def build_batch(
     owner = np.maximum.accumulate(np.where(column >= shared[:, None], np.arange(len(lengths))[:, None], -1), axis=0)
     path = first_node[owner] + column - shared[owner]
 
-    chunks = -(-max(nodes, size or 0) // chunk)
+    chunks = -(-nodes // chunk)
     padded = chunks * chunk
     tokens = np.zeros(padded, dtype=np.int64)
     tokens[:nodes] = window.rows[start:stop, :longest][fresh]
@@ -123,15 +147,34 @@ def build_batch(
     subtree_end = np.arange(1, padded + 1)
     subtree_end[:nodes] = first_node[last_row + 1]
 
-    heads = np.arange(0, padded, chunk)
-    real = heads[heads < nodes]
-    depth = np.zeros(chunks, dtype=np.int64)
-    depth[: len(real)] = positions[real]
-    slots = -(-int(depth.max()) // depth_step) * depth_step
-    ancestors = np.full((chunks, slots), padded, dtype=np.int64)
-    head_row = np.searchsorted(first_node, real, side="right") - 1
-    slot = np.arange(min(slots, longest))
-    above = path[head_row][:, : len(slot)]
-    ancestors[: len(real), : len(slot)] = np.where(slot < depth[: len(real), None], above, padded)
+    # From here on chunks stand in the order of storage.
+    depth = positions[::chunk]
+    slots = -(-(depth + chunk) // SLOTS) * SLOTS - chunk
+    order = np.argsort(slots, kind="stable")
+    place = np.empty(chunks + 1, dtype=np.int64)
+    place[order] = np.arange(chunks)
+    place[chunks] = chunks
+    number = (order[:, None] * chunk + np.arange(chunk)).ravel()
+    head_row = np.searchsorted(first_node, order * chunk, side="right") - 1
+    groups = []
+    for size in np.unique(slots):
+        group = slots[order] == size
+        slot = np.arange(size)
+        above = path[head_row[group]][:, np.minimum(slot, longest - 1)]
+        above = np.where(slot < depth[order[group], None], above, padded)
+        groups.append(place[above // chunk] * chunk + above % chunk)
     ends = path[np.arange(len(lengths)), lengths - 1]
-    return Batch(tokens, positions, subtree_end, ancestors, ends, np.arange(start, stop), nodes)
+    pairs, pair = np.unique(tokens[number] * longest + positions[number], return_inverse=True)
+    pairs = np.append(pairs, np.zeros(-len(pairs) % chunk, dtype=np.int64))  # fewer different shapes
+    return Batch(
+        tokens=pairs // longest,
+        positions=pairs % longest,
+        pair=pair,
+        number=number,
+        subtree_end=subtree_end[number],
+        ancestors=groups,
+        ends=place[ends // chunk] * chunk + ends % chunk,
+        outputs=np.arange(start, stop),
+        nodes=nodes,
+        chunk=chunk,
+    )

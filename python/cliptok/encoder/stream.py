@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -16,11 +17,19 @@ T = TypeVar("T")
 
 
 def is_lazy(texts: Any) -> bool:
-    """Whether `texts` is an iterable that may be larger than memory, rather than a column or a sequence."""
+    """Whether `texts` is an iterable that may be larger than memory, rather than a column or a sequence.
+
+    Raises TypeError for what holds no texts at all.
+    """
     if isinstance(texts, str) or hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
         return False
     if hasattr(texts, "input_ids") and hasattr(texts, "offsets"):
         return False
+    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
+        raise TypeError(
+            f"texts is {type(texts).__name__}; expected str, a sequence or an iterable of str, an Arrow column or "
+            "packed tokens"
+        )
     return not (hasattr(texts, "__len__") and hasattr(texts, "__getitem__"))
 
 
@@ -32,17 +41,28 @@ def pieces(texts: Any, size: int) -> Iterator[Any]:
             yield piece
     elif hasattr(texts, "__len__") and hasattr(texts, "__getitem__"):
         rows = texts.iloc if hasattr(texts, "iloc") else texts
+        try:
+            rows[0:0]
+        except TypeError:  # a sequence that cannot be cut, such as a deque
+            rows = list(texts)
         for start in range(0, len(texts), size):
             yield rows[start : start + size]
     else:
         yield texts  # an Arrow object that can only be handed over whole
 
 
-def tokenize(texts: Any, tokenizer: Any, positions: int) -> tuple[Any, Int64]:
+def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tuple[Any, Int64]:
     """Packed ids and offsets; texts longer than `positions` are cut as the tokenizer's profile cuts them."""
     if has_placeholders(tokenizer):
         texts = expand_placeholders(tokenizer, texts.to_pylist() if hasattr(texts, "to_pylist") else texts)
-    packed = tokenizer.encode_packed(texts, max_length=positions, dtype="int32")
+    try:
+        packed = tokenizer.encode_packed(texts, max_length=positions, dtype="int32")
+    except (TypeError, ValueError) as error:
+        # It counts rows from the beginning of this piece.
+        row = re.match(r"texts\[(\d+)\]", str(error))
+        if row is None or first_row == 0:
+            raise
+        raise type(error)(f"texts[{first_row + int(row[1])}]{str(error)[row.end() :]}") from None
     return packed.input_ids, packed.offsets
 
 
@@ -72,7 +92,7 @@ def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, 
     first_row = 0
     packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
     for piece in [texts] if packed else pieces(texts, size):
-        ids, offsets = (piece.input_ids, piece.offsets) if packed else tokenize(piece, tokenizer, positions)
+        ids, offsets = (piece.input_ids, piece.offsets) if packed else tokenize(piece, tokenizer, positions, first_row)
         ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
         for start in range(0, len(offsets) - 1, size):
             part = offsets[start : start + size + 1]

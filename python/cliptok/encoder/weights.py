@@ -222,10 +222,12 @@ def check(source: Source, tower: Tower, config: TextConfig, wanted: Mapping[str,
     extra = []
     for name in shapes:
         mine = name.startswith(tower.prefix) if whole else name.startswith(roots)
+        mine = mine or name.startswith(f"{tower.outer}text_projection.")
         if name in names or not mine or _NEVER_LOADED.search(name):
             continue
         cut = re.match(re.escape(tower.block) + r"(\d+)\.", name)
-        if (cut and int(cut[1]) >= config.layers) or "text_projection" in name[len(tower.prefix) :]:
+        unused = config.projection is None and re.fullmatch(r"text_projection(\.weight)?", name[len(tower.outer) :])
+        if unused or (cut and int(cut[1]) >= config.layers):
             continue  # left out on purpose: SD 2's last block and projection, or the caller's choice
         if whole and name.startswith(tower.prefix + "visual."):
             continue

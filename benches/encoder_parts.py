@@ -1,0 +1,112 @@
+"""Where the encoder's time goes: the machine's matrix products, the tokens that are computed, the parts of a run."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from encoder_peer import POSITIONS
+
+from cliptok.encoder import TextConfig, TextEncoder
+from cliptok.encoder.encode import WINDOW, Sizes, sizes_of
+from cliptok.encoder.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.products import Affine, Workspace, linear
+
+# Words in the names of the profiler's events; attention's own products are attention.
+ATTENTION = ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")
+PRODUCTS = ("addmm", "aten::mm", "linear_pointwise", "gemm", "cutlass", "nvjet")
+
+
+def seconds(device: torch.device, run: Callable[[], Any]) -> float:
+    """Wall time of a call, on CUDA with the device idle before and after."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def matrix_rates(device: torch.device, dtype: torch.dtype, computed_in: torch.dtype) -> dict[str, float]:
+    """FLOP per second of an MLP's two products: torch's linear layer, as transformers has it, and the encoder's own."""
+    rows, loops = sizes_of(device).budget, 10 if device.type == "cuda" else 2
+
+    def made(dtype: torch.dtype) -> tuple[torch.Tensor, list[Affine]]:
+        x = torch.randn(rows, 768, device=device, dtype=dtype)
+        shapes = ((3072, 768), (768, 3072))
+        weights = [torch.randn(shape, device=device, dtype=dtype) * 0.03 for shape in shapes]
+        return x, [Affine(w, torch.zeros(len(w), device=device, dtype=dtype)) for w in weights]
+
+    def torchs(x: torch.Tensor, layers: list[Affine]) -> None:
+        for _ in range(loops):
+            F.linear(F.linear(x, *layers[0]), *layers[1])
+
+    def ours(x: torch.Tensor, layers: list[Affine]) -> None:
+        for _ in range(loops):
+            linear(linear(x, layers[0], work, "a"), layers[1], work, "b")
+
+    work = Workspace()
+    flop = loops * 4 * rows * 768 * 3072
+    rates = {}
+    for name, run, kind in (("torch", torchs, dtype), ("encoder", ours, computed_in)):
+        inputs = made(kind)
+        run(*inputs)
+        rates[name] = flop / min(seconds(device, lambda run=run, inputs=inputs: run(*inputs)) for _ in range(9))
+    return rates
+
+
+def computed(rows: list[list[int]], sizes: Sizes) -> dict[str, float]:
+    """The share of the texts' tokens that is computed, and of the 77 positions that a padded run computes."""
+    nodes = 0
+    for start in range(0, len(rows), WINDOW):
+        part = rows[start : start + WINDOW]
+        window = sort_window(np.concatenate(part), np.cumsum([0, *map(len, part)]))
+        nodes += sum(build_batch(window, *cut, sizes.chunk).nodes for cut in cut_batches(window, sizes.budget))
+    return {"of the tokens": nodes / sum(map(len, rows)), "of 77 positions": nodes / (POSITIONS * len(rows))}
+
+
+def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: float) -> dict[str, float]:
+    """Shares of a run that takes `whole` seconds: by the profiler's events, and planning, timed by itself.
+
+    Activations that a product applies before it stores count as product.
+    """
+    cuda, sizes = encoder.device.type == "cuda", sizes_of(encoder.device)
+    activities = [torch.profiler.ProfilerActivity.CUDA if cuda else torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities) as profile:
+        encoder.encode(texts, tokenizer)
+    parts = {"matrix products": 0.0, "attention": 0.0, "pointwise and copies": 0.0}
+    for event in profile.key_averages():
+        spent = event.self_device_time_total if cuda else event.self_cpu_time_total
+        name = event.key.lower()
+        if any(
+            word in name for word in ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")
+        ):
+            parts["attention"] += spent
+        elif any(word in name for word in PRODUCTS):
+            parts["matrix products"] += spent
+        elif name.startswith("aten::") or cuda:
+            parts["pointwise and copies"] += spent
+    total = sum(parts.values())
+    shares = {name: spent / total for name, spent in parts.items()}
+
+    def plan() -> None:
+        packed = tokenizer.encode_packed(texts, max_length=POSITIONS, dtype="int32")
+        window = sort_window(packed.input_ids, packed.offsets)
+        for cut in cut_batches(window, sizes.budget):
+            build_batch(window, *cut, sizes.chunk)
+
+    # It runs in threads of its own, beside the others.
+    shares["tokenization and planning (overlapped)"] = seconds(torch.device("cpu"), plan) / whole
+    return shares
+
+
+def flop_per_text(rows: list[list[int]], config: TextConfig) -> float:
+    """What one text costs without sharing, on average."""
+    d, n = config.width, config.layers
+    return statistics.fmean(
+        24 * d * d * n * len(row) + 4 * len(row) ** 2 * d * n + 2 * d * config.projection_dim for row in rows
+    )
