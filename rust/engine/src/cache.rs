@@ -6,12 +6,13 @@
 //! pair. So the table never grows, what is new is quick to find, and what is old but in use is not lost.
 
 use crate::entry::Entry;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Longest word that is cached, in bytes: the sixteenth byte of the key holds the length.
 const LONGEST: usize = 15;
 /// Most ids of a cached word.
 pub(crate) const MOST_IDS: usize = 5;
-const PLACES: usize = 1 << 16; // 2 MiB, of which only pages in use cost memory
+const PLACES: usize = 1 << 17; // 4 MiB, of which only pages in use cost memory
 
 /// What makes a key of the sixteen bytes that begin with a word of each length: the bits that belong to the word in the
 /// first eight and in the others, and the length where it stands in the key.
@@ -58,13 +59,13 @@ impl Key {
 
     /// The place to look at first: the high bits of a product (Fibonacci hashing). The other of its pair comes next.
     #[inline(always)]
-    fn home(self) -> u16 {
-        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PLACES.trailing_zeros())) as u16
+    fn home(self) -> u32 {
+        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - PLACES.trailing_zeros())) as u32
     }
 
     /// A place of the second pair.
-    fn elsewhere(self) -> u16 {
-        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - PLACES.trailing_zeros())) as u16
+    fn elsewhere(self) -> u32 {
+        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - PLACES.trailing_zeros())) as u32
     }
 }
 
@@ -129,17 +130,19 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Cache {
     places: Box<[Place; PLACES]>,
+    /// How often a word was found in its second pair.
+    found_elsewhere: AtomicU32,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
         let places: Box<[Place]> = std::iter::repeat_with(Place::default).take(PLACES).collect();
-        Self { places: places.try_into().expect("as many as were taken") }
+        Self { places: places.try_into().expect("as many as were taken"), found_elsewhere: AtomicU32::new(0) }
     }
 
     #[inline(always)]
-    fn place(&self, number: u16) -> &Place {
-        &self.places[usize::from(number)]
+    fn place(&self, number: u32) -> &Place {
+        &self.places[number as usize]
     }
 
     /// What the word's first pair of places knows.
@@ -150,11 +153,17 @@ impl Cache {
         self.place(home).get(key).or_else(|| self.place(home ^ 1).get(key))
     }
 
-    /// What either pair knows. A word of the second pair comes back to the first: it is in use.
+    /// What either pair knows. A word of the second pair that is often found there comes back to the first; not each
+    /// time, or words in use would drive each other out.
     pub(crate) fn get_anywhere(&self, key: Key) -> Option<Ids> {
+        const SELDOM: u32 = 16;
         self.get(key).or_else(|| {
             let ids = self.pair(key.elsewhere()).into_iter().find_map(|place| place.get(key))?;
-            self.put(key, ids);
+            let found = self.found_elsewhere.load(Ordering::Relaxed).wrapping_add(1);
+            self.found_elsewhere.store(found, Ordering::Relaxed); // if another thread's is lost, so be it
+            if found % SELDOM == 0 {
+                self.put(key, ids);
+            }
             Some(ids)
         })
     }
@@ -173,7 +182,7 @@ impl Cache {
         place.put(key, ids);
     }
 
-    fn pair(&self, number: u16) -> [&Place; 2] {
+    fn pair(&self, number: u32) -> [&Place; 2] {
         [self.place(number), self.place(number ^ 1)]
     }
 }

@@ -6,7 +6,7 @@ use crate::entry::Entry;
 const LONGEST: usize = 31;
 /// Most ids of a cached word.
 const MOST_IDS: usize = 12;
-const PLACES: usize = 1 << 13; // half a MiB
+const PLACES: usize = 1 << 15; // 2 MiB, of which only pages in use cost memory
 
 /// A cache line.
 #[derive(Debug, Default)]

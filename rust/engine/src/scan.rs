@@ -326,7 +326,7 @@ pub(crate) fn is_ascii_without(text: &[u8], set: &ByteSet, instructions: Instruc
 }
 
 /// The white space among ASCII: `\s` of both references.
-pub(crate) fn is_space(byte: u8) -> bool {
+pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 

@@ -1,8 +1,24 @@
 //! The scan of text beyond ASCII: lower case, words and the check for NFC in one pass over its characters.
 
 use crate::profile::Profile;
-use crate::scan::{OVERREAD, join_contractions};
+use crate::scan::{OVERREAD, is_space, join_contractions};
 use crate::unicode::{Class, NfcCheck, lowercase};
+
+/// The classes of ASCII, about which all references agree.
+static ASCII: [Class; 128] = {
+    let mut classes = [Class::Other; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Class::Letter,
+            b'0'..=b'9' => Class::Number,
+            _ if is_space(byte) => Class::Space,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
 
 /// The words of a stretch of text. Its buffers are used again.
 #[derive(Debug, Default)]
@@ -36,6 +52,11 @@ impl Stretch {
             length += count;
         };
         for (at, c) in text.char_indices() {
+            if c.is_ascii() {
+                nfc = NfcCheck::default(); // nothing before it can move behind it
+                take([c.to_ascii_lowercase() as u8, 0, 0, 0], 1, ASCII[c as usize]);
+                continue;
+            }
             let properties = table.get(c);
             // In the other profiles nothing is left for NFC to do: what it could change has been cleaned.
             if profile == Profile::Transformers && !nfc.allows(properties) {
