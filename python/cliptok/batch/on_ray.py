@@ -42,7 +42,8 @@ def run_on_ray(
         else:
             pool = _pool(ray, encoding, model, len(shards))
             device = "cuda" if pool["num_gpus"] else "cpu"
-            made = rows.map(_tokens, fn_args=(job, places), num_cpus=1)
+            # What takes as much as an actor, Ray would run inside it.
+            made = rows.map(_tokens, fn_args=(job, places), num_cpus=0.5)
             arguments = (job, places, model, device, encoding.output, encoding.normalize)
             made = made.map(_Embed, fn_constructor_args=arguments, **pool)
         for row in made.iter_rows():
@@ -61,13 +62,16 @@ def _cluster(address: str | None) -> Iterator[Any]:
     is_ours = not ray.is_initialized()
     if is_ours:
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
-    context = ray.data.DataContext.get_current()
-    shows = context.enable_progress_bars
-    context.enable_progress_bars = False  # The job has its own.
+    # The job has its own progress bar, and tells what went wrong.
+    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    shown, level = context.enable_progress_bars, log.level
+    context.enable_progress_bars = False
+    log.setLevel(logging.CRITICAL)
     try:
         yield ray
     finally:
-        context.enable_progress_bars = shows
+        context.enable_progress_bars = shown
+        log.setLevel(level)
         if is_ours:
             ray.shutdown()
 
@@ -77,8 +81,10 @@ def _pool(ray: Any, encoding: Encoding, model: Model, shards: int) -> dict[str, 
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
     if gpus and model.wants_gpu():
-        return {"concurrency": min(gpus, shards), "num_gpus": 1, "num_cpus": 0}
-    return {"concurrency": min(max(1, cpus // 2), shards), "num_gpus": 0, "num_cpus": 1 if cpus > 1 else 0}
+        size, each = gpus, {"num_gpus": 1.0, "num_cpus": 0.0}
+    else:
+        size, each = max(1, cpus // 2), {"num_gpus": 0.0, "num_cpus": 1.0 if cpus > 1 else 0.5}
+    return {"compute": ray.data.ActorPoolStrategy(size=min(size, shards)), **each}
 
 
 def _write_ids(row: _Row, job: Job, shards: list[Shard]) -> _Row:
