@@ -179,7 +179,7 @@ def _run(
         report.made_anew = sum(shard.target.exists() for shard in shards if shard not in finished)
     todo = [shard for shard in shards if shard not in finished]
     try:
-        remove_leftovers(shard.target for shard in todo)
+        remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
         if index is not None:
             index.write(finished)
         with Tally(report, index, todo, progress) as tally:

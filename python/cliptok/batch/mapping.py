@@ -24,7 +24,8 @@ class _Step:
     def __call__(self, batch: Any) -> Any:
         """`batch` is an Arrow table or record batch, a dict of columns, or an iterator of record batches.
 
-        The result is of the same kind. In a dict, lists of fixed size are an array (n, ...), others a list of arrays.
+        The result is of the same kind. In a dict, lists of fixed size are an array (n, ...), others a list of arrays;
+        in record batches all are of variable size.
         Raises TypeError for another kind of batch or column, KeyError for a missing column, ValueError for a null.
         """
         if isinstance(batch, Iterator):
@@ -33,8 +34,10 @@ class _Step:
             made = self._column_for(pa.table({self._column: pa.array(batch[self._column], pa.string())}))
             return {**batch, made.column_names[0]: _as_values(made.column(0))}
         if isinstance(batch, pa.RecordBatch):
-            made = self._column_for(pa.Table.from_batches([batch.select([self._column])])).combine_chunks()
-            return batch.append_column(made.field(0), made.column(0).chunk(0))
+            made = self._column_for(pa.Table.from_batches([batch.select([self._column])]))
+            column = made.column(0).combine_chunks()
+            # Spark knows no lists of fixed size.
+            return batch.append_column(made.column_names[0], column.cast(_of_any_size(column.type)))
         if isinstance(batch, pa.Table):
             made = self._column_for(batch.select([self._column]))
             return batch.append_column(made.field(0), made.column(0))
@@ -108,6 +111,10 @@ class Embed(_Step):
     def _made(self, texts: pa.Table) -> pa.Table:
         encoding, tokenizing = self._plan
         return pa.concat_tables(encoding.tables(iter([tokenizing.table(texts, Counts())])))
+
+
+def _of_any_size(kind: pa.DataType) -> pa.DataType:
+    return pa.list_(_of_any_size(kind.value_type)) if pa.types.is_nested(kind) else kind
 
 
 def _as_values(column: pa.ChunkedArray) -> Any:

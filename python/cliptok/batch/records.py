@@ -31,7 +31,7 @@ def _look(path: Path) -> tuple[int, Record | None] | None:
 
     try:
         if path.suffix == ".npy":
-            return len(np.load(path, mmap_mode="r")), None
+            return len(np.lib.format.open_memmap(path, mode="r")), None
         if path.suffix == ".parquet":
             footer = pq.read_metadata(path)
             rows, text = footer.num_rows, (footer.metadata or {}).get(RECORD.encode())
@@ -51,7 +51,7 @@ class Index:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._path = folder, folder / "index.jsonl"
+        self._folder, self.path = folder, folder / "index.jsonl"
         self.records: dict[str, Record] = {}
 
     def name(self, shard: Shard) -> str:
@@ -60,9 +60,9 @@ class Index:
 
     def read(self) -> None:
         """Take up what an earlier run has left. A line that a kill cut short is none."""
-        if not self._path.is_file():
+        if not self.path.is_file():
             return
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError):
                 record = json.loads(line)
                 self.records[record.pop("file")] = record
@@ -70,14 +70,14 @@ class Index:
     def add(self, shard: Shard, record: Record) -> None:
         """Add the line of a finished file."""
         self.records[self.name(shard)] = record
-        with self._path.open("a", encoding="utf-8") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(self._line(self.name(shard)))
 
     def write(self, shards: Iterable[Shard]) -> None:
         """Write the lines of these shards alone, as far as they are finished, in this order."""
         names = [name for name in map(self.name, shards) if name in self.records]
         self._folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self._path) as file:
+        with replacing(self.path) as file:
             file.write("".join(map(self._line, names)).encode())
 
     def _line(self, name: str) -> str:
