@@ -1,15 +1,17 @@
 """A job killed at random moments and resumed each time, until a run ends: `killed.py INPUTS OUT FORMAT SEED`.
 
 Each run is a fork of this process, which has imported everything and started no thread. A run is killed some time after
-its first sign of life: a new file in OUT. Prints how many were killed, and how many of those while a file was half
-written.
+its first sign of life, a new file in OUT. Where a run ends before 15 were killed, all begins anew. Prints how many were
+killed, and how many of those while a file was half written.
 """
 
 import os
 import random
+import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -28,21 +30,29 @@ def main(inputs: str, out: str, format: str, seed: str) -> None:
         if child == 0:
             tokenize_files(inputs, out, format=format, resume=True, lists="fixed", progress=False)
             os._exit(0)
-        until = None
-        while os.waitpid(child, os.WNOHANG) == (0, 0):
-            now = time.perf_counter()
-            if until is None and set(_files(out)) - before:
-                until = now + pick.random() * 0.04
-            if until is not None and now > until:
-                os.kill(child, signal.SIGKILL)
-                break
+        if _kill(child, lambda before=before: bool(set(_files(out)) - before), pick.random() * 0.04):
+            killed += 1
+            in_the_middle += any(name.endswith(".tmp") for name in _files(out))
+        elif killed >= 15:
+            break
         else:
-            break
-        if os.waitpid(child, 0)[1] != signal.SIGKILL:  # It was faster.
-            break
-        killed += 1
-        in_the_middle += any(name.endswith(".tmp") for name in _files(out))
+            shutil.rmtree(out)
     print(killed, in_the_middle)
+
+
+def _kill(child: int, is_alive: Callable[[], bool], delay: float) -> bool:
+    """Kill a process `delay` seconds after it shows that it lives; False if it has ended well before."""
+    until = None
+    while True:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            assert status == 0
+            return False
+        if until is None and is_alive():
+            until = time.perf_counter() + delay
+        if until is not None and time.perf_counter() > until:
+            os.kill(child, signal.SIGKILL)
+            return os.waitpid(child, 0)[1] == signal.SIGKILL
 
 
 def _files(out: str) -> list[str]:

@@ -42,7 +42,7 @@ def test_killed_at_any_moment(format: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     killed, in_the_middle = map(int, done.stdout.split())
-    assert killed >= 10 and in_the_middle >= 5
+    assert killed >= 15 and in_the_middle > 0
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
 
 
