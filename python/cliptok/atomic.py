@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,13 +18,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     It is on the disk before it takes that place, so that not even a power failure leaves half of it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+    file = temporary.open("xb")
     try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+        file.close()
         temporary.replace(path)
     except BaseException:
+        with suppress(OSError):  # On a full disk it cannot even write what it still holds.
+            file.close()
         temporary.unlink(missing_ok=True)
         raise
 

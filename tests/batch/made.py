@@ -13,7 +13,15 @@ import pyarrow.parquet as pq
 
 from cliptok import Tokenizer
 
-TEXTS = ["a photo of a cat", "", "It's “quoted”, “&amp;” 日本語", "very " * 100 + "long", " \ttabs\r", "<|endoftext|>", 'a "b"']
+TEXTS = [
+    "a photo of a cat",
+    "",
+    "It's “quoted”, “&amp;” 日本語",
+    "very " * 100 + "long",
+    " \ttabs\r",
+    "<|endoftext|>",
+    'a "b"',
+]
 
 
 def expected(texts: Sequence[str], max_length: int = 77) -> list[list[int]]:

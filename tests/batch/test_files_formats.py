@@ -34,7 +34,14 @@ def test_inputs(kind: str, compression: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.dictionary(pa.int8(), pa.string())],
+    [
+        pa.string(),
+        pa.large_string(),
+        pa.string_view(),
+        pa.binary(),
+        pa.large_binary(),
+        pa.dictionary(pa.int8(), pa.string()),
+    ],
     ids=str,
 )
 def test_parquet_columns(kind: pa.DataType, tmp_path: Path) -> None:
@@ -151,7 +158,11 @@ def test_long_texts_come_in_small_tables(tmp_path: Path) -> None:
         assert report.counts.cut == 100
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n"), max_size=20), max_size=20), st.booleans(), st.integers(1, 9))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\n"), max_size=20), max_size=20),
+    st.booleans(),
+    st.integers(1, 9),
+)
 def test_lines_in_blocks_of_any_size(lines: list[str], is_ended: bool, size: int) -> None:
     import io
 
@@ -159,7 +170,9 @@ def test_lines_in_blocks_of_any_size(lines: list[str], is_ended: bool, size: int
     wanted = content.split(b"\n")[: -1 if content.endswith(b"\n") or not content else None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_lines, "_BLOCK", size)
-        found = [line for block in read_lines._blocks(io.BytesIO(content)) for line in read_lines._lines(block).to_pylist()]
+        found = [
+            line for block in read_lines._blocks(io.BytesIO(content)) for line in read_lines._lines(block).to_pylist()
+        ]
     assert found == wanted
 
 

@@ -49,9 +49,10 @@ class Model(NamedTuple):
             if (self.subfolder, self.device, self.dtype) != (None, None, None):
                 raise ValueError("model is an encoder already; subfolder, device and dtype are for loading one")
             return self.source if device is None else self.source.to(device)
-        dtype = getattr(torch, self.dtype, None) if isinstance(self.dtype, str) else self.dtype
-        if not isinstance(dtype, torch.dtype | None):
-            raise ValueError(f"dtype is {self.dtype!r}; choose one of float32, float16, bfloat16")
+        dtype = self.dtype
+        if dtype is not None:
+            name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
+            dtype = getattr(torch, name)
         device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         encoder: TextEncoder = TextEncoder.from_pretrained(
             self.source, subfolder=self.subfolder, dtype=dtype, device=device

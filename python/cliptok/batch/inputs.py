@@ -58,10 +58,11 @@ def find(inputs: Paths | Iterable[Paths], out: Paths, format: str | None) -> tup
     if named:
         if len(found) > 1:
             raise BadInputError(f"{len(found)} input files need a folder for their outputs, and {out} is a file")
-        return [_shard(found[0][0], out)], format
-    if found[0][0] == Path(STDIN):
+        shards = [_shard(found[0][0], out)]
+    elif found[0][0] == Path(STDIN):
         raise BadInputError(f"standard input needs a file to write, as in -o ids.{format}")
-    shards = [_shard(source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found]
+    else:
+        shards = [_shard(source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found]
     _check(shards)
     return shards, format
 

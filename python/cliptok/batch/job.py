@@ -183,7 +183,7 @@ def _run(
         if index is not None:
             index.write(finished)
         with Tally(report, index, todo, progress) as tally:
-            if ray is False:
+            if ray is False or not todo:
                 run(job, encoding, todo, Writer(job.settings, tally.clock, tally), tally.clock)
             else:
                 run_on_ray(job, encoding, model, todo, tally, None if ray is True else ray)

@@ -27,7 +27,8 @@ class ParquetOutput:
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
         # A dictionary makes ids smaller than any other encoding does. Floats have nothing to gain.
         dictionary = first.column_names[1:] if pa.types.is_floating(_innermost(first.schema.types[0])) else True
-        self._writer = pq.ParquetWriter(file, first.schema, compression="zstd", use_dictionary=dictionary)
+        options = {"compression": "zstd", "use_dictionary": dictionary, "write_page_checksum": True}
+        self._writer = pq.ParquetWriter(file, first.schema, **options)
 
     def write(self, table: pa.Table) -> None:
         """Add the table's rows."""

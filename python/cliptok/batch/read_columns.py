@@ -32,7 +32,8 @@ def read_csv(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Ta
 
 def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
     """Columns are read in parts of a row group, so memory does not depend on how large these are."""
-    with pq.ParquetFile(shard.source, pre_buffer=False, buffer_size=1 << 20) as file:
+    options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
+    with pq.ParquetFile(shard.source, **options) as file:
         schema = file.schema_arrow
         chosen = _choose(column, keep, schema.names)
         _check_type(schema, column)

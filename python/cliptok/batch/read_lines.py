@@ -39,7 +39,8 @@ def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tupl
                 try:
                     table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
                 except pa.ArrowInvalid as error:
-                    raise BadInputError(_bad_line(block, line, column) or str(error)) from error
+                    trouble = _bad_line(block, line, column) or f"in the block that line {line} begins, {error}"
+                    raise BadInputError(trouble) from error
                 is_there = is_there or table.column(column).null_count < len(table)
                 table = _chosen(table, column, keep)
                 try:

@@ -13,6 +13,7 @@ from cliptok.lines import BadInputError
 KEY = "__key__"
 """The column to keep for a sample's name, as WebDataset calls it."""
 _ROWS = 1 << 13
+_REST = 1 << 20
 
 
 def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
@@ -54,6 +55,8 @@ def _samples(source: Source, wanted: set[str]) -> Iterator[dict[str, str | bytes
                     sample[extension] = content.read()
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
             yield sample
+    while not plain and source.stream.read(_REST):  # What comes after the archive's end shows whether all was there.
+        pass
 
 
 def _split(name: str) -> tuple[str, str]:
