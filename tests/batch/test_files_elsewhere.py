@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from made import expected, json_lines, text_file, tree
+from made import expected, text_file, tree
 
 from cliptok import Tokenizer
 from cliptok.batch import BadInputError, Embed, Tokenize, embed_files, tokenize_files

@@ -273,7 +273,7 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a cat\n")
     (tmp_path / "file").write_bytes(b"")
     for format in ("parquet", "npy"):
-        with pytest.raises(BadInputError, match="file.*: (Not a directory|File exists)"):
+        with pytest.raises(BadInputError, match=r"file.*: (Not a directory|File exists)"):
             tokenize_files(tmp_path / "a.txt", tmp_path / "file", format=format)
         with pytest.raises(BadInputError, match="/proc/nothing"):
             tokenize_files(tmp_path / "a.txt", Path("/proc/nothing"), format=format)

@@ -78,7 +78,8 @@ def test_no_text_at_all(kind: str, format: str, tmp_path: Path) -> None:
     else:
         path.write_bytes(MAKERS[kind]([]))
     if kind == "tar":
-        pytest.raises(ValueError, tokenize_files, path, out).match("no sample has a file with the extension 'txt'")
+        with pytest.raises(ValueError, match="no sample has a file with the extension 'txt'"):
+            tokenize_files(path, out)
         return
     assert tokenize_files(path, out, column="caption").counts.texts == 0
     if format == "parquet":
