@@ -26,7 +26,7 @@ def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
             yield item
 
 
-def behind(items: Iterable[T], do: Callable[[T], object], depth: int = 2) -> None:
+def behind(items: Iterable[T], do: Callable[[T], object], depth: int = 1) -> None:
     """`do(item)` for each item in a thread, which stays up to `depth` items behind. An error of either ends both."""
     with ThreadPoolExecutor(1, thread_name_prefix="cliptok-behind") as pool:
         waiting: deque[Future[object]] = deque()

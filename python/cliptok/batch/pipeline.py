@@ -151,8 +151,8 @@ class Writer:
 
 def run(job: Job, encoding: "Encoding | None", shards: Iterable[Shard], writer: Writer, clock: Clock) -> None:
     """All stages, here: one thread reads, one tokenizes, one encodes, one writes."""
-    items = tokenize(job, ahead(read(job, shards, clock), 2), clock)
+    items = tokenize(job, ahead(read(job, shards, clock)), clock)
     if encoding is not None:
-        items = encode(encoding, ahead(items, 2), clock)
+        items = encode(encoding, ahead(items), clock)
     with writer:
         behind(items, writer)

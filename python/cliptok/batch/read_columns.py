@@ -12,7 +12,7 @@ from cliptok.batch.streams import opened
 from cliptok.lines import BadInputError
 
 _BLOCK = 1 << 22
-_ROWS = 1 << 16
+_ROWS = 1 << 15
 _BYTES = 1 << 25
 
 

@@ -32,7 +32,7 @@ _KINDS = {
     "tar": _Kind(read_tar, "txt", "sample"),
 }
 
-ROWS = 1 << 16
+ROWS = 1 << 15
 BYTES = 1 << 25
 
 
