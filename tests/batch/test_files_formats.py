@@ -160,7 +160,7 @@ def test_long_texts_come_in_small_tables(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.text(st.characters(exclude_characters="\n"), max_size=20), max_size=20),
+    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=20), max_size=20),
     st.booleans(),
     st.integers(1, 9),
 )
