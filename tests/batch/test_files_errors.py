@@ -57,7 +57,8 @@ def test_bytes_that_are_no_utf8(tmp_path: Path) -> None:
         "tar": tar(lines),
         "csv": b"id,caption\n" + b"".join(b"1," + x + b"\n" for x in lines),
     }
-    for kind in ("txt", "tar", "csv", "parquet", "strings.parquet", "large.parquet"):
+    inputs["jsonl"] = b"".join(b'{"caption": "%s"}\n' % line for line in lines)
+    for kind in (*inputs, "parquet", "strings.parquet", "large.parquet"):
         path = tmp_path / f"a.{kind}"
         if kind in inputs:
             path.write_bytes(inputs[kind])

@@ -40,7 +40,7 @@ class Model(NamedTuple):
         return device is None or "cuda" in str(device)
 
     def load(self, device: str | None = None) -> TextEncoder:
-        """The encoder, on `device` rather than its own if that is given."""
+        """The encoder; one that must be loaded goes to `device` rather than its own if that is given."""
         import torch
 
         from cliptok.encoder import TextEncoder
@@ -48,7 +48,7 @@ class Model(NamedTuple):
         if isinstance(self.source, TextEncoder):
             if (self.subfolder, self.device, self.dtype) != (None, None, None):
                 raise ValueError("model is an encoder already; subfolder, device and dtype are for loading one")
-            return self.source if device is None else self.source.to(device)
+            return self.source
         dtype = self.dtype
         if dtype is not None:
             name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))

@@ -119,7 +119,7 @@ class _Embed:
         from cliptok.batch.encoding import Encoding
 
         self._job, self._shards = job, shards
-        self._encoding = Encoding(model.load(device), output, normalize)
+        self._encoding = Encoding(model.load(device).to(device), output, normalize)
 
     def __call__(self, row: _Row) -> _Row:
         return row if row["error"] else _answer(row, lambda clock: {"record": self._make(row, clock), "tokens": b""})
