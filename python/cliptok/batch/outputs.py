@@ -25,10 +25,17 @@ class ParquetOutput:
     """A file in the making. Each table is a row group, and the first one shows what columns there are."""
 
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
-        # A dictionary makes ids smaller than any other encoding does. Floats have nothing to gain.
-        dictionary = first.column_names[1:] if pa.types.is_floating(_innermost(first.schema.types[0])) else True
-        options = {"compression": "zstd", "use_dictionary": dictionary, "write_page_checksum": True}
-        self._writer = pq.ParquetWriter(file, first.schema, **options)
+        # A dictionary makes ids smaller than any other encoding does; embeddings have nothing to gain. Nobody looks for
+        # the least id or value of a row group.
+        others = first.column_names[1:]
+        self._writer = pq.ParquetWriter(
+            file,
+            first.schema,
+            compression="zstd",
+            use_dictionary=others if pa.types.is_floating(_innermost(first.schema.types[0])) else True,
+            write_statistics=others,
+            write_page_checksum=True,
+        )
 
     def write(self, table: pa.Table) -> None:
         """Add the table's rows."""
