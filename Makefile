@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder wheel docs constraints clean
+.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder bench-batch wheel docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -41,6 +41,7 @@ bench: .venv/peers ## measure beside the peers, write benches/results
 
 bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
 	$(BIN)/python benches/run.py --smoke
+	$(BIN)/python benches/batch.py --smoke
 	benches/instructions.sh
 
 bench-loader: .venv/peers ## measure a DataLoader beside the same with the peers' tokenizers
@@ -48,6 +49,9 @@ bench-loader: .venv/peers ## measure a DataLoader beside the same with the peers
 
 bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one, SMOKE=1 for seconds
 	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu) $(if $(SMOKE),--smoke)
+
+bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
+	$(BIN)/python benches/batch.py
 
 wheel: .venv/uv ## build the wheel into dist/
 	$(UV) maturin
@@ -72,7 +76,7 @@ clean: ## remove everything that was built or installed
 	@touch $@
 
 .venv/built: .venv/uv pyproject.toml $(RUST)
-	$(UV) maturin numpy ftfy
+	$(UV) maturin numpy ftfy pyarrow tqdm
 	VIRTUAL_ENV=$(CURDIR)/.venv PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin develop --release --quiet --uv
 	@touch $@
 

@@ -1,12 +1,12 @@
-"""The command `cliptok`: tokenize, show, count and report, from files or standard input."""
+"""The command `cliptok`: tokenize, embed, show, count and report."""
 
 import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cliptok import cli_batch
 from cliptok._engine import __version__
 from cliptok.lines import BadInputError
 from cliptok.profiles import PROFILES
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _EXAMPLES = """examples:
   cliptok show "a highres photo of a woman wearing a red dress"
   cliptok tokenize captions.txt -o ids.npy --max-length 77
+  cliptok tokenize 'data/*.parquet' --column caption -o ids/ --resume
+  cliptok embed captions.txt -o embeddings.npy --model openai/clip-vit-large-patch14
   cliptok count captions.txt
   cliptok report captions.txt -o captions.html
   head -n 100 captions.txt | cliptok tokenize
@@ -58,18 +60,31 @@ def _parser() -> argparse.ArgumentParser:
 
     tokenize = commands.add_parser(
         "tokenize",
-        help="write each line's ids to a .npy file, or print them",
-        description="Write the ids of each line as a row of an (n, max_length) array, padded, or print them unpadded.",
-        epilog="example:\n  cliptok tokenize captions.txt -o ids.npy",
+        help="write the ids of the texts in files, or print them",
+        description="Write the ids of the texts in files, one output for each input and with its stem. Without --out,"
+        " print the ids of each line of a text file.",
+        epilog="examples:\n"
+        "  cliptok tokenize captions.txt -o ids.npy\n"
+        "  cliptok tokenize 'data/*.parquet' --column caption -o ids/ --max-length 77 --resume\n"
+        "  head -n 100 captions.txt | cliptok tokenize",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_input(tokenize)
-    tokenize.add_argument("-o", "--output", type=Path, metavar="IDS.npy", help="write here instead of printing")
-    tokenize.add_argument(
-        "--dtype", choices=("uint16", "int32", "int64"), default="int64", help="of the array (default: %(default)s)"
-    )
+    cli_batch.add_tokenize(tokenize)
     _add_tokenizer(tokenize)
     tokenize.set_defaults(run=_tokenize)
+
+    embed = commands.add_parser(
+        "embed",
+        help="write the embeddings of the texts in files",
+        description="Write the embeddings of the texts in files, one output for each input and with its stem.",
+        epilog="example:\n"
+        "  cliptok embed 'data/*.parquet' --column caption -o embeddings/ --model openai/clip-vit-large-patch14"
+        " --normalize --resume",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cli_batch.add_embed(embed)
+    _add_tokenizer(embed, max_length=None)
+    embed.set_defaults(run=_embed)
 
     show = commands.add_parser(
         "show",
@@ -119,13 +134,14 @@ def _add_input(
     parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=what)
 
 
-def _add_tokenizer(parser: argparse.ArgumentParser) -> None:
+def _add_tokenizer(parser: argparse.ArgumentParser, max_length: int | None = 77) -> None:
     parser.add_argument("--profile", choices=tuple(PROFILES), help="whose ids (default: transformers)")
     parser.add_argument(
         "--tokenizer", metavar="FOLDER", help="a tokenizer's folder or hub name (default: CLIP's own vocabulary)"
     )
+    default = "%(default)s" if max_length else "the encoder's positions"
     parser.add_argument(
-        "--max-length", type=_length, default=77, metavar="N", help="ids per text (default: %(default)s)"
+        "--max-length", type=_length, default=max_length, metavar="N", help=f"ids per text (default: {default})"
     )
 
 
@@ -149,9 +165,15 @@ def load(options: argparse.Namespace) -> "Tokenizer":
 
 
 def _tokenize(options: argparse.Namespace) -> int:
-    from cliptok.cli_files import tokenize
+    if options.out is None:
+        from cliptok.cli_files import print_ids
 
-    return tokenize(options)
+        return print_ids(options)
+    return cli_batch.tokenize(options, load(options))
+
+
+def _embed(options: argparse.Namespace) -> int:
+    return cli_batch.embed(options, load(options))
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ _LINES = 1 << 14
 _BYTES = 1 << 24
 
 
-class BadInputError(Exception):
+class BadInputError(ValueError):
     """Something about the input that the user should know: which file, which line."""
 
 

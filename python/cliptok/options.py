@@ -114,3 +114,10 @@ def check_int(name: str, value: Any, least: int) -> None:
         raise TypeError(f"{name} is of type {type(value).__name__}; expected int")
     if value < least:
         raise ValueError(f"{name} is {value}; expected {least} or more")
+
+
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """`value`, or a ValueError that lists the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
+    return str(value)

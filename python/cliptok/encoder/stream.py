@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
+from cliptok.ahead import ahead as ahead
+
 from .embeddings import expand_placeholders, has_placeholders
 from .plan import Int64, Window, sort_window
-
-T = TypeVar("T")
 
 
 def is_lazy(texts: Any) -> bool:
@@ -104,21 +103,3 @@ def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, 
                 )
             yield sort_window(cut, part)
         first_row += len(offsets) - 1
-
-
-def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
-    """`items`, produced by a thread that stays up to `depth` items ahead of the consumer. Its errors come in order."""
-    iterator = iter(items)
-    done = object()
-
-    def produce() -> Any:
-        return next(iterator, done)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-plan") as pool:
-        waiting: list[Future[Any]] = [pool.submit(produce) for _ in range(depth)]
-        while True:
-            item = waiting.pop(0).result()
-            if item is done:
-                return
-            waiting.append(pool.submit(produce))
-            yield item

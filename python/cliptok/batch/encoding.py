@@ -1,0 +1,163 @@
+"""Columns of ids to columns of embeddings, by the text encoder."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cliptok.batch.columns import as_array, as_lists
+from cliptok.batch.tokenizing import Tokenizing
+from cliptok.bulk import PackedTokens
+from cliptok.options import check_int, one_of
+from cliptok.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from cliptok.encoder import TextEncoder
+
+OUTPUTS = ("text_embeds", "pooler_output", "hidden")
+_HIDDEN_ROWS = 64
+
+
+class Model(NamedTuple):
+    """An encoder, or where to load it from."""
+
+    source: Any
+    subfolder: str | None = None
+    device: Any = None
+    dtype: Any = None
+
+    def wants_gpu(self) -> bool:
+        """Whether it is to run on a GPU where there is one."""
+        device = self.source.device if hasattr(self.source, "device") else self.device
+        return device is None or "cuda" in str(device)
+
+    def load(self, device: str | None = None) -> TextEncoder:
+        """The encoder; one that must be loaded goes to `device` rather than its own if that is given."""
+        import torch
+
+        from cliptok.encoder import TextEncoder
+
+        if isinstance(self.source, TextEncoder):
+            if (self.subfolder, self.device, self.dtype) != (None, None, None):
+                raise ValueError("model is an encoder already; subfolder, device and dtype are for loading one")
+            return self.source
+        dtype = self.dtype
+        if dtype is not None:
+            name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
+            dtype = getattr(torch, name)
+        device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        encoder: TextEncoder = TextEncoder.from_pretrained(
+            self.source, subfolder=self.subfolder, dtype=dtype, device=device
+        )
+        return encoder
+
+
+class Encoding(NamedTuple):
+    """What the encoder gives for each text."""
+
+    encoder: TextEncoder
+    output: str
+    normalize: bool = False
+
+    @property
+    def name(self) -> str:
+        """The column's name."""
+        return "last_hidden_state" if self.output == "hidden" else self.output
+
+    def tables(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+        """The rows of `tables` with embeddings in place of the ids in the first column. At least one table comes.
+
+        They are float16 where the encoder is, else float32: (n, width) in lists of fixed size, for `hidden` (n,
+        max_length, width) in lists of such lists.
+        """
+        waiting: deque[pa.Table] = deque()
+        rest: list[pa.Table] = []
+        states = self._hidden(tables, waiting) if self.output == "hidden" else self._pooled(tables, waiting)
+        for block in states:
+            while waiting:
+                rest.append(waiting.popleft())
+            joined = pa.concat_tables(rest)
+            yield joined.slice(0, len(block)).set_column(0, self.name, as_lists(block))
+            rest = [joined.slice(len(block))]
+        if not rest:  # There is no text.
+            empty = waiting.popleft()
+            yield empty.set_column(0, self.name, as_lists(np.empty((0, *self._shape(empty)), self._dtype)))
+
+    def _pooled(self, tables: Iterator[pa.Table], waiting: deque[pa.Table]) -> Iterator[npt.NDArray[Any]]:
+        """(m, width) for some texts at a time. The encoder sorts them by windows that reach across tables."""
+
+        def texts() -> Iterator[npt.NDArray[Any]]:
+            for table in tables:
+                waiting.append(table)
+                for chunk in table.column(0).chunks:
+                    offsets, ids = chunk.offsets.to_numpy(), chunk.values.to_numpy()
+                    yield from (ids[begin:end] for begin, end in pairwise(offsets.tolist()))
+
+        rows: Any = texts()
+        for block in self.encoder.encode(rows, _Joined(), output=self.output, normalize=self.normalize):
+            yield self._as_numpy(block)
+
+    def _hidden(self, tables: Iterator[pa.Table], waiting: deque[pa.Table]) -> Iterator[npt.NDArray[Any]]:
+        """(m, max_length, width), padding computed as a diffusion model sees it: without a mask."""
+        import torch
+
+        with torch.inference_mode():
+            for table in tables:
+                waiting.append(table)
+                ids = torch.from_numpy(as_array(table.column(0)).astype(np.int64))
+                for begin in range(0, len(ids), _HIDDEN_ROWS):
+                    rows = ids[begin : begin + _HIDDEN_ROWS].to(self.encoder.device)
+                    state = self.encoder(rows).last_hidden_state
+                    yield self._as_numpy(state)
+
+    def _shape(self, ids: pa.Table) -> tuple[int, ...]:
+        config = self.encoder.config
+        if self.output == "hidden":
+            return (ids.column(0).type.list_size, config.width)
+        return (config.width if self.output == "pooler_output" else config.projection or config.width,)
+
+    @property
+    def _dtype(self) -> str:
+        return "float16" if str(self.encoder.dtype) == "torch.float16" else "float32"
+
+    def _as_numpy(self, block: Tensor) -> npt.NDArray[Any]:
+        # NumPy has no bfloat16.
+        found: npt.NDArray[Any] = (block.half() if self._dtype == "float16" else block.float()).cpu().numpy()
+        return found
+
+
+class _Joined:
+    """The tokenizer of texts that are ids already: it has only to join them."""
+
+    def encode_packed(self, texts: list[npt.NDArray[Any]], max_length: int, dtype: str) -> PackedTokens:
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        offsets[1:] = np.cumsum([len(ids) for ids in texts])
+        return PackedTokens(np.concatenate(texts).astype(dtype, copy=False), offsets)
+
+
+def plan(
+    encoder: TextEncoder, output: str | None, normalize: bool, tokenizer: Tokenizer | None, max_length: int | None
+) -> tuple[Encoding, Tokenizing]:
+    """How texts become ids, and ids embeddings. Raises ValueError for what the encoder does not have."""
+    output = output or ("pooler_output" if encoder.text_projection is None else "text_embeds")
+    one_of("output", output, OUTPUTS)
+    if output == "text_embeds" and encoder.text_projection is None:
+        raise ValueError("this encoder has no projection, so no text_embeds; output may be pooler_output or hidden")
+    if output == "hidden" and normalize:
+        raise ValueError("normalize is for embeddings, and output 'hidden' gives states")
+    positions = encoder.config.positions
+    if max_length is None:
+        max_length = positions
+    check_int("max_length", max_length, 2)
+    if max_length > positions:
+        raise ValueError(f"max_length is {max_length}, but the encoder has {positions} positions")
+    lists = "fixed" if output == "hidden" else "variable"
+    return Encoding(encoder, output, normalize), Tokenizing(tokenizer or Tokenizer(), max_length, "int32", lists)

@@ -1,0 +1,35 @@
+"""What tells one tokenizer or encoder from another, in a few bytes."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cliptok import TextEncoder, Tokenizer
+
+_BYTES = 4096
+
+
+def of_tokenizer(tok: "Tokenizer") -> str:
+    """The profile, and a digest of all that decides which ids a text has."""
+    added = [(id, repr(token)) for id, token in tok.added_tokens_decoder.items()]
+    parts: list[Any] = [added, tok._ends, tok.pad_token_id, tok.padding_side, tok.truncation_side]
+    if tok._custom:
+        parts += [tok._base.vocabulary(), tok._base.merges()]
+    return f"{tok.profile} {_digest(json.dumps(parts).encode())}"
+
+
+def of_encoder(encoder: "TextEncoder") -> str:
+    """A digest of the sizes and of the beginning of every weight."""
+    import torch
+
+    found = hashlib.sha256(repr(encoder.config).encode())
+    for name, weight in encoder.state_dict().items():
+        beginning = weight.detach().flatten()[: _BYTES // weight.element_size()].contiguous().cpu()
+        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        found.update(beginning.view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

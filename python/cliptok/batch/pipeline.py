@@ -1,0 +1,158 @@
+"""The stages of a job. Each takes the items of the one before, and they run side by side."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain
+from types import TracebackType
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import pyarrow as pa
+
+from cliptok.ahead import ahead, behind
+from cliptok.atomic import replacing
+from cliptok.batch.inputs import Shard
+from cliptok.batch.outputs import Output, Record, create
+from cliptok.batch.reading import Reading
+from cliptok.batch.report import Clock, Counts
+from cliptok.batch.tokenizing import Tokenizing
+from cliptok.lines import BadInputError
+
+if TYPE_CHECKING:
+    from cliptok.batch.encoding import Encoding
+
+
+class Item(NamedTuple):
+    """Some rows of a shard, or its end."""
+
+    shard: Shard
+    counts: Counts
+    """Of the shard. Each stage adds what it sees; they are complete at the shard's end."""
+    table: pa.Table | None
+    """None at the end."""
+    position: int
+    """Bytes of the input that have been read."""
+
+
+class Job(NamedTuple):
+    """What is done to every shard. It can be sent to another process."""
+
+    reading: Reading
+    tokenizing: Tokenizing
+    rows: int
+    """Rows that are tokenized and written at once."""
+    settings: Record
+    """All that decides what is in the outputs."""
+
+
+def read(job: Job, shards: Iterable[Shard], clock: Clock) -> Iterator[Item]:
+    """The texts of every shard, and its end."""
+    for shard in shards:
+        counts = Counts()
+        tables = job.reading.tables(shard, counts, job.rows)
+        table: pa.Table | None = None
+        while True:
+            with clock("reading"):
+                table, position = next(tables, (None, shard.size))
+            yield Item(shard, counts, table, position)
+            if table is None:
+                break
+
+
+def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
+    """Ids in the place of texts."""
+    for item in items:
+        if item.table is None:
+            yield item
+        else:
+            with clock("tokenizing"):
+                table = job.tokenizing.table(item.table, item.counts)
+            yield item._replace(table=table)
+
+
+def encode(encoding: "Encoding", items: Iterable[Item], clock: Clock) -> Iterator[Item]:
+    """Embeddings in the place of ids. A shard's never depend on another shard."""
+    items = iter(items)
+    for first in items:
+        last = first
+
+        def tables(first: Item = first) -> Iterator[pa.Table]:
+            nonlocal last
+            for last in chain([first], items):
+                if last.table is None:
+                    return
+                yield last.table
+
+        encoded = encoding.tables(tables())
+        while True:
+            with clock("encoding"):
+                table = next(encoded, None)
+            yield last._replace(table=table)
+            if table is None:
+                break
+
+
+class Listener(Protocol):
+    """Who wants to know how far a job is."""
+
+    def moved(self, item: Item) -> None:
+        """Some rows are written."""
+
+    def finished(self, shard: Shard, record: Record) -> None:
+        """A file has its name."""
+
+
+class Writer:
+    """Writes the items that it is called with. A file takes its name when all of it is there."""
+
+    def __init__(self, settings: Record, clock: Clock, listener: Listener) -> None:
+        self._settings, self._clock, self._listener = settings, clock, listener
+        self._open = ExitStack()
+        self._output: Output | None = None
+
+    def __call__(self, item: Item) -> None:
+        """Write the rows, or finish the file."""
+        with self._clock("writing"):
+            try:
+                record = self._write(item)
+            except (OSError, pa.ArrowException) as error:
+                reason = error.strerror if isinstance(error, OSError) else None
+                raise BadInputError(f"{item.shard.target}: {reason or error}") from error
+        if record is None:
+            self._listener.moved(item)
+        else:
+            self._listener.finished(item.shard, record)
+
+    def _write(self, item: Item) -> Record | None:
+        made_of = {"settings": self._settings, "input": item.shard.identity()}
+        if item.table is not None:
+            if self._output is None:
+                item.shard.target.parent.mkdir(parents=True, exist_ok=True)
+                file = self._open.enter_context(replacing(item.shard.target))
+                self._output = create(item.shard.target.suffix[1:], file, item.table, made_of)
+            self._output.write(item.table)
+            return None
+        assert self._output is not None  # Every shard has a table.
+        record = {**made_of, "counts": item.counts.as_dict()}
+        self._output.finish(record)
+        self._output = None
+        self._open.close()
+        return record
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._output is not None:
+            self._output.abandon()
+        self._open.__exit__(kind, error, trace)
+
+
+def run(job: Job, encoding: "Encoding | None", shards: Iterable[Shard], writer: Writer, clock: Clock) -> None:
+    """All stages, here: one thread reads, one tokenizes, one encodes, one writes."""
+    items = tokenize(job, ahead(read(job, shards, clock)), clock)
+    if encoding is not None:
+        items = encode(encoding, ahead(items), clock)
+    with writer:
+        behind(items, writer)

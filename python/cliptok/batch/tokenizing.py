@@ -1,0 +1,53 @@
+"""Texts to a column of ids."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from cliptok.batch.columns import as_lists
+from cliptok.batch.report import Counts
+
+NAME = "input_ids"
+LISTS = ("variable", "fixed")
+
+
+class Tokenizing(NamedTuple):
+    """How texts become ids."""
+
+    tokenizer: Any
+    max_length: int = 77
+    dtype: str = "int32"
+    lists: str = "variable"
+    """`variable` lists have no padding, `fixed` ones are padded to `max_length`."""
+    threads: int | None = None
+
+    def table(self, table: pa.Table, counts: Counts) -> pa.Table:
+        """Ids in place of the texts in the first column."""
+        return table.set_column(0, NAME, self.column(table.column(0), counts))
+
+    def column(self, texts: Any, counts: Counts | None = None) -> pa.Array:
+        """The ids of an Arrow column of strings, as lists. Long texts are cut; `counts` hears of that and of tokens."""
+        if self.lists == "variable":
+            ids, offsets = self.tokenizer.encode_packed(
+                texts, self.max_length, self.dtype, threads=self.threads, truncate=True
+            )
+            lengths = np.diff(offsets)
+            column = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids))
+        else:
+            rows, lengths = self.tokenizer.encode_batch(
+                texts, self.max_length, self.dtype, return_lengths=True, threads=self.threads, truncate=True
+            )
+            column = as_lists(rows)
+        if counts is not None:
+            counts.tokens += int(lengths.sum())
+            counts.cut += self._cut(texts, lengths)
+        return column
+
+    def _cut(self, texts: Any, lengths: npt.NDArray[Any]) -> int:
+        # Only a text that fills its row can have been cut.
+        full = np.flatnonzero(lengths == self.max_length)
+        if not len(full):
+            return 0
+        return int((self.tokenizer.count(texts.take(pa.array(full))) > self.max_length).sum())
