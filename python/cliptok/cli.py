@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cliptok import cli_batch
@@ -121,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_input(report, "UTF-8 text, one text per line, or .parquet, .csv, .tsv or .jsonl; - is standard input")
     report.add_argument("--column", metavar="NAME", help="of a table (default: the only one with strings)")
     report.add_argument(
-        "-o", "--output", type=Path, metavar="PAGE.html", default=Path("report.html"), help="default: %(default)s"
+        "-o", "--out", type=Path, metavar="PAGE.html", default=Path("report.html"), help="default: %(default)s"
     )
     _add_tokenizer(report)
     report.set_defaults(run=_report)
