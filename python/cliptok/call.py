@@ -4,8 +4,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cliptok.encoding import BatchEncoding, converter
-from cliptok.options import Plan
-from cliptok.rows import Columns, build, padded_length
+from cliptok.options import Columns, Plan, padded_length
 from cliptok.texts import as_batch, as_rows, threads_for
 
 if TYPE_CHECKING:
@@ -133,6 +132,8 @@ def _rows(
     pad_id: int,
 ) -> dict[str, Any]:
     """The way for every other option, row by row in Python."""
+    from cliptok.rows import build
+
     if columns.offset_mapping:
         texts: list[Any] = [_offsets(tok, row, text) for row, text in enumerate(as_rows(batch))]
     else:

@@ -29,6 +29,16 @@ class Plan(NamedTuple):
     multiple: int | None
 
 
+class Columns(NamedTuple):
+    """Which values a call returns beside `input_ids` and `attention_mask`."""
+
+    token_type_ids: bool = False
+    special_tokens_mask: bool = False
+    offset_mapping: bool = False
+    length: bool = False
+    overflow: bool = False
+
+
 def plan(*options: Any) -> Plan:
     """What a call's padding, truncation, max_length, pad_to_multiple_of and add_special_tokens ask for, given the
     tokenizer's model_max_length. Raises ValueError or TypeError that names the argument at fault.
@@ -73,6 +83,14 @@ def _plan(
 
 _kept_plan = lru_cache(maxsize=64, typed=True)(_plan)
 """Most calls of a program have the same options."""
+
+
+def padded_length(plan: Plan, longest: int) -> int:
+    """The length that rows are padded to when the longest has `longest` ids; longer rows stay as they are."""
+    if plan.pad_to is None:
+        return 0
+    length = longest if plan.pad_to == "longest" else plan.length
+    return length if plan.multiple is None else -(-length // plan.multiple) * plan.multiple
 
 
 def check_stride(stride: Any, planned: Plan) -> None:

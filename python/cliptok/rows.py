@@ -1,21 +1,11 @@
 """The rows of a call that asks for more than ids and mask: windows over long texts, offsets, special tokens."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from cliptok.options import Plan
+from cliptok.options import Columns, Plan, padded_length
 
 Offsets = Sequence[tuple[int, int]]
-
-
-class Columns(NamedTuple):
-    """Which values a call returns beside `input_ids` and `attention_mask`."""
-
-    token_type_ids: bool = False
-    special_tokens_mask: bool = False
-    offset_mapping: bool = False
-    length: bool = False
-    overflow: bool = False
 
 
 def windows(count: int, room: int | None, stride: int, from_left: bool) -> Iterator[tuple[int, int]]:
@@ -105,11 +95,3 @@ def build(
     if columns.overflow:
         found["overflow_to_sample_mapping"] = samples
     return found
-
-
-def padded_length(plan: Plan, longest: int) -> int:
-    """The length that rows are padded to when the longest has `longest` ids; longer rows stay as they are."""
-    if plan.pad_to is None:
-        return 0
-    length = longest if plan.pad_to == "longest" else plan.length
-    return length if plan.multiple is None else -(-length // plan.multiple) * plan.multiple

@@ -5,7 +5,6 @@ from functools import cache
 from types import MappingProxyType
 from typing import NamedTuple
 
-from cliptok import cleaning
 from cliptok._engine import Engine
 from cliptok.added_tokens import AddedToken, AddedTokens
 from cliptok.profiles import NO_LIMIT, Profile
@@ -56,7 +55,11 @@ def _bundled(profile: Profile) -> Engine:
 
 
 def _engine(profile: Profile, vocabulary: Vocabulary | None) -> Engine:
-    clean = None if profile.clean is None else getattr(cleaning, profile.clean)
+    clean = None
+    if profile.clean is not None:
+        from cliptok import cleaning
+
+        clean = getattr(cleaning, profile.clean)
     return Engine(profile.name, (), 0, 0, clean, vocabulary)
 
 

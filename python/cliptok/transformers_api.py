@@ -3,15 +3,13 @@
 from typing import Any, overload
 
 from cliptok.call import call
-from cliptok.decoding import as_ids, decode
 from cliptok.encoding import BatchEncoding
-from cliptok.options import check_stride, plan, refuse_unsupported, side
-from cliptok.padding import Padding
-from cliptok.rows import Columns
+from cliptok.options import Columns, check_stride, plan, refuse_unsupported, side
 from cliptok.texts import as_text
+from cliptok.token_table import TokenTable
 
 
-class TransformersApi(Padding):
+class TransformersApi(TokenTable):
     """The part of a tokenizer that transformers users know."""
 
     is_fast = True
@@ -88,6 +86,38 @@ class TransformersApi(Padding):
             return self._engine.encode(text, True)  # what the call comes down to
         return self(text, text_pair, **options)["input_ids"]
 
+    def pad(
+        self,
+        encoded_inputs: Any,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Pad encodings, a list of mappings or one mapping of lists, as a transformers tokenizer does.
+
+        `input_ids` and its companions are padded, and `attention_mask` is made where there is none; other fields, such
+        as labels, go along. Nothing is cut: rows longer than `max_length` stay as they are. `verbose` is accepted.
+
+        Raises ValueError without `input_ids` or a pad token, for fields that differ in their number of rows, and for
+        tensors of rows that differ in length.
+        """
+        from cliptok.padding import pad
+
+        return pad(
+            self,
+            encoded_inputs,
+            padding,
+            max_length,
+            pad_to_multiple_of,
+            padding_side,
+            return_attention_mask,
+            return_tensors,
+        )
+
     def tokenize(self, text: str, add_special_tokens: bool = False) -> list[str]:
         """The tokens of one text as they stand in the vocabulary, `</w>` at each word's end.
 
@@ -121,6 +151,8 @@ class TransformersApi(Padding):
 
         Raises ValueError for an id that is no token's.
         """
+        from cliptok.decoding import as_ids, decode
+
         ids = as_ids(token_ids)
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = self.clean_up_tokenization_spaces

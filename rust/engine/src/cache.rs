@@ -6,6 +6,7 @@
 //! pair. So the table never grows, what is new is quick to find, and what is old but in use is not lost.
 
 use crate::entry::Entry;
+use crate::table::{self, Table};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Longest word that is cached, in bytes: the sixteenth byte of the key holds the length.
@@ -104,9 +105,13 @@ impl Ids {
 }
 
 /// Half a cache line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(32))]
 struct Place(Entry<2, 1>);
+
+// SAFETY: it is made of atomic integers, and aligned to 32 bytes.
+#[allow(unsafe_code)]
+unsafe impl table::Place for Place {}
 
 impl Place {
     #[inline(always)]
@@ -129,15 +134,14 @@ impl Place {
 
 #[derive(Debug)]
 pub(crate) struct Cache {
-    places: Box<[Place; PLACES]>,
+    places: Table<Place, PLACES>,
     /// How often a word was found in its second pair.
     found_elsewhere: AtomicU32,
 }
 
 impl Cache {
     pub(crate) fn new() -> Self {
-        let places: Box<[Place]> = std::iter::repeat_with(Place::default).take(PLACES).collect();
-        Self { places: places.try_into().expect("as many as were taken"), found_elsewhere: AtomicU32::new(0) }
+        Self { places: Table::new(), found_elsewhere: AtomicU32::new(0) }
     }
 
     #[inline(always)]

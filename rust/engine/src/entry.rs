@@ -18,14 +18,6 @@ const BUSY: u64 = 1;
 const VERSION_BITS: u32 = 40;
 const VERSION: u64 = (1 << VERSION_BITS) - 1;
 
-impl<const KEY: usize, const REST: usize> Default for Entry<KEY, REST> {
-    /// The entry of a key of zeros, which is nobody's.
-    fn default() -> Self {
-        let zeros = || AtomicU64::new(0);
-        Self { key: std::array::from_fn(|_| zeros()), rest: std::array::from_fn(|_| zeros()), state: zeros() }
-    }
-}
-
 impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
     /// Its key and value, which are zeros when it never had any.
     pub(crate) fn read(&self) -> Option<([u64; KEY], ([u64; REST], u32))> {

@@ -38,6 +38,7 @@ mod spare;
 mod split;
 mod stream;
 mod stretch;
+mod table;
 mod threads;
 mod turns;
 mod unicode;

@@ -1,6 +1,7 @@
 //! The cache of merged words that are too long for the other one: in text beyond ASCII, and in code.
 
 use crate::entry::Entry;
+use crate::table::{self, Table};
 
 /// Longest word that is cached, in bytes: the last byte of the key holds the length.
 const LONGEST: usize = 31;
@@ -9,18 +10,22 @@ const MOST_IDS: usize = 12;
 const PLACES: usize = 1 << 15; // 2 MiB, of which only pages in use cost memory
 
 /// A cache line.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[repr(align(64))]
 struct Place(Entry<4, 3>);
 
+// SAFETY: it is made of atomic integers, and aligned to 64 bytes.
+#[allow(unsafe_code)]
+unsafe impl table::Place for Place {}
+
 #[derive(Debug)]
 pub(crate) struct LongCache {
-    places: Box<[Place]>,
+    places: Table<Place, PLACES>,
 }
 
 impl LongCache {
     pub(crate) fn new() -> Self {
-        Self { places: std::iter::repeat_with(Place::default).take(PLACES).collect() }
+        Self { places: Table::new() }
     }
 
     /// Puts the ids of a word into `ids`, if it knows them.
