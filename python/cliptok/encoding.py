@@ -1,6 +1,7 @@
 """What a call returns: a dict whose keys are attributes too."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class BatchEncoding(dict[str, Any]):
         return self
 
 
+@cache
 def converter(tensor_type: str) -> Callable[[str, Any], Any]:
     """The function (name, value) → array or tensor. Raises ValueError for an unknown type."""
     import numpy as np

@@ -21,7 +21,7 @@ def as_batch(texts: Any) -> Any:
     if isinstance(texts, (list, tuple)):
         return texts
     if isinstance(texts, str):
-        return [texts]
+        return (texts,)
     if hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
         return texts
     unordered = isinstance(texts, (bytes, bytearray, memoryview, Mapping, Set))

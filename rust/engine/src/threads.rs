@@ -48,6 +48,9 @@ pub(crate) fn led_by<F: Foreman, B: Default + Send, R: Send>(
     threads: usize,
     task: impl Fn(F::Piece, &mut B) -> R + Sync,
 ) -> Result<Vec<R>, F::Error> {
+    if threads == 1 {
+        return alone(foreman, task);
+    }
     let queue = Queue { state: Mutex::new(State { pieces: VecDeque::new(), closed: false }), changed: Condvar::new() };
     let run = || {
         let mut buffers = B::default();
@@ -71,9 +74,8 @@ pub(crate) fn led_by<F: Foreman, B: Default + Send, R: Send>(
                 }
             }
             // A piece for each of the others to go on with, and one more for the first to be done.
-            let enough = if threads == 1 { 0 } else { threads };
-            if queue.len() > enough {
-                foreman.work(&mut || take_part(enough));
+            if queue.len() > threads {
+                foreman.work(&mut || take_part(threads));
             }
         }
         drop(closing);
@@ -86,6 +88,19 @@ pub(crate) fn led_by<F: Foreman, B: Default + Send, R: Send>(
         results.extend(rest);
         failure.map_or(Ok(results), Err)
     })
+}
+
+/// [`led_by`] without others.
+fn alone<F: Foreman, B: Default + Send, R: Send>(
+    foreman: &mut F,
+    task: impl Fn(F::Piece, &mut B) -> R + Sync,
+) -> Result<Vec<R>, F::Error> {
+    let (mut buffers, mut results) = (B::default(), Vec::new());
+    while let Some(piece) = foreman.prepare() {
+        let mut piece = Some(piece?);
+        foreman.work(&mut || results.extend(piece.take().map(|piece| task(piece, &mut buffers))));
+    }
+    Ok(results)
 }
 
 struct Queue<W> {
