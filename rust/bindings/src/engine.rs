@@ -148,8 +148,8 @@ impl PyEngine {
         let options = RowOptions { width, pad: pad_id, add_special_tokens, pad_left };
         let fill = rows::Fill { py: texts.py(), batch, nulls, options, refuse_long, mask, lengths, threads };
         match out {
-            Some(out) => fill.into_out(self, out),
-            None => fill.into_fresh(self, dtype),
+            Some(out) => fill.to_out(self, out),
+            None => fill.to_fresh(self, dtype),
         }
     }
 
@@ -239,10 +239,10 @@ struct Pack<'py> {
 
 impl PyEngine {
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
-        let texts = &pack.batch.texts(pack.nulls)?[..];
-        let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         // Rather too many than too few: memory that is not written to costs nothing.
         const BYTES_PER_ID: usize = 3;
+        let texts = &pack.batch.texts(pack.nulls)?[..];
+        let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
         let mut ids = Growing::<T>::new(bytes / BYTES_PER_ID + 2 * texts.len())?;
         let offsets = py

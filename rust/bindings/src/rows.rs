@@ -30,36 +30,36 @@ pub(crate) struct Fill<'py> {
 
 impl<'py> Fill<'py> {
     /// Into a new array.
-    pub(crate) fn into_fresh(self, engine: &PyEngine, dtype: &str) -> PyResult<Arrays<'py>> {
+    pub(crate) fn to_fresh(&self, engine: &PyEngine, dtype: &str) -> PyResult<Arrays<'py>> {
         match dtype {
-            "int64" => self.into_fresh_of::<i64>(engine),
-            "int32" => self.into_fresh_of::<i32>(engine),
-            "uint16" => self.into_fresh_of::<u16>(engine),
+            "int64" => self.fresh_of::<i64>(engine),
+            "int32" => self.fresh_of::<i32>(engine),
+            "uint16" => self.fresh_of::<u16>(engine),
             _ => Err(PyValueError::new_err(format!("dtype is {dtype:?}; expected 'uint16', 'int32' or 'int64'"))),
         }
     }
 
-    fn into_fresh_of<T: Id + Element>(&self, engine: &PyEngine) -> PyResult<Arrays<'py>> {
+    fn fresh_of<T: Id + Element>(&self, engine: &PyEngine) -> PyResult<Arrays<'py>> {
         let mut ids = Fresh::<T, _>::new(self.py, [self.batch.len(), self.options.width])?;
         let (lengths, mask) = self.fill(engine, ids.slice()?)?;
         Ok((ids.into_array().into_any(), lengths, mask))
     }
 
     /// Into the caller's array.
-    pub(crate) fn into_out(self, engine: &PyEngine, out: &Bound<'py, PyAny>) -> PyResult<Arrays<'py>> {
+    pub(crate) fn to_out(&self, engine: &PyEngine, out: &Bound<'py, PyAny>) -> PyResult<Arrays<'py>> {
         let (lengths, mask) = if let Ok(out) = out.cast::<PyArray2<i64>>() {
-            self.into_out_of(engine, out)
+            self.out_of(engine, out)
         } else if let Ok(out) = out.cast::<PyArray2<i32>>() {
-            self.into_out_of(engine, out)
+            self.out_of(engine, out)
         } else if let Ok(out) = out.cast::<PyArray2<u16>>() {
-            self.into_out_of(engine, out)
+            self.out_of(engine, out)
         } else {
             Err(PyTypeError::new_err("out: expected a two-dimensional array of uint16, int32 or int64"))
         }?;
         Ok((out.clone(), lengths, mask))
     }
 
-    fn into_out_of<T: Id + Element>(&self, engine: &PyEngine, out: &Bound<'py, PyArray2<T>>) -> PyResult<Beside<'py>> {
+    fn out_of<T: Id + Element>(&self, engine: &PyEngine, out: &Bound<'py, PyArray2<T>>) -> PyResult<Beside<'py>> {
         if out.shape() != [self.batch.len(), self.options.width] {
             let (rows, width) = (self.batch.len(), self.options.width);
             return Err(PyValueError::new_err(format!("out has shape {:?}; expected {rows} by {width}", out.shape())));

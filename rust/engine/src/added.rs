@@ -108,7 +108,9 @@ impl Marks {
         for content in contents() {
             let mut bytes = content.bytes();
             let begin = bytes.next();
-            begin.into_iter().for_each(|byte| insert_as_written(&mut first, byte));
+            if let Some(byte) = begin {
+                insert_as_written(&mut first, byte);
+            }
             // White space is one space by the time that normalised tokens are looked for.
             let run = begin.filter(|&byte| is_space(byte));
             bytes.next().into_iter().chain(run).for_each(|byte| insert_as_written(&mut second, byte));

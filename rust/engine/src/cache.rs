@@ -165,7 +165,7 @@ impl Cache {
             let ids = self.pair(key.elsewhere()).into_iter().find_map(|place| place.get(key))?;
             let found = self.found_elsewhere.load(Ordering::Relaxed).wrapping_add(1);
             self.found_elsewhere.store(found, Ordering::Relaxed); // if another thread's is lost, so be it
-            if found % SELDOM == 0 {
+            if found.is_multiple_of(SELDOM) {
                 self.put(key, ids);
             }
             Some(ids)

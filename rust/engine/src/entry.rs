@@ -5,6 +5,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+/// What an entry has for its key: integers, and 24 bits.
+pub(crate) type Value<const REST: usize> = ([u64; REST], u32);
+
 /// `KEY` integers of a key, `REST` of a value, and 24 bits of the value beside the lock.
 #[derive(Debug)]
 pub(crate) struct Entry<const KEY: usize, const REST: usize> {
@@ -20,14 +23,14 @@ const VERSION: u64 = (1 << VERSION_BITS) - 1;
 
 impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
     /// Its key and value, which are zeros when it never had any.
-    pub(crate) fn read(&self) -> Option<([u64; KEY], ([u64; REST], u32))> {
+    pub(crate) fn read(&self) -> Option<([u64; KEY], Value<REST>)> {
         let key = std::array::from_fn(|i| self.key[i].load(Ordering::Relaxed));
         Some((key, self.get(&key)?)) // which looks at the key again
     }
 
     /// What it has for this key.
     #[inline(always)]
-    pub(crate) fn get(&self, key: &[u64; KEY]) -> Option<([u64; REST], u32)> {
+    pub(crate) fn get(&self, key: &[u64; KEY]) -> Option<Value<REST>> {
         let state = self.state.load(Ordering::Acquire);
         if self.key.iter().zip(key).any(|(found, wanted)| found.load(Ordering::Relaxed) != *wanted) {
             return None;
@@ -41,7 +44,7 @@ impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
     }
 
     /// Takes a new key and value, unless another thread is giving it one.
-    pub(crate) fn put(&self, key: &[u64; KEY], (rest, bits): ([u64; REST], u32)) {
+    pub(crate) fn put(&self, key: &[u64; KEY], (rest, bits): Value<REST>) {
         let state = self.state.load(Ordering::Relaxed);
         let claim = self.state.compare_exchange(state, state | BUSY, Ordering::Acquire, Ordering::Relaxed);
         if state & BUSY != 0 || claim.is_err() {

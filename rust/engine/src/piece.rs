@@ -100,7 +100,9 @@ impl<'t, T: Id> Piece<'_, 't, T> {
                     if self.past_caches {
                         let (ids, mask) = self.cells(first, count, width);
                         stream::copy(ids, near_ids);
-                        mask.into_iter().for_each(|mask| stream::copy(mask, near_mask));
+                        if let Some(mask) = mask {
+                            stream::copy(mask, near_mask);
+                        }
                     }
                 }
             },

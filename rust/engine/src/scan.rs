@@ -17,7 +17,7 @@ use crate::split::contraction;
 /// The most bytes of one scan.
 pub(crate) const SEGMENT: usize = 512;
 /// The most bytes of the scans that are kept side by side.
-pub(crate) const ROOM: usize = 1024 + SEGMENT;
+pub(crate) const ROOM: usize = 2048 + SEGMENT;
 /// Bytes of one step: one bit each of a `u64`.
 const BLOCK: usize = 64;
 /// A word's key is read as 16 bytes from its beginning, wherever that is.

@@ -20,7 +20,9 @@ pub(crate) fn in_threads<W, B: Default, R: Send>(
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
         let mut results = run();
-        others.into_iter().for_each(|other| results.extend(joined(other)));
+        for other in others {
+            results.extend(joined(other));
+        }
         results
     })
 }

@@ -52,10 +52,10 @@ fn append_detected(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
         let [first, second] = [0, 32].map(|half| {
             // SAFETY: a block has 64 bytes, of which 32 are read from 0 or from 32.
             let bytes = unsafe { _mm256_loadu_si256(input.as_ptr().add(half).cast::<__m256i>()) };
-            let (folded, masks) = classify(bytes, set);
+            let (folded, found) = classify(bytes, set);
             // SAFETY: the same 32 of 64 bytes are written.
             unsafe { _mm256_storeu_si256(lower.as_mut_ptr().add(half).cast::<__m256i>(), folded) };
-            masks
+            found
         });
         let join = |i: usize| u64::from(first[i]) | u64::from(second[i]) << 32;
         Masks { letters: join(0), digits: join(1), spaces: join(2), apostrophes: join(3), stops: join(4) }

@@ -1,5 +1,6 @@
 //! The scan's blocks with AVX-512: all 64 bytes at once, masks without detours, and places by compression.
 #![allow(unsafe_code)]
+#![allow(clippy::cast_ptr_alignment)] // the loads are the unaligned ones
 
 use super::{BLOCK, ByteSet, Masks, Scan, Stop};
 use crate::added::Marks;
