@@ -6,8 +6,12 @@
 //!    character (`stretch`), by tables that the references made (`unicode`);
 //! 2. where an added token may begin, added tokens are cut out first (`added`);
 //! 3. what NFC would change, or stands between added tokens, is normalised (`normalise`) and split (`split`);
-//! 4. each word is looked up in a cache shared by all threads (`cache`), or merged (`merge`), to ids (`bpe`);
-//! 5. ids go straight to where they are wanted (`sink`): a row of a batch's buffer, a vector, a count (`batch`, `pack`).
+//! 4. each word is looked up in caches shared by all threads (`cache`, `long_cache`), or merged (`merge`, `crossings`), to
+//!    ids (`bpe`);
+//! 5. ids go straight to where they are wanted (`sink`): a row (`row`), a vector, a count.
+//!
+//! Batches become rows (`batch`) on several threads (`threads`), piece by piece (`piece`); short plain texts go through
+//! the steps side by side (`group`). Or their ids are joined without padding (`pack`, `turns`).
 //!
 //! The cleaning by ftfy and html that three of the profiles ask for is Python's work: the engine knows the texts that
 //! it cannot change, and hands over the others ([`Engine::needs_cleaning`]).
