@@ -16,7 +16,7 @@ from cliptok.batch.report import Counts
 from cliptok.batch.streams import opened
 from cliptok.lines import BadInputError
 
-_BLOCK = 1 << 22
+_BLOCK = 1 << 23
 
 
 def texts_of(file: str, column: str | None, on_undecodable: str, counts: Counts) -> Iterator[pa.ChunkedArray]:
