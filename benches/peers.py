@@ -185,7 +185,7 @@ class Gigatoken(Peer):
         import gigatoken
 
         if not GPT2.exists():
-            raise references.Missing(f"gigatoken wants a vocabulary, and there is none at {GPT2}")
+            raise references.MissingError(f"gigatoken wants a vocabulary, and there is none at {GPT2}")
         self.tok = gigatoken.Tokenizer(str(GPT2))
 
     def rows(self, texts: Any) -> Any:
@@ -204,7 +204,7 @@ def peer(name: str) -> Peer | None:
     """A peer, made at first use; None, and a line that says so, when it cannot be made here."""
     try:
         return ALL[name]()
-    except (ImportError, references.Missing) as error:
+    except (ImportError, references.MissingError) as error:
         print(f"No {name}: {error}. `make .venv/peers` installs the peers.", flush=True)
         return None
 

@@ -190,9 +190,9 @@ def test_spawned_processes(method: str) -> None:
 
 
 DATALOADER = """
-    import os
     import torch.utils.data
     from cliptok import Tokenizer
+    from cliptok.texts import available_cpus, threads_for
     class Captions(torch.utils.data.Dataset):
         def __init__(self):
             self.tok = Tokenizer()
@@ -200,12 +200,11 @@ DATALOADER = """
             return 64
         def __getitem__(self, number):
             texts = [f"caption {number} of a cat"] * 256
-            before = len(os.listdir("/proc/self/task"))
-            ids = torch.from_numpy(self.tok.encode_batch(texts))
-            assert len(os.listdir("/proc/self/task")) == before  # One thread is the default in a worker.
-            return ids[0]
+            assert threads_for(texts, None) == 1
+            return torch.from_numpy(self.tok.encode_batch(texts))[0]
     if __name__ == "__main__":
         data = Captions()
+        assert threads_for(["outside of a worker"] * 256, None) == available_cpus()
         expected = data.tok.encode_batch([f"caption {number} of a cat" for number in range(64)])
         loaded = torch.cat(list(torch.utils.data.DataLoader(data, 8, num_workers=2)))
         assert (loaded.numpy() == expected).all()

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptok import Tokenizer
+from cliptok.batch.report import Counts
 from cliptok.lines import BadInputError
 from cliptok.report import words as words_module
 from cliptok.report import write_report
@@ -28,7 +29,8 @@ from cliptok.report.reading import texts_of
 from cliptok.report.sample import Sample
 from cliptok.report.survey import Survey
 from cliptok.report.words import SplitWords
-from scripts import names_in
+from made import tar
+from scripts import names_in, run_python
 from shared import tokenizer
 
 PROMPTS = (Path(__file__).parent.parent / "examples" / "prompts.txt").read_text(encoding="utf-8").splitlines()
@@ -300,7 +302,8 @@ def files(folder: Path) -> dict[str, int]:
     column = table.column("caption")
     for name, form in {"large": column.cast(pa.large_string()), "dictionary": column.dictionary_encode()}.items():
         pa.parquet.write_table(pa.table({"other": [1] * len(column), "caption": form}), folder / f"{name}.parquet")
-    for name in ("a.txt", "a.csv", "a.tsv", "a.jsonl"):
+    (folder / "a.tar").write_bytes(tar(WITH_NULLS))
+    for name in ("a.txt", "a.csv", "a.tsv", "a.jsonl", "a.tar"):
         (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
     return {name: 0 if name.startswith(("a.txt", "a.cap", "a.csv", "a.tsv")) else 2 for name in names_in(folder)}
 
@@ -308,22 +311,30 @@ def files(folder: Path) -> dict[str, int]:
 def test_every_format_gives_the_same_texts(tmp_path: Path) -> None:
     pages = set()
     for name, nulls in files(tmp_path).items():
-        for column in (None, "caption") if name not in ("a.txt", "a.txt.gz", "a.captions") else (None,):
+        for column in (None, "caption") if not name.startswith(("a.txt", "a.cap", "a.tar")) else (None,):
             found = write_report(str(tmp_path / name), tmp_path / "page.html", column)
             assert (found.texts, found.nulls, found.tokens) == (len(ROWS), nulls, Tokenizer().count(ROWS).sum()), name
             pages.add(page(found, "same") if not nulls else "")
     assert len(pages) == 2
 
 
+def read(path: Path, column: str | None) -> list[str]:
+    return [text for chunk in texts_of(str(path), column, "error", Counts()) for text in chunk.to_pylist()]
+
+
 def test_a_column_of_numbers_in_csv_is_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("caption,n\n1,1\n2.50,2\na cat,3\n,4\nNA,5\n")
-    (chunk,) = texts_of(str(tmp_path / "a.csv"), "caption")
-    assert chunk.to_pylist() == ["1", "2.50", "a cat", "", "NA"]
+    assert read(tmp_path / "a.csv", "caption") == ["1", "2.50", "a cat", "", "NA"]
     (tmp_path / "b.csv").write_text('caption\n"two\nlines"\nmore\n')
-    assert [text for part in texts_of(str(tmp_path / "b.csv"), None) for text in part.to_pylist()] == [
-        "two\nlines",
-        "more",
-    ]
+    assert read(tmp_path / "b.csv", None) == ["two\nlines", "more"]
+
+
+def test_what_is_no_utf8_is_replaced_or_skipped(tmp_path: Path) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
+    for policy, texts in {"replace": ["fine", "caf\ufffd"], "skip": ["fine"]}.items():
+        found = write_report(str(tmp_path / "latin.txt"), tmp_path / "page.html", on_undecodable=policy)
+        assert (found.undecodable, found.tokens) == (1, Tokenizer().count(texts).sum())
+        assert "not UTF-8" in checked((tmp_path / "page.html").read_text(encoding="utf-8")).text
 
 
 def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
@@ -348,23 +359,23 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
     return {
         "two.parquet": (None, "which column? It has a, b; name one with --column"),
         "none.parquet": (None, "which column? It has a, b"),
-        "a.parquet": ("text", "no column 'text'; it has n, caption"),
-        "a.csv": ("text", "no column 'text'; it has caption, n"),
-        "a.jsonl": ("n", "column 'n' holds list"),
+        "a.parquet": ("text", "'text' is no column; there are n, caption"),
+        "a.csv": ("text", "'text' is no column; there are caption, n"),
+        "a.jsonl": ("n", "line 1: the field 'n' is of type list"),
         "a.txt": ("caption", "lines of text have no column"),
         "cut.parquet": (None, ""),
         "bad.parquet": (None, ""),
-        "cut.txt.gz": (None, "Compressed file ended"),
-        "not.txt.gz": (None, "Not a gzipped file"),
+        "cut.txt.gz": (None, "Truncated compressed stream"),
+        "not.txt.gz": (None, "incorrect header check"),
         "cut.csv.gz": (None, ""),
         "latin.txt": (None, "line 2 is not UTF-8"),
-        "latin.csv": ("caption", "invalid UTF8"),
-        "latin.jsonl": ("caption", "after 0 texts: texts is a malformed Arrow column"),
+        "latin.csv": ("caption", "row 2 is not UTF-8: byte 4 is 0xe9"),
+        "latin.jsonl": ("caption", "row 2 is not UTF-8"),
         "bad.jsonl": (None, "JSON parse error"),
-        "list.jsonl": ("caption", "holds list"),
-        "late.jsonl": ("caption", "JSON parse error"),
-        "folder.parquet": (None, "a folder"),
-        "nowhere.parquet": (None, "no such file"),
+        "list.jsonl": ("caption", "line 1: the field 'caption' is of type list"),
+        "late.jsonl": ("caption", "line 2: the field 'caption' is of type int"),
+        "folder.parquet": (None, ""),
+        "nowhere.parquet": (None, "No such file"),
         "nowhere.txt": (None, "No such file"),
     }
 
@@ -381,12 +392,17 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         write_report(str(tmp_path / "a.txt"), tmp_path / "no-folder" / "page.html")
 
 
-def test_tables_need_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files(tmp_path)
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert write_report(str(tmp_path / "a.txt"), tmp_path / "page.html").texts == len(ROWS)
-    with pytest.raises(ImportError, match=r"a\.csv: reading csv needs pyarrow; pip install 'pyarrow>=20'"):
-        write_report(str(tmp_path / "a.csv"), tmp_path / "page.html")
+WITHOUT_PYARROW = """
+    import sys
+    sys.modules["pyarrow"] = None
+    from cliptok.cli import main
+    sys.stderr = sys.stdout
+    assert main(["report", "a.txt"]) == 2
+"""
+
+
+def test_it_needs_pyarrow() -> None:
+    assert run_python(WITHOUT_PYARROW) == "cliptok: cliptok.batch needs pyarrow; install cliptok[batch]\n"
 
 
 def run(*arguments: object, folder: Path, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
@@ -409,4 +425,4 @@ def test_the_command(tmp_path: Path) -> None:
     done = run("a.txt", "--max-length", 20_000, folder=tmp_path)
     assert (done.returncode, done.stderr) == (2, b"cliptok: max_length is 20000; a report takes 16383 or less\n")
     done = run("a.csv", "--column", "text", folder=tmp_path)
-    assert (done.returncode, done.stdout) == (2, b"") and done.stderr.startswith(b"cliptok: a.csv: no column 'text'")
+    assert (done.returncode, done.stdout) == (2, b"") and done.stderr.startswith(b"cliptok: a.csv: 'text' is no column")

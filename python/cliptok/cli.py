@@ -52,7 +52,7 @@ def _fail(message: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cliptok",
-        description="CLIP's tokenizer on the command line.",
+        description="CLIP's tokenizer and text encoder on the command line.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -119,11 +119,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="examples:\n  cliptok report captions.txt\n  cliptok report data.parquet --column caption -o data.html",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_input(report, "UTF-8 text, one text per line, or .parquet, .csv, .tsv or .jsonl; - is standard input")
-    report.add_argument("--column", metavar="NAME", help="of a table (default: the only one with strings)")
+    _add_input(report, f"{cli_batch.FILES}; other names and - for standard input are text, one per line")
+    report.add_argument(
+        "--column", metavar="NAME", help="of a table (default: the only one with strings; in a tar txt)"
+    )
     report.add_argument(
         "-o", "--out", type=Path, metavar="PAGE.html", default=Path("report.html"), help="default: %(default)s"
     )
+    cli_batch.add_on_undecodable(report)
     _add_tokenizer(report)
     report.set_defaults(run=_report)
     return parser

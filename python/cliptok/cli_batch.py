@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from cliptok.batch import Report
     from cliptok.tokenizer import Tokenizer
 
+FILES = ".txt, .jsonl, .csv, .tsv, .parquet and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
+
 
 def add_tokenize(parser: argparse.ArgumentParser) -> None:
     """The options of `tokenize` but those of its tokenizer."""
@@ -46,8 +48,7 @@ def _add_files(parser: argparse.ArgumentParser, is_out_required: bool) -> None:
         metavar="INPUT",
         nargs="+" if is_out_required else "*",
         default=None if is_out_required else ["-"],
-        help="files, folders or quoted globs of .txt, .jsonl, .csv, .parquet and WebDataset .tar, also .gz, .zst, .bz2"
-        " and .xz; - is text on standard input",
+        help=f"files, folders or quoted globs of {FILES}; - is text on standard input",
     )
     parser.add_argument(
         "-o",
@@ -67,12 +68,7 @@ def _add_files(parser: argparse.ArgumentParser, is_out_required: bool) -> None:
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-null", choices=("error", "empty", "skip"), default="error", help="default: %(default)s")
-    parser.add_argument(
-        "--on-undecodable",
-        choices=("error", "replace", "skip"),
-        default="error",
-        help="what is no UTF-8 (default: %(default)s)",
-    )
+    add_on_undecodable(parser)
     parser.add_argument("--resume", action="store_true", help="leave outputs that are finished as they are")
     parser.add_argument(
         "--ray",
@@ -83,6 +79,16 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
         help="run on a Ray cluster that sees the same files (default: the one Ray finds, or one here)",
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on standard output")
+
+
+def add_on_undecodable(parser: argparse.ArgumentParser) -> None:
+    """The option that `report` has too."""
+    parser.add_argument(
+        "--on-undecodable",
+        choices=("error", "replace", "skip"),
+        default="error",
+        help="what is no UTF-8 (default: %(default)s)",
+    )
 
 
 def tokenize(options: argparse.Namespace, tok: "Tokenizer") -> int:

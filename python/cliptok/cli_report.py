@@ -12,7 +12,7 @@ def report(options: argparse.Namespace) -> int:
     """Write the page, and say in a line what it is about."""
     own = options.profile is not None or options.tokenizer is not None
     tok = load(options) if own else None
-    survey = write_report(options.file, options.out, options.column, tok, options.max_length)
+    survey = write_report(options.file, options.out, options.column, tok, options.max_length, options.on_undecodable)
     cut = percent(survey.cut, survey.texts)
     print(f"{number(survey.texts, 'text')}, {cut} cut at {options.max_length}, in {options.out}", file=sys.stderr)
     return 0

@@ -1,5 +1,6 @@
 """Every kind of input, and every format of output: ids equal to the tokenizer's own."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,21 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
 from safetensors.numpy import load_file
 
 import cliptok.batch.read_lines as read_lines
 from cliptok import Tokenizer
 from cliptok.batch import tokenize_files
+from made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
 
-MAKERS = {"txt": text_file, "jsonl": json_lines, "csv": csv, "tar": tar}
+MAKERS = {
+    "txt": text_file,
+    "jsonl": json_lines,
+    "ndjson": json_lines,
+    "csv": csv,
+    "tsv": partial(csv, comma="\t"),
+    "tar": tar,
+}
 
 
 @pytest.mark.parametrize("compression", ["", "gz", "zst", "bz2", "xz"])

@@ -9,7 +9,15 @@ from typing import Any, NamedTuple
 
 from cliptok.lines import BadInputError
 
-KINDS = {".txt": "txt", ".jsonl": "jsonl", ".csv": "csv", ".parquet": "parquet", ".tar": "tar"}
+KINDS = {
+    ".txt": "txt",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".tar": "tar",
+}
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 FORMATS = ("parquet", "npy", "safetensors")
 
@@ -58,11 +66,11 @@ def find(inputs: Paths | Iterable[Paths], out: Paths, format: str | None) -> tup
     if named:
         if len(found) > 1:
             raise BadInputError(f"{len(found)} input files need a folder for their outputs, and {out} is a file")
-        shards = [_shard(found[0][0], out)]
+        shards = [as_shard(found[0][0], out)]
     elif found[0][0] == Path(STDIN):
         raise BadInputError(f"standard input needs a file to write, as in -o ids.{format}")
     else:
-        shards = [_shard(source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found]
+        shards = [as_shard(source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found]
     _check(shards)
     return shards, format
 
@@ -75,7 +83,7 @@ def _expand(name: str, out: Path | None) -> Iterator[tuple[Path, Path]]:
         return
     if path.is_dir():
         root, found = path, sorted(path.rglob("*"))
-        found = [file for file in found if _kind(file) and not _is_hidden(file.relative_to(path))]
+        found = [file for file in found if kind_of(file) and not _is_hidden(file.relative_to(path))]
     elif glob.has_magic(name):
         root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
@@ -93,7 +101,8 @@ def _is_hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def _kind(path: Path) -> tuple[str, str | None] | None:
+def kind_of(path: Path) -> tuple[str, str | None] | None:
+    """What the name says: a kind and a compression, if any. None where it says nothing."""
     compression = COMPRESSIONS.get(path.suffix.lower())
     suffix = Path(path.stem).suffix if compression else path.suffix
     kind = KINDS.get(suffix.lower())
@@ -104,10 +113,11 @@ def _stem(path: Path) -> str:
     return Path(path.stem).stem if path.suffix.lower() in COMPRESSIONS else path.stem
 
 
-def _shard(source: Path, target: Path) -> Shard:
+def as_shard(source: Path, target: Path) -> Shard:
+    """The shard of one file, `-` for standard input. Raises BadInputError for a kind that cannot be read."""
     if source == Path(STDIN):
         return Shard(source, "txt", None, target, 0, 0)
-    found = _kind(source)
+    found = kind_of(source)
     if found is None:
         known = f"{', '.join(KINDS)}, or one of these and {', '.join(COMPRESSIONS)}"
         raise BadInputError(f"{source}: unknown kind of file; its name must end in {known}")

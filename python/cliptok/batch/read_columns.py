@@ -1,4 +1,4 @@
-"""CSV and Parquet: tables whose columns have names."""
+"""CSV, TSV and Parquet: tables whose columns have names."""
 
 from collections.abc import Iterator
 
@@ -18,16 +18,23 @@ _BYTES = 1 << 25
 
 def read_csv(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
     """The first row names the columns. Every value is text, so kept ones stay as they are written."""
-    reading = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False)  # With threads, errors do not name the row.
-    parsing = pa.csv.ParseOptions(newlines_in_values=True)
-    with opened(shard) as source, pa.csv.open_csv(source.stream, reading, parsing) as reader:
+    options = csv_options(shard)
+    with opened(shard) as source, pa.csv.open_csv(source.stream, *options) as reader:
         chosen = _choose(column, keep, reader.schema.names)
     types = {**dict.fromkeys(chosen, pa.string()), column: pa.binary()}
     converting = pa.csv.ConvertOptions(include_columns=chosen, column_types=types)
-    with opened(shard) as source, pa.csv.open_csv(source.stream, reading, parsing, converting) as reader:
+    with opened(shard) as source, pa.csv.open_csv(source.stream, *options, converting) as reader:
         yield reader.schema.empty_table(), 0
         for batch in reader:
             yield pa.Table.from_batches([batch]), source.position()
+
+
+def csv_options(shard: Shard) -> tuple[pa.csv.ReadOptions, pa.csv.ParseOptions]:
+    """How a file with commas or tabs is read."""
+    return (
+        pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False),  # With threads, errors do not name the row.
+        pa.csv.ParseOptions(delimiter="\t" if shard.kind == "tsv" else ",", newlines_in_values=True),
+    )
 
 
 def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:

@@ -4,11 +4,12 @@ import lzma
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from cliptok.batch.inputs import Shard
+from cliptok.batch.inputs import STDIN, Shard
 from cliptok.batch.policy import clean
 from cliptok.batch.read_columns import read_csv, read_parquet
 from cliptok.batch.read_lines import read_json_lines, read_text
@@ -28,6 +29,7 @@ _KINDS = {
     "txt": _Kind(read_text, "text", "line"),
     "jsonl": _Kind(read_json_lines, None, "row"),
     "csv": _Kind(read_csv, None, "row"),
+    "tsv": _Kind(read_csv, None, "row"),
     "parquet": _Kind(read_parquet, None, "row"),
     "tar": _Kind(read_tar, "txt", "sample"),
 }
@@ -51,7 +53,7 @@ class Reading(NamedTuple):
         texts are kept too, they are the last column. Raises BadInputError that names the file and the row.
         """
         kind = _KINDS[shard.kind]
-        with _naming(shard):
+        with naming(shard.source):
             column = self.column or kind.column
             if column is None:
                 raise BadInputError("name the column that has the texts, as in column='caption'")
@@ -84,9 +86,9 @@ def _even(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tuple[p
 
 
 @contextmanager
-def _naming(shard: Shard) -> Iterator[None]:
+def naming(source: Path) -> Iterator[None]:
     """Whatever is wrong with the input becomes an error that names it."""
-    name = "standard input" if str(shard.source) == "-" else str(shard.source)
+    name = "standard input" if str(source) == STDIN else str(source)
     try:
         yield
     except BadInputError as error:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cliptok.atomic import replacing
+from cliptok.batch.inputs import STDIN
+from cliptok.batch.report import Counts
 from cliptok.lines import BadInputError
 from cliptok.report.page import page
 from cliptok.report.reading import texts_of
@@ -15,27 +17,30 @@ from cliptok.tokenizer import Tokenizer
 
 
 def write_report(
-    file: str, output: Path, column: str | None = None, tokenizer: Tokenizer | None = None, max_length: int = 77
+    file: str,
+    output: Path,
+    column: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    max_length: int = 77,
+    on_undecodable: str = "error",
 ) -> Survey:
     """Survey the texts of a file, `-` for standard input, and write the page.
 
     Memory does not grow with the file. `column` names the column of a table, see `reading.texts_of`. `tokenizer` is
-    whose tokens are counted, by default the profile `transformers`. On a terminal, a bar counts the texts.
+    whose tokens are counted, by default the profile `transformers`. `on_undecodable` says what becomes of texts that
+    are no UTF-8: `error`, `replace` or `skip`. On a terminal, a bar counts the texts.
 
-    Raises BadInputError that names the file, with the line or the columns, and ImportError for a table without pyarrow.
+    Raises BadInputError that names the file, with the row or the columns.
     """
-    survey, seen = Survey(tokenizer, max_length), 0
+    survey, counts = Survey(tokenizer, max_length), Counts()
     with _progress() as read:
-        for chunk in texts_of(file, column):
-            try:
-                survey.add(chunk)
-            except ValueError as error:  # a table's strings that are no UTF-8
-                raise BadInputError(f"{file}: after {seen:,} texts: {error}") from error
-            seen += len(chunk)
+        for chunk in texts_of(file, column, on_undecodable, counts):
+            survey.add(chunk)
             read(len(chunk))
+    survey.nulls, survey.undecodable = counts.null, counts.undecodable
     try:
         with replacing(output) as written:
-            written.write(page(survey, "standard input" if file == "-" else Path(file).name).encode())
+            written.write(page(survey, "standard input" if file == STDIN else Path(file).name).encode())
     except OSError as error:
         raise BadInputError(f"{output}: {error.strerror or error}") from error
     return survey

@@ -60,6 +60,7 @@ def _tiles(survey: Survey) -> str:
     ]
     tiles += [("empty texts", f"{survey.empty:,}", "")] if survey.empty else []
     tiles += [("nulls, left out", f"{survey.nulls:,}", "")] if survey.nulls else []
+    tiles += [("not UTF-8", f"{survey.undecodable:,}", "")] if survey.undecodable else []
     cells = "".join(f'<div class="{kind}"><dt>{label}</dt><dd>{value}</dd></div>' for label, value, kind in tiles)
     return f'<dl class="tiles">{cells}</dl>'
 

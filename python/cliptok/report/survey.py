@@ -41,7 +41,9 @@ class Survey:
         self._pair = (Tokenizer("transformers"), Tokenizer("open_clip"))
         self.tok = tok or self._pair[0]
         self.max_length = max_length
-        self.texts = self.nulls = self.empty = self.tokens = self.longest = self.cut = self.lost = 0
+        self.texts = self.empty = self.tokens = self.longest = self.cut = self.lost = 0
+        self.nulls = self.undecodable = 0
+        """What the file has besides, for the page to say."""
         self.histogram: npt.NDArray[np.int64] = np.zeros(LONGEST_BIN + 1, np.int64)
         """Texts by their number of tokens."""
         self.words = SplitWords(self.tok)
@@ -50,10 +52,7 @@ class Survey:
         self._longest_text = ""
 
     def add(self, chunk: Any) -> None:
-        """Take in some texts: a list of str, or an Arrow array whose nulls are counted and left out."""
-        if not isinstance(chunk, list):
-            self.nulls += chunk.null_count
-            chunk = chunk.drop_null()
+        """Take in some texts: a list of str, or an Arrow column of strings."""
         if len(chunk) == 0:
             return
         packed = [tok.encode_packed(chunk) for tok in self._pair]

@@ -1,4 +1,4 @@
-"""Files of texts for the tests of batch jobs, and what must come of them."""
+"""Files of texts, and what batch jobs must make of them."""
 
 import gzip
 import io
@@ -39,9 +39,10 @@ def json_lines(texts: Sequence[str | None]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
-def csv(texts: Sequence[str]) -> bytes:
+def csv(texts: Sequence[str], comma: str = ",") -> bytes:
     quoted = (text.replace('"', '""') for text in texts)
-    return ("id,caption\n" + "".join(f'{number:03},"{text}"\n' for number, text in enumerate(quoted))).encode()
+    rows = "".join(f'{number:03}{comma}"{text}"\n' for number, text in enumerate(quoted))
+    return f"id{comma}caption\n{rows}".encode()
 
 
 def tar(texts: Sequence[str | bytes | None], **extra: bytes) -> bytes:
