@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from made import expected, text_file, tree
 
 from cliptok import Tokenizer
 from cliptok.batch import BadInputError, Embed, Tokenize, embed_files, tokenize_files
 from cliptok.encoder import TextEncoder
+from made import expected, text_file, tree
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray", "ignore::ResourceWarning"

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made import expected, ids_in, text_file, tree
 
 from cliptok import Tokenizer
 from cliptok.batch import tokenize_files
+from made import expected, ids_in, text_file, tree
 
 
 @pytest.fixture
