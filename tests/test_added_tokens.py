@@ -99,6 +99,18 @@ def slow_clip() -> Any:
     found.do("use_clip")
 
 
+def test_a_token_that_strips_makes_its_neighbour_text_in_the_slow_profile(slow_clip: Any) -> None:
+    """White space is taken from a token too, and what is left of it is no token."""
+    added = [("<l>", {"lstrip": True}), ("<r>", {"rstrip": True}), (" spaced ", {})]
+    slow_clip.do("renew")
+    slow_clip.do("add_tokens", tokens=[{"content": content, **options} for content, options in added])
+    tok = Tokenizer("transformers-slow")
+    tok.add_tokens([AddedToken(content, **options) for content, options in added])
+    texts = [" spaced <l>", "<r> spaced ", "a spaced <l> spaced b", "<r>  spaced <l>", "<l><r> spaced  spaced <l>"]
+    assert [tok(text)["input_ids"] for text in texts] == slow_clip.do("batch", texts=texts)
+    slow_clip.do("renew")
+
+
 def test_whole_words_are_not_to_be_had_in_the_slow_profile() -> None:
     """Its reference has a rule of its own for them, so they are refused rather than found elsewhere."""
     tok = Tokenizer("transformers-slow")

@@ -31,6 +31,9 @@ pub struct AddedToken {
 pub(crate) struct Finder {
     searcher: AhoCorasick,
     tokens: Vec<AddedToken>,
+    /// Whether a token that strips white space takes it from a token beside it too, which is then no token any more: so
+    /// does the reference of the profile `transformers-slow`.
+    strips_tokens: bool,
 }
 
 impl Finder {
@@ -60,11 +63,21 @@ impl Finder {
             .match_kind(MatchKind::LeftmostLongest)
             .build(patterns)
             .map_err(|error| Error::AddedToken(format!("added tokens: {error}")))?;
-        Ok(Some(Self { searcher, tokens }))
+        let strips_tokens = profile == Profile::TransformersSlow;
+        Ok(Some(Self { searcher, tokens, strips_tokens }))
     }
 
-    /// The tokens in `text`, in order, with the white space that they take along.
-    pub(crate) fn find<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, &'t AddedToken)> {
+    /// The tokens in `text`, in order, with the white space that they take along. What another token has stripped has
+    /// its place, and is no token.
+    pub(crate) fn find<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, Option<&'t AddedToken>)> {
+        let mut found: Vec<_> = self.candidates(text).collect();
+        if self.strips_tokens {
+            strip_neighbours(text, &mut found);
+        }
+        found.into_iter().map(|Found { range, token, .. }| (range, token))
+    }
+
+    fn candidates<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Found<'t>> {
         let mut from = 0;
         self.searcher.find_iter(text).filter_map(move |found| {
             let token = &self.tokens[found.pattern().as_usize()];
@@ -83,8 +96,39 @@ impl Finder {
             }
             // A token that begins with white space which the one before has taken along is found all the same.
             from = end;
-            Some((start..end, token))
+            Some(Found { range: start..end, written: found.range(), token: Some(token) })
         })
+    }
+}
+
+/// A token in a text.
+struct Found<'t> {
+    /// With the white space that it takes along.
+    range: Range<usize>,
+    /// As it is written.
+    written: Range<usize>,
+    token: Option<&'t AddedToken>,
+}
+
+/// A token that strips takes white space from a token right beside it as well, which is then no token any more.
+fn strip_neighbours(text: &str, found: &mut [Found<'_>]) {
+    for i in 0..found.len() {
+        let Some(token) = found[i].token else { continue };
+        if let Some([this, next]) = found.get_mut(i..i + 2)
+            && token.rstrip
+            && this.written.end == next.written.start
+            && text[next.written.clone()].starts_with(char::is_whitespace)
+        {
+            next.token = None;
+        }
+        if i > 0
+            && let [last, this] = &mut found[i - 1..=i]
+            && token.lstrip
+            && last.written.end == this.written.start
+            && text[last.written.clone()].ends_with(char::is_whitespace)
+        {
+            last.token = None;
+        }
     }
 }
 

@@ -323,7 +323,7 @@ fn segments(text: &str, finder: Option<&Finder>, mut take: impl FnMut(Segment) -
             take(Segment::Text(at..range.start))?;
         }
         at = range.end;
-        take(Segment::Added(token.id, range))?;
+        take(token.map_or(Segment::Text(range.clone()), |token| Segment::Added(token.id, range)))?;
     }
     if at < text.len() { take(Segment::Text(at..text.len())) } else { GO_ON }
 }
