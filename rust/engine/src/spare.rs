@@ -27,7 +27,8 @@ impl<K: Kept> Default for Spare<K> {
 
 impl<K: Kept> Drop for Spare<K> {
     fn drop(&mut self) {
-        let kept = self.0.take().filter(|kept| !kept.is_large());
+        // What a panic has left half done is not for the next call.
+        let kept = self.0.take().filter(|kept| !kept.is_large() && !std::thread::panicking());
         let _ = K::PLACE.try_with(|place| place.set(kept)); // or the thread is ending
     }
 }
