@@ -170,11 +170,11 @@ fn large(bytes: usize) -> PyResult<MmapMut> {
     stored(size).map_or_else(|| fresh(size), Ok).map_err(|_| out_of_memory())
 }
 
-/// Stored memory that is large enough, and not much too large.
+/// Stored memory that is large enough, and not much too large: of equals what was stored last, whose pages are there.
 fn stored(size: usize) -> Option<MmapMut> {
     let mut store = STORE.try_lock().ok()?;
     let fits = |memory: &MmapMut| (size..=2 * size).contains(&memory.len());
-    let at = (0..store.len()).filter(|&at| fits(&store[at])).min_by_key(|&at| store[at].len())?;
+    let at = (0..store.len()).rev().filter(|&at| fits(&store[at])).min_by_key(|&at| store[at].len())?;
     Some(store.remove(at))
 }
 
