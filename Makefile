@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder bench-batch wheel docs constraints clean
+.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,9 +53,8 @@ bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cu
 bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
 	$(BIN)/python benches/batch.py
 
-wheel: .venv/uv ## build the wheel into dist/
-	$(UV) maturin
-	$(BIN)/maturin build --release --out dist
+dist: .venv/dist ## build wheel and source distribution into dist/, check them, run them on each Python of the machine
+	$(BIN)/python scripts/dist.py
 
 docs: ## build the engine's documentation
 	cargo doc --no-deps --package cliptok
@@ -63,7 +62,7 @@ docs: ## build the engine's documentation
 constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
-	    --all-extras --group test --group lint --group peers >> constraints.new
+	    --all-extras --group test --group lint --group peers --group dist >> constraints.new
 	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
@@ -82,6 +81,10 @@ clean: ## remove everything that was built or installed
 
 .venv/tests: .venv/built constraints.txt
 	$(UV) --group test --group lint torch safetensors huggingface_hub
+	@touch $@
+
+.venv/dist: .venv/built constraints.txt
+	$(UV) --group dist
 	@touch $@
 
 .venv/peers: .venv/tests
