@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
-from towers import (
+
+from cliptok.encoder import TextEncoder
+from support.towers import (
     config_of,
     hf_model,
     open_clip_model,
@@ -16,8 +18,6 @@ from towers import (
     same,
     same_as_open_clip,
 )
-
-from cliptok.encoder import TextEncoder
 
 
 class _OpenAI(torch.nn.Module):
