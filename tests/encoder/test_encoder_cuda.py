@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cliptok.encoder import TextConfig, TextEncoder, encode, graphs
+from cliptok.encoder import TextConfig, TextEncoder, encode
 from cliptok.encoder.encode import CUDA
+from cliptok.encoder.sharing import graphs
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.nodes import encode_nodes
 from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window

@@ -7,8 +7,9 @@ import copy
 import pytest
 import torch
 
-from cliptok.encoder import TextConfig, TextEncoder, attention, products
+from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder import encode as encode_module
+from cliptok.encoder.sharing import attention, products
 from cliptok.encoder.sharing.products import compute_dtype
 from support.towers import END, FAMILIES, START, Packed, hf_model, relative, row_by_row
 

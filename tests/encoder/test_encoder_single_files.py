@@ -129,7 +129,7 @@ def test_longclip_has_248_positions_from_two_tables(tmp_path):
 
 
 def test_only_the_text_tower_is_read(tmp_path, monkeypatch):
-    from cliptok.encoder import sources
+    from cliptok.encoder.checkpoints import sources
 
     config = config_of("ViT-L")
     tensors = prefixed(hf_model(config), "cond_stage_model.transformer.")

@@ -165,6 +165,7 @@ def test_fork_while_another_thread_encodes() -> None:
 
 SPAWN = """
     import multiprocessing, sys
+    sys.path.insert(0, "tokenizer")
     from test_concurrency import encode_there, some_texts
     from cliptok import AddedToken, Tokenizer
     if __name__ == "__main__":

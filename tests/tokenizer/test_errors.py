@@ -120,7 +120,7 @@ def test_cleaning_that_raises_does_not_break_the_tokenizer(monkeypatch: pytest.M
     """An exception out of ftfy, say KeyboardInterrupt, comes through as it is."""
     import ftfy
 
-    from cliptok import cleaning
+    from cliptok.tokenizer import cleaning
 
     def broken(text: str) -> str:
         raise KeyboardInterrupt
