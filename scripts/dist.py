@@ -1,8 +1,8 @@
 """Builds the distributions into `dist/` and tries them as a user gets them: `make dist`.
 
-1. The abi3 wheel, the source distribution, and a wheel from that alone, unpacked elsewhere and built in an environment of
-   its own.
-2. Checks: metadata (twine), the stable ABI (abi3audit), both wheels hold the same files, a bill of materials among them.
+1. The abi3 wheel, the source distribution, and a wheel from that alone, unpacked elsewhere and built in an environment
+   of its own.
+2. Checks: metadata (twine), the stable ABI (abi3audit), both wheels hold the same files, a bill of materials too.
 3. Each wheel goes into a fresh environment of each supported Python of the machine and runs there.
 """
 
@@ -24,7 +24,8 @@ BIN = Path(sys.executable).parent
 # What must be in the source distribution: building, testing and judging it takes nothing else.
 IN_SDIST = (
     *("Cargo.lock", "Cargo.toml", "LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "PKG-INFO"),
-    *("rust/engine/Cargo.toml", "rust/engine/data/merges.bin", "rust/engine/data/LICENSE-CLIP", "rust/bindings/Cargo.toml"),
+    *("rust/engine/Cargo.toml", "rust/engine/data/merges.bin", "rust/engine/data/LICENSE-CLIP"),
+    *("rust/bindings/Cargo.toml", "rust/bindings/src/lib.rs"),
     *("python/cliptok/py.typed", "python/cliptok/_engine.pyi", "tests/golden.json", "examples/walkthrough.py"),
 )
 
@@ -68,8 +69,8 @@ def build_from(sdist: Path, folder: Path) -> Path:
     if missing:
         sys.exit(f"{sdist.name} lacks {', '.join(missing)}")
     # Cargo's folder is kept between runs: with other paths in it than the repository's, it shares nothing with that.
-    target = ROOT / "target" / "sdist"
-    run(BIN / "uv", "build", "--quiet", "--wheel", "--out-dir", folder / "rebuilt", source, CARGO_TARGET_DIR=str(target))
+    target = str(ROOT / "target" / "sdist")
+    run(BIN / "uv", "build", "--quiet", "--wheel", "--out-dir", folder / "rebuilt", source, CARGO_TARGET_DIR=target)
     return only(folder / "rebuilt", "*.whl")
 
 

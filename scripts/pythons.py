@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def pythons() -> list[Path]:
-    """The machine's interpreters that the package supports, one of each version: on the path, or installed by pyenv; the oldest first."""
+    """The interpreters that the package supports, one of each version, from the path or from pyenv; oldest first."""
     installed = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     found = []
     for minor in range(10, 20):
