@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ACTIVATIONS = ("quick_gelu", "gelu")
+ARCHITECTURES = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")
 
 # our field -> transformers' name in config.json
 _TRANSFORMERS_NAMES = {
@@ -31,6 +32,11 @@ class TextConfig:
 
     `end_id` is the id that rows are pooled at. transformers' configurations written before July 2023 say 2 there,
     which no CLIP vocabulary means: `from_transformers` reads 2 as 49407.
+
+    `architecture` is the class of transformers whose outputs the encoder has: "CLIPTextModel" without a projection,
+    else "CLIPTextModelWithProjection", or "CLIPModel" for the text half of a whole CLIP. `causal=False` is MobileCLIP's
+    attention, which sees padding too; `class_token` is CoCa's, appended to every row (it takes the last of the
+    `positions`) and pooled instead of the end of the text.
     """
 
     width: int = 512
@@ -45,6 +51,9 @@ class TextConfig:
     start_id: int = 49406
     end_id: int = 49407
     pad_id: int = 49407
+    causal: bool = True
+    class_token: bool = False
+    architecture: str = ""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "mlp", "positions", "vocabulary"):
@@ -54,6 +63,12 @@ class TextConfig:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give heads that divide it")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation!r}")
+        if self.architecture not in ("", *ARCHITECTURES):
+            raise ValueError(f"architecture must be one of {', '.join(ARCHITECTURES)}, not {self.architecture!r}")
+        if self.projection is None:
+            self.architecture = "CLIPTextModel"
+        elif self.architecture != "CLIPModel":
+            self.architecture = "CLIPTextModelWithProjection"
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> TextConfig:
@@ -76,8 +91,9 @@ class TextConfig:
             if values.get(name) is None:
                 values.pop(name, None)
         if values.get("end_id") == 2:
-            # Written before transformers' issue 24773: the ids of another model, start and pad included.
-            values.update(start_id=49406, end_id=49407)
+            # Written before transformers' issue 24773: the ids of another model, start and pad included. OpenCLIP's
+            # models, which pad with 0, are those with the exact GELU.
+            values.update(start_id=49406, end_id=49407, pad_id=0 if values.get("activation") == "gelu" else 49407)
         return cls(**values)
 
     def to_transformers(self) -> dict[str, Any]:
@@ -85,10 +101,20 @@ class TextConfig:
         values = {theirs: getattr(self, ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
         if self.projection is None:
             values["projection_dim"] = self.width
-        architecture = "CLIPTextModel" if self.projection is None else "CLIPTextModelWithProjection"
-        return {"architectures": [architecture], "model_type": "clip_text_model", **values, "attention_dropout": 0.0}
+        kind = "CLIPTextModel" if self.projection is None else "CLIPTextModelWithProjection"
+        ours = {"cliptok_architecture": self.architecture} if self.architecture != kind else {}
+        return {"architectures": [kind], "model_type": self.model_type, **values, "attention_dropout": 0.0, **ours}
 
-    # transformers' names, which diffusers' pipelines ask for
+    @property
+    def context_length(self) -> int:
+        """The most ids that a row may have."""
+        return self.positions - self.class_token
+
+    def to_dict(self) -> dict[str, Any]:
+        """`to_transformers`, under the name that transformers' configurations have it."""
+        return self.to_transformers()
+
+    # transformers' names, which diffusers' pipelines and peft ask for
     @property
     def hidden_size(self) -> int:
         return self.width
@@ -110,8 +136,36 @@ class TextConfig:
         return self.width if self.projection is None else self.projection
 
     @property
+    def bos_token_id(self) -> int:
+        return self.start_id
+
+    @property
     def eos_token_id(self) -> int:
         return self.end_id
+
+    @property
+    def pad_token_id(self) -> int:
+        return self.pad_id
+
+    @property
+    def num_attention_heads(self) -> int:
+        return self.heads
+
+    @property
+    def intermediate_size(self) -> int:
+        return self.mlp
+
+    @property
+    def hidden_act(self) -> str:
+        return self.activation
+
+    @property
+    def model_type(self) -> str:
+        return "clip_text_model"
+
+    @property
+    def tie_word_embeddings(self) -> bool:
+        return False
 
 
 def _clip(width: int, layers: int, heads: int, **rest: Any) -> TextConfig:
