@@ -1,8 +1,8 @@
 """Builds the documentation into `target/site`: `make docs`.
 
-The guides of `docs/`, README as the first page, and what is generated here: the reference from the docstrings, the command
-line's pages from its parser, the benchmarks from their results, and `llms.txt` with a Markdown twin of each page. Zensical
-makes the pages and refuses, as this does, what is broken: a link, an anchor, a name, a docstring that is missing.
+README is the first page, `docs/` has the guides, and the rest is generated: the reference from the docstrings, the
+command line's pages from its parser, the benchmarks from their results, and `llms.txt` with the Markdown of each page.
+Nothing broken passes: a link, an anchor, a name, an image, or a docstring that is missing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 import benchmarks
 import command_line
 import reference
+from for_machines import write_for_machines
 
 from cliptok.cli import _parser
 
@@ -46,7 +47,7 @@ def main() -> None:
     done = subprocess.run([Path(sys.executable).with_name("zensical"), "build", "--clean", "--strict", "-f", config])
     if done.returncode:
         sys.exit(done.returncode)
-    for_machines(menu)
+    write_for_machines(menu, SOURCE, BUILT, SITE)
 
 
 def assemble(problems: list[str]) -> list[dict[str, object]]:
@@ -65,8 +66,9 @@ def assemble(problems: list[str]) -> list[dict[str, object]]:
     shutil.copy(benchmarks.RESULTS / "chart.svg", SOURCE)
     package = reference.load()
     public = reference.public(package)
-    for path in sum(public.values(), []):
-        problems += [f"{name} has no docstring" for name in reference.without_docstring(package[path[8:]])]
+    for path in (path for paths in public.values() for path in paths):
+        lacking = reference.without_docstring(package[path.removeprefix("cliptok.")])
+        problems += [f"{name} has no docstring" for name in lacking]
         write(f"reference/{path}.md", reference.page(path))
     return [
         {"Home": "index.md"},
@@ -100,12 +102,16 @@ def heading(name: str) -> str:
 def relative(page: Path, text: str, problems: list[str]) -> str:
     """Links to this site as links within it, which Zensical checks; those to the repository are checked here."""
     up = "../" * (len(page.relative_to(SOURCE).parts) - 1)
-    text = re.sub(rf"{re.escape(SITE)}\)", f"{up}index.md)", text)
-    text = re.sub(rf"{re.escape(SITE)}([\w./-]+?)/(#[\w-]+)?\)", rf"{up}\1.md\2)", text)
+
+    def within(link: re.Match[str]) -> str:
+        path = (link[1] or "index").rstrip("/")
+        return f"({up}{path}{'' if (SOURCE / f'{path}.md').is_file() else '/index'}.md{link[2]})"
+
+    text = re.sub(rf"\({re.escape(SITE)}([\w./-]*)((?:#[\w-]+)?)\)", within, text)
     text = re.sub(r"https://raw\.githubusercontent\.com/\S+/(\w+\.svg)\)", rf"{up}\1)", text)
-    for target in re.findall(rf"{re.escape(REPOSITORY)}([^)#\s]+)", text):
-        if not Path(target).exists():
-            problems.append(f"{page.relative_to(SOURCE)}: {target} is not in the repository")
+    targets = re.findall(rf"{re.escape(REPOSITORY)}([^)#\s]+)", text)
+    name = page.relative_to(SOURCE)
+    problems += [f"{name}: {target} is not in the repository" for target in targets if not Path(target).exists()]
     return text
 
 
@@ -119,39 +125,6 @@ def inline(menu: object) -> str:
     if isinstance(menu, dict):
         return "{" + ", ".join(f"{json.dumps(key)} = {inline(value)}" for key, value in menu.items()) + "}"
     return "[" + ", ".join(map(inline, menu)) + "]" if isinstance(menu, list) else json.dumps(menu)
-
-
-def for_machines(menu: list[dict[str, object]]) -> None:
-    """`llms.txt`, and every page as Markdown where its links point."""
-    package = reference.load()
-    lines = ["# cliptok\n", f"> {heading_of_project()}\n"]
-    for entry in menu:
-        ((title, pages),) = entry.items()
-        lines.append(f"## {title}\n")
-        lines += [f"- [{name}]({SITE}{path})" for name, path in leaves(title, pages)]
-        lines.append("")
-        for _, path in leaves(title, pages):
-            text = (SOURCE / path).read_text(encoding="utf-8")
-            if path.startswith("reference/"):
-                name = path.removeprefix("reference/").removesuffix(".md")
-                text = reference.plain(name, package[name[8:]])
-            (BUILT / path).parent.mkdir(parents=True, exist_ok=True)
-            (BUILT / path).write_text(text, encoding="utf-8")
-    (BUILT / "llms.txt").write_text("\n".join(lines), encoding="utf-8")
-
-
-def heading_of_project() -> str:
-    found = re.search(r'^description = "(.+)"$', Path("pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
-    assert found is not None
-    return found[1]
-
-
-def leaves(title: str, pages: object) -> list[tuple[str, str]]:
-    """The pages of a part of the menu."""
-    if isinstance(pages, str):
-        return [(title, pages)]
-    assert isinstance(pages, list)
-    return [leaf for entry in pages for name, below in entry.items() for leaf in leaves(name, below)]
 
 
 if __name__ == "__main__":

@@ -11,14 +11,16 @@ def pages(parser: argparse.ArgumentParser) -> dict[str, str]:
     helps = {choice.dest: choice.help or "" for choice in commands._choices_actions}
     lines = [f"# `{parser.prog}`\n", f"{parser.description}\n", "| | |\n| --- | --- |"]
     lines += [f"| [`{parser.prog} {name}`]({name}.md) | {helps[name]} |" for name in commands.choices]
-    lines += ["", _examples(parser), "`cliptok COMMAND --help` prints what these pages say. `python -m cliptok` is the same"]
-    lines[-1] += " command. The exit status is 0, 2 for bad input and wrong arguments, and 130 when it is interrupted."
+    lines += ["", _examples(parser)]
+    lines.append("`cliptok COMMAND --help` prints what these pages say. `python -m cliptok` is the same command.")
+    lines.append("The exit status is 0, 2 for bad input and wrong arguments, and 130 when it is interrupted.")
     return {"index": "\n".join(lines) + "\n"} | {name: _page(command) for name, command in commands.choices.items()}
 
 
 def _page(parser: argparse.ArgumentParser) -> str:
     usage = " ".join(parser.format_usage().removeprefix("usage: ").split())
-    return f"# `{parser.prog}`\n\n{parser.description}\n\n```sh\n{usage}\n```\n\n{_options(parser)}\n{_examples(parser)}\n"
+    parts = [f"# `{parser.prog}`", parser.description, f"```sh\n{usage}\n```", _options(parser), _examples(parser)]
+    return "\n\n".join(map(str, parts))
 
 
 def _options(parser: argparse.ArgumentParser) -> str:

@@ -48,26 +48,33 @@ def members(value: griffe.Object | griffe.Alias) -> Iterator[griffe.Object | gri
 
 
 def without_docstring(value: griffe.Object | griffe.Alias) -> list[str]:
-    return [member.path for member in members(value) if not member.has_docstring]
+    """The paths of what lacks one. An argument of the constructor that is kept is documented as that argument."""
+    init = value.all_members.get("__init__") if value.is_class else None
+    arguments = {parameter.name for parameter in init.parameters} if init and "dataclass" not in value.labels else ()
+    return [
+        f"{member.path}, {member.filepath}:{member.lineno}"
+        for member in members(value)
+        if not member.has_docstring and not (member.is_attribute and member.name in arguments)
+    ]
 
 
 def page(path: str) -> str:
-    """A page's Markdown for mkdocstrings."""
-    return f"# `{path}`\n\n::: {path}\n"
+    """A page's Markdown, for mkdocstrings to fill in."""
+    return f"::: {path}\n"
 
 
 def plain(path: str, value: griffe.Object | griffe.Alias) -> str:
     """The same for those who read Markdown: signatures and docstrings."""
     parts = [f"# {path}\n"]
-    for member in members(value):
+    for member in (member for member in members(value) if member.docstring):
         if member is not value:
             parts.append(f"## {member.name}\n")
         if member.is_function:
             parts.append(f"```python\n{member.signature()}\n```\n")
         elif member.is_class:
-            for init in filter(None, [member.all_members.get("__init__")]):
-                parts.append(f"```python\n{init.signature().replace('__init__', member.name, 1)}\n```\n")
-        parts.append(f"{member.docstring.value if member.docstring else ''}\n")
+            init = member.all_members.get("__init__")
+            parts += [f"```python\n{init.signature().replace('__init__', member.name, 1)}\n```\n"] if init else []
+        parts.append(f"{member.docstring.value}\n")
     return "\n".join(parts)
 
 
