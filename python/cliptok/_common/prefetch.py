@@ -1,4 +1,4 @@
-"""Threads that work ahead of whoever takes their items, or behind whoever makes them."""
+"""A prefetching iterator and a background writer: each runs one side of a pipeline in a thread of its own."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,15 +8,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
-    """`items`, produced by a thread that stays up to `depth` items ahead of the consumer. Its errors come in order."""
+def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
+    """`items`, produced by a thread up to `depth` items before they are consumed. Errors are raised in their place."""
     iterator = iter(items)
     done = object()
 
     def produce() -> Any:
         return next(iterator, done)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-ahead") as pool:
+    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-prefetch") as pool:
         waiting: list[Future[Any]] = [pool.submit(produce) for _ in range(depth)]
         while True:
             item = waiting.pop(0).result()
@@ -26,13 +26,13 @@ def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
             yield item
 
 
-def behind(items: Iterable[T], do: Callable[[T], object], depth: int = 1) -> None:
-    """`do(item)` for each item in a thread, which stays up to `depth` items behind. An error of either ends both."""
-    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-behind") as pool:
+def write_in_background(items: Iterable[T], write: Callable[[T], object], depth: int = 1) -> None:
+    """Call `write(item)` for each item in a thread, with at most `depth` waiting. An error on either side ends both."""
+    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-writer") as pool:
         waiting: deque[Future[object]] = deque()
         try:
             for item in items:
-                waiting.append(pool.submit(do, item))
+                waiting.append(pool.submit(write, item))
                 if len(waiting) > depth:
                     waiting.popleft().result()
             while waiting:

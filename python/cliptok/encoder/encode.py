@@ -14,7 +14,7 @@ from cliptok.encoder.sharing.graphs import GRAPH_TOKENS, GraphedNodes
 from cliptok.encoder.sharing.nodes import encode_nodes
 from cliptok.encoder.sharing.plan import Batch, Window, build_batch, cut_batches
 from cliptok.encoder.sharing.products import Workspace, compute_dtype
-from cliptok.encoder.sharing.stream import ahead, is_lazy, windows
+from cliptok.encoder.sharing.stream import is_lazy, prefetch, windows
 
 if TYPE_CHECKING:
     from cliptok.encoder.model import TextEncoder
@@ -166,12 +166,12 @@ def _encode_windows(
     device = encoder.device
     sizes = sizes_of(device)
     with bar:
-        for window in ahead(planned):
+        for window in prefetch(planned):
             distinct = torch.empty(len(window.lengths), run.width, dtype=encoder.dtype, device=device)
             copies = torch.from_numpy(window.inverse)
             repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
             each = _batches(window, budget or sizes.budget, sizes.chunk, alone)
-            for batches in ahead(_together(each, sizes.together), depth=2):
+            for batches in prefetch(_together(each, sizes.together), depth=2):
                 start, stop = int(batches[0].outputs[0]), int(batches[-1].outputs[-1]) + 1
                 distinct[start:stop] = run(batches)
                 if bar.shown:

@@ -7,7 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pyarrow.types
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.streams import opened
 

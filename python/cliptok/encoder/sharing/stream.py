@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cliptok._common.prefetch import ahead as ahead
+from cliptok._common.prefetch import prefetch as prefetch
 from cliptok.encoder.sharing.plan import Int64, Window, sort_window
 from cliptok.encoder.textual_inversion import expand_placeholders, has_placeholders
 
