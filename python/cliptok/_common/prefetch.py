@@ -1,4 +1,4 @@
-"""A prefetching iterator and a background writer: each runs one side of a pipeline in a thread of its own."""
+"""Pipeline stages in threads of their own: prefetching what comes next, and writing in the background."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
-    """`items`, produced by a thread up to `depth` items before they are consumed. Errors are raised in their place."""
+    """Yields `items` in order while a thread produces up to `depth` further ones. It raises its errors in order."""
     iterator = iter(items)
     done = object()
 
@@ -17,17 +17,17 @@ def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
         return next(iterator, done)
 
     with ThreadPoolExecutor(1, thread_name_prefix="cliptok-prefetch") as pool:
-        waiting: list[Future[Any]] = [pool.submit(produce) for _ in range(depth)]
-        while True:
-            item = waiting.pop(0).result()
-            if item is done:
-                return
+        waiting: deque[Future[Any]] = deque(pool.submit(produce) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not done:
             waiting.append(pool.submit(produce))
             yield item
 
 
 def write_in_background(items: Iterable[T], write: Callable[[T], object], depth: int = 1) -> None:
-    """Call `write(item)` for each item in a thread, with at most `depth` waiting. An error on either side ends both."""
+    """Calls `write(item)` for each item in one thread, while the caller's produces up to `depth` further items.
+
+    Returns when all are written. An error on either side stops both and is raised here.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="cliptok-writer") as pool:
         waiting: deque[Future[object]] = deque()
         try:

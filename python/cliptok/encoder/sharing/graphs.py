@@ -13,9 +13,9 @@ from torch import Tensor
 from cliptok.encoder.model import end_positions
 from cliptok.encoder.output import TextEncoderOutput
 from cliptok.encoder.sharing.attention import NodeBatch
+from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.nodes import encode_nodes
 from cliptok.encoder.sharing.plan import Batch
-from cliptok.encoder.sharing.products import Workspace
 
 if TYPE_CHECKING:
     from cliptok.encoder.model import TextEncoder
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Beyond this many tokens a large GPU is busy for longer than the launches take.
 GRAPH_TOKENS = 8192
 KEPT = 32  # graphs per encoder; the least recently used goes first
-ENDS = 32  # ends of text are rounded up to this, so that fewer shapes need a graph
+EOS_ROUNDED = 32  # end-of-sequence nodes are padded to a multiple of this, so that fewer shapes need a graph
 
 
 class Graph:
@@ -109,13 +109,13 @@ class GraphedNodes:
     def __call__(self, batch: Batch) -> Tensor:
         """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
         shape = batch.shape
-        ends = -(-len(batch.ends) // ENDS) * ENDS
-        packed = torch.from_numpy(batch.pack(ends)).pin_memory().to(self.encoder.device, non_blocking=True)
+        eos = -(-len(batch.eos_nodes) // EOS_ROUNDED) * EOS_ROUNDED
+        packed = torch.from_numpy(batch.pack(eos)).pin_memory().to(self.encoder.device, non_blocking=True)
 
         def compute(packed: Tensor) -> Tensor:
             nodes = NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype)
             return encode_nodes(self.encoder, [nodes], Workspace())[0]
 
-        key = ("nodes", shape, ends, self.dtype, self.weights)
+        key = ("nodes", shape, eos, self.dtype, self.weights)
         pooled: Tensor = self.cache.run(key, compute, packed)
-        return pooled[: len(batch.ends)].clone()
+        return pooled[: len(batch.eos_nodes)].clone()
