@@ -63,8 +63,8 @@ def tokenize_files(
     `npy` or `safetensors`.
 
     Ids are in the column `input_ids`, truncated to `max_length`, of `dtype` int32, int64 or uint16. `lists` are
-    `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry along
-    into Parquet; `"*"` is all of them.
+    `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry
+    along into Parquet; `"*"` is all of them.
 
     A null is an error that names its row, or with `on_null` "empty" an empty text, or with "skip" left out. Bytes that
     are no UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.delimited import read_csv
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.lines import read_json_lines, read_text
 from cliptok.batch.reading.null_and_utf8_policies import clean
-from cliptok.batch.reading.tables import read_csv, read_parquet
+from cliptok.batch.reading.parquet import read_parquet
 from cliptok.batch.reading.tar import read_tar
 from cliptok.batch.summary import Counts
 
