@@ -111,13 +111,19 @@ class TextTower(nn.Module):
         super().__init__()
         self.config = TextConfig.preset(config) if isinstance(config, str) else config
         self.gradient_checkpointing = False
-        self.rows_without_inversions: int | None = None  # of the token table, before textual inversions were added
+        """Whether training computes each block anew in the backward pass, which saves memory. For users to set."""
+        self.rows_without_inversions: int | None = None
+        """Rows of the token table before textual inversions were added; None until one is."""
         with torch.device(device if device is not None else torch.get_default_device()):
             self.embeddings = TextEmbeddings(self.config)
+            """The tables of tokens and positions."""
             self.encoder = Blocks(self.config)
+            """The blocks, in `encoder.layers`."""
             self.final_layer_norm = nn.LayerNorm(self.config.width, eps=self.config.layer_norm_eps)
+            """After the last block."""
             projection = self.config.projection
             self.text_projection = None if projection is None else nn.Linear(self.config.width, projection, bias=False)
+            """From `pooler_output` to `text_embeds`, without bias; None in a tower without one."""
         self.reset_parameters()
         if dtype is not None:
             self.to(dtype)
