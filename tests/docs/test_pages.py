@@ -1,4 +1,4 @@
-"""Every Python block of README and the guides runs, on small models made on the spot where it names one of the hub's."""
+"""Every Python block of README and the guides runs, on small models where it names one of the hub's."""
 
 from __future__ import annotations
 
@@ -21,12 +21,24 @@ CAPTIONS = [f"a photo of {count} cats" for count in range(300)]
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as Stable Diffusion's, without the parts that make images: one layer, of the published width."""
-    from diffusers import DDIMScheduler, StableDiffusionPipeline
+    """Stable Diffusion's folder, tiny but for the encoder's width; encoder and tokenizer are at the top too."""
+    from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
     folder = tmp_path_factory.mktemp("hub") / "pipeline"
-    nothing = dict.fromkeys(("vae", "unet", "safety_checker", "feature_extractor", "text_encoder", "tokenizer"))
-    pipe = StableDiffusionPipeline(**nothing, scheduler=DDIMScheduler(), requires_safety_checker=False)
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        layers_per_block=1,
+        block_out_channels=(8, 8),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        norm_num_groups=4,
+        attention_head_dim=4,
+        cross_attention_dim=768,
+    )
+    unused = dict.fromkeys(("safety_checker", "feature_extractor", "text_encoder", "tokenizer"))
+    pipe = StableDiffusionPipeline(
+        **unused, vae=AutoencoderKL(block_out_channels=(8,), norm_num_groups=4), unet=unet, scheduler=DDIMScheduler()
+    )
     pipe.save_pretrained(folder)
     Tokenizer().save_pretrained(folder / "tokenizer")
     Tokenizer().save_pretrained(folder)

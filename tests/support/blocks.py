@@ -1,6 +1,6 @@
 """Python blocks of Markdown pages: run in order as one program, with what they say about their values checked.
 
-What is checked: an expression whose comment, behind it or on the next line, begins with a literal or a shape; and what a
+What is checked: a value whose comment, behind it or on the next line, begins with a literal or a shape; and what a
 block prints, where a block of `text` follows at once.
 """
 
