@@ -28,32 +28,43 @@ _TRANSFORMERS_NAMES = {
 
 @dataclasses.dataclass
 class TextConfig:
-    """Sizes and ids of one text tower. `projection` is None for a tower without `text_projection`.
+    """Sizes and ids of one text tower.
 
-    `end_id` is the id that rows are pooled at. transformers' configurations written before July 2023 say 2 there,
-    which no CLIP vocabulary means: `from_transformers` reads 2 as 49407.
-
-    `architecture` is the class of transformers whose outputs the encoder has: "CLIPTextModel" without a projection,
-    else "CLIPTextModelWithProjection", or "CLIPModel" for the text half of a whole CLIP. `causal=False` is MobileCLIP's
-    attention, which sees padding too; `class_token` is CoCa's, appended to every row (it takes the last of the
-    `positions`) and pooled instead of the end of the text.
+    transformers' configurations written before July 2023 say 2 for `end_id`, which no CLIP vocabulary means:
+    `from_transformers` reads 2 as 49407.
     """
 
     width: int = 512
+    """Of the residual stream."""
     layers: int = 12
+    """Blocks."""
     heads: int = 8
+    """Attention heads in each block; they divide `width`."""
     mlp: int = 2048
+    """Width of the hidden layer in each block's MLP."""
     activation: str = "quick_gelu"
+    """`"quick_gelu"` or `"gelu"`."""
     positions: int = 77
+    """Ids per row at most."""
     vocabulary: int = 49408
+    """Rows of the token table."""
     projection: int | None = None
+    """Width of `text_embeds`; None for a tower without `text_projection`."""
     layer_norm_eps: float = 1e-5
+    """Added to the variance in each LayerNorm."""
     start_id: int = 49406
+    """The id before a text."""
     end_id: int = 49407
+    """The id after a text, at which rows are pooled."""
     pad_id: int = 49407
+    """The id behind shorter rows."""
     causal: bool = True
+    """Whether a position attends to itself and those before it alone; in small MobileCLIPs it attends to all."""
     class_token: bool = False
+    """CoCa's class token, appended to every row in the last of the `positions`, and pooled instead of the `end_id`."""
     architecture: str = ""
+    """The class of transformers whose outputs the encoder has: `"CLIPTextModel"` without a projection, else
+    `"CLIPTextModelWithProjection"`, or `"CLIPModel"` for the text half of a whole CLIP."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "mlp", "positions", "vocabulary"):
@@ -117,54 +128,67 @@ class TextConfig:
     # transformers' names, which diffusers' pipelines and peft ask for
     @property
     def hidden_size(self) -> int:
+        """`width`."""
         return self.width
 
     @property
     def num_hidden_layers(self) -> int:
+        """`layers`."""
         return self.layers
 
     @property
     def max_position_embeddings(self) -> int:
+        """`positions`."""
         return self.positions
 
     @property
     def vocab_size(self) -> int:
+        """`vocabulary`."""
         return self.vocabulary
 
     @property
     def projection_dim(self) -> int:
+        """`projection`, or `width` where that is None."""
         return self.width if self.projection is None else self.projection
 
     @property
     def bos_token_id(self) -> int:
+        """`start_id`."""
         return self.start_id
 
     @property
     def eos_token_id(self) -> int:
+        """`end_id`."""
         return self.end_id
 
     @property
     def pad_token_id(self) -> int:
+        """`pad_id`."""
         return self.pad_id
 
     @property
     def num_attention_heads(self) -> int:
+        """`heads`."""
         return self.heads
 
     @property
     def intermediate_size(self) -> int:
+        """`mlp`."""
         return self.mlp
 
     @property
     def hidden_act(self) -> str:
+        """`activation`."""
         return self.activation
 
     @property
     def model_type(self) -> str:
+        """What transformers calls this model."""
         return "clip_text_model"
 
     @property
     def tie_word_embeddings(self) -> bool:
+        """False: nothing here predicts tokens."""
         return False
 
 
@@ -184,3 +208,4 @@ PRESETS = {
     "LongCLIP-B": _clip(512, 12, 8, positions=248),
     "LongCLIP-L": _clip(768, 12, 12, positions=248),
 }
+"""The published sizes by name."""

@@ -105,10 +105,15 @@ class TextTower(nn.Module):
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
-        self.rows_without_inversions: int | None = None  # of the token table, before textual inversions were added
+        """Whether training computes each block anew in the backward pass, which saves memory. For users to set."""
+        self.rows_without_inversions: int | None = None
+        """Rows of the token table before textual inversions were added; None until one is."""
         self.embeddings = TextEmbeddings(config)
+        """The tables of tokens and positions."""
         self.encoder = Blocks(config)
+        """The blocks, in `encoder.layers`."""
         self.final_layer_norm = nn.LayerNorm(config.width, eps=config.layer_norm_eps)
+        """After the last block."""
 
     def forward(
         self,
@@ -256,6 +261,7 @@ class TextModel(TextTower):
                 self.config = config
                 self._modules["text_model"] = TextTower(config)
                 self.text_projection = nn.Linear(config.width, config.projection, bias=False)
+                """From `pooler_output` to `text_embeds`, without bias; None in a tower without one."""
         self.reset_parameters()
         if dtype is not None:
             self.to(dtype)

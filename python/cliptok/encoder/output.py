@@ -42,7 +42,9 @@ class TextEncoderOutput(OrderedDict[str, Any]):
     """
 
     fields: ClassVar[tuple[str, ...]] = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
-    indexed: ClassVar[tuple[str, ...]] = fields  # by integers
+    """The names of the fields, in order."""
+    indexed: ClassVar[tuple[str, ...]] = fields
+    """Those that integers index."""
 
     def __init__(self, values: Any = (), /, end: EndOfSequence | None = None, **named: Any) -> None:
         super().__init__()
@@ -81,6 +83,7 @@ class TextEncoderOutput(OrderedDict[str, Any]):
         return self.get(name)
 
     def get(self, name: str, default: Any = None) -> Any:
+        """The field `name`, or `default` where the output has none."""
         return self[name] if name in self else default  # noqa: SIM401 (dict.get would pass over the check)
 
     def __setattr__(self, name: str, value: Any) -> None:

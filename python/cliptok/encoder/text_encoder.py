@@ -22,9 +22,11 @@ class TextEncoder(TextModel):
     """
 
     def get_input_embeddings(self) -> nn.Embedding:
+        """The table of tokens (vocabulary, width)."""
         return self.embeddings.token_embedding
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Take another table of tokens (any number, width)."""
         self.embeddings.token_embedding = value
         self.config.vocabulary = value.num_embeddings
 

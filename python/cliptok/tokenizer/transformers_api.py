@@ -13,7 +13,9 @@ class TransformersApi(TokenTable):
     """The part of a tokenizer that transformers users know."""
 
     is_fast = True
+    """As of transformers' tokenizers in Rust."""
     model_input_names = ("input_ids", "attention_mask")
+    """What a call returns unless it is told otherwise."""
 
     def __call__(
         self,

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import nn
 
-from cliptok._common.atomic_files import replacing
+from cliptok._common.atomic_files import atomic_write
 from cliptok.encoder.checkpoints.sources import DictSource, ShardedSource, Source, open_source
 from cliptok.encoder.checkpoints.weights import check, choose_tower, origins, read_config
 from cliptok.encoder.config import TextConfig
@@ -148,9 +148,9 @@ def save(model: TextModel, folder: str | os.PathLike[str], *, variant: str | Non
         name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": value.contiguous()
         for name, value in model.state_dict().items()
     }
-    with replacing(path / f"model{f'.{variant}' if variant else ''}.safetensors") as file:
+    with atomic_write(path / f"model{f'.{variant}' if variant else ''}.safetensors") as file:
         save_file(tensors, file.name, metadata={"format": "pt"})
-    with replacing(path / "config.json") as file:
+    with atomic_write(path / "config.json") as file:
         file.write(json.dumps(content, indent=2).encode() + b"\n")
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cliptok._common.atomic_files import replacing
+from cliptok._common.atomic_files import atomic_write
 from cliptok.tokenizer.files.reading import PROFILE_KEY
 from cliptok.tokenizer.files.vocabulary import SPLIT
 
@@ -33,7 +33,7 @@ def save(tok: "Tokenizer", save_directory: "str | os.PathLike[str]") -> tuple[st
     else:  # One of an earlier tokenizer would be read again.
         (folder / "added_tokens.json").unlink(missing_ok=True)
     for name, content in contents.items():
-        with replacing(folder / name) as file:
+        with atomic_write(folder / name) as file:
             file.write(content.encode())
     return tuple(str(folder / name) for name in contents)
 

@@ -57,19 +57,33 @@ class SpecialTokens:
     _extra: list[AddedToken]
 
     bos_token = _Token("bos_token")
+    """The token before a text."""
     eos_token = _Token("eos_token")
+    """The token after a text."""
     unk_token = _Token("unk_token")
+    """The token for what has none."""
     sep_token = _Token("sep_token")
+    """Unset in CLIP."""
     pad_token = _Token("pad_token")
+    """The token behind shorter rows."""
     cls_token = _Token("cls_token")
+    """Unset in CLIP."""
     mask_token = _Token("mask_token")
+    """Unset in CLIP."""
     bos_token_id = _TokenId("bos_token")
+    """The id of `bos_token`, None where that is unset."""
     eos_token_id = _TokenId("eos_token")
+    """The id of `eos_token`, None where that is unset."""
     unk_token_id = _TokenId("unk_token")
+    """The id of `unk_token`, None where that is unset."""
     sep_token_id = _TokenId("sep_token")
+    """The id of `sep_token`, None where that is unset."""
     pad_token_id = _TokenId("pad_token")
+    """The id of `pad_token`, None where that is unset."""
     cls_token_id = _TokenId("cls_token")
+    """The id of `cls_token`, None where that is unset."""
     mask_token_id = _TokenId("mask_token")
+    """The id of `mask_token`, None where that is unset."""
 
     def _token_id(self, token: str) -> int | None:
         raise NotImplementedError

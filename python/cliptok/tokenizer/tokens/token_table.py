@@ -28,9 +28,13 @@ class TokenTable(SpecialTokens):
     """The ids put before and after a text."""
     _decoder: dict[int, str] | None
     model_max_length: int
+    """Ids per row where a call gives no `max_length`."""
     padding_side: str
+    """`"right"` or `"left"`: where rows are padded."""
     truncation_side: str
+    """`"right"` or `"left"`: where texts are truncated."""
     clean_up_tokenization_spaces: bool
+    """Whether `decode` takes out spaces before punctuation, unless it is told otherwise."""
 
     def _set_added(self, added: AddedTokens) -> None:
         """Take these added tokens: the engine is replaced as a whole, so threads see the old one or the new one."""
