@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Atomic file writes: a file has its name when it is complete, or never."""
 
 import os
 import re
@@ -12,10 +12,10 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends well, and vanishes when it does not.
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
+    """A temporary file beside `path`, renamed to it when the block succeeds and removed when it raises.
 
-    It is on the disk before it takes that place, so that not even a power failure leaves half of it.
+    The content is flushed to the disk before the rename, so a power failure cannot leave half of it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     file = temporary.open("xb")
@@ -26,14 +26,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         file.close()
         temporary.replace(path)
     except BaseException:
-        with suppress(OSError):  # On a full disk it cannot even write what it still holds.
+        with suppress(OSError):  # On a full disk flushing the buffer fails too.
             file.close()
         temporary.unlink(missing_ok=True)
         raise
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Remove what `replacing` has left of these paths where its process was killed."""
+    """Remove the temporary files of `atomic_write` to these paths, left by processes that were killed."""
     names: dict[Path, set[str]] = {}
     for path in paths:
         names.setdefault(path.parent, set()).add(path.name)

@@ -45,9 +45,13 @@ class Tokenizer(TransformersApi):
     model_max_length: int
     """The default of `max_length`: ids in a row, start and end included."""
     padding_side: str
+    """`"right"` or `"left"`: where rows are padded."""
     truncation_side: str
+    """`"right"` or `"left"`: where texts are truncated."""
     clean_up_tokenization_spaces: bool
+    """Whether `decode` takes out spaces before punctuation, unless it is told otherwise."""
     name_or_path: str
+    """What `from_pretrained` was given."""
 
     def __init__(
         self,

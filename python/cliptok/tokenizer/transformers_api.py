@@ -17,22 +17,38 @@ class TransformersApi:
     _specials: SpecialTokens
 
     is_fast = True
+    """As of transformers' tokenizers in Rust."""
     model_input_names = ("input_ids", "attention_mask")
+    """What a call returns unless it is told otherwise."""
 
     bos_token = Role("bos_token")
+    """The token before a text."""
     eos_token = Role("eos_token")
+    """The token after a text."""
     unk_token = Role("unk_token")
+    """The token for what has none."""
     sep_token = Role("sep_token")
+    """Unset in CLIP."""
     pad_token = Role("pad_token")
+    """The token behind shorter rows."""
     cls_token = Role("cls_token")
+    """Unset in CLIP."""
     mask_token = Role("mask_token")
+    """Unset in CLIP."""
     bos_token_id = RoleId("bos_token")
+    """The id of `bos_token`, None where that is unset."""
     eos_token_id = RoleId("eos_token")
+    """The id of `eos_token`, None where that is unset."""
     unk_token_id = RoleId("unk_token")
+    """The id of `unk_token`, None where that is unset."""
     sep_token_id = RoleId("sep_token")
+    """The id of `sep_token`, None where that is unset."""
     pad_token_id = RoleId("pad_token")
+    """The id of `pad_token`, None where that is unset."""
     cls_token_id = RoleId("cls_token")
+    """The id of `cls_token`, None where that is unset."""
     mask_token_id = RoleId("mask_token")
+    """The id of `mask_token`, None where that is unset."""
 
     def _role(self, name: str) -> str | None:
         return self._specials.content(name)

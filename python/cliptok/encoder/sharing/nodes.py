@@ -19,7 +19,7 @@ from cliptok.encoder.sharing.attention import NodeBatch, attend
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import Block, TextEncoder
+    from cliptok.encoder.model import Block, TextTower
 
 
 @dataclasses.dataclass
@@ -90,7 +90,7 @@ def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Te
 
 
 @torch.inference_mode()
-def encode_nodes(encoder: TextEncoder, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
+def encode_nodes(encoder: TextTower, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
     """Per batch the pooled outputs (m, width), after the final LayerNorm, of the texts that end in it.
 
     Each layer sees all batches before the next layer does, while its weights are in the cache.

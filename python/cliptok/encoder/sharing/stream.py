@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from cliptok.encoder.placeholders import expand_placeholders, has_placeholders
 from cliptok.encoder.sharing.plan import Int64, Window, sort_window
-from cliptok.encoder.textual_inversion import expand_placeholders, has_placeholders
 
 
 def is_lazy(texts: Any) -> bool:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from cliptok._common.atomic_files import replacing
+from cliptok._common.atomic_files import atomic_write
 from cliptok.tokenizer.files.reading import PROFILE_KEY
 from cliptok.tokenizer.files.vocabulary import SPLIT
 from cliptok.tokenizer.tokens.added_tokens import AddedToken
@@ -31,7 +31,7 @@ def save(folder: Path, tokens: TokenTable, specials: SpecialTokens, settings: di
     else:  # One of an earlier tokenizer would be read again.
         (folder / "added_tokens.json").unlink(missing_ok=True)
     for name, content in contents.items():
-        with replacing(folder / name) as file:
+        with atomic_write(folder / name) as file:
             file.write(content.encode())
     return tuple(str(folder / name) for name in contents)
 
