@@ -6,7 +6,7 @@ Nothing here knows of files, texts or tokenizers: `text_encoder.py` adds those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.checkpoint import checkpoint
 
 from cliptok.encoder.config import TextConfig
+from cliptok.encoder.dot_product import attention, masked_with
 from cliptok.encoder.output import TextEncoderOutput
 
 
@@ -55,8 +56,7 @@ class Attention(nn.Module):
         q, k, v = (
             f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q_proj, self.k_proj, self.v_proj)
         )
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
-        out: Tensor = self.out_proj(y.transpose(1, 2).flatten(2))
+        out: Tensor = self.out_proj(attention(q, k, v, mask).transpose(1, 2).flatten(2))
         return out
 
 
@@ -166,36 +166,50 @@ class TextTower(nn.Module):
             )
         if input_ids.dtype not in (torch.int32, torch.int64):
             input_ids = input_ids.long()
-        mask = None if attention_mask is None else causal_mask(attention_mask, input_ids)
+        mask = None if attention_mask is None else causal_mask(attention_mask, input_ids, self._attention_dtype())
         pooled_at = eos_positions(input_ids, self.config.end_id)
-        output = self.compute(input_ids, pooled_at, mask, position_ids, output_hidden_states)
+        states = range(self.config.layers + 1) if output_hidden_states else ()
+        output = self.compute(input_ids, pooled_at, mask, position_ids, states)
         return output if return_dict else output.to_tuple()
 
     def compute(
-        self, input_ids: Tensor, pooled_at: Tensor, mask: Tensor | None, position_ids: Tensor | None, hidden: bool
+        self,
+        input_ids: Tensor,
+        pooled_at: Tensor,
+        mask: Tensor | None,
+        position_ids: Tensor | None,
+        states: Collection[int],
     ) -> TextEncoderOutput:
-        """`forward` without its checks, so that nothing waits for the device; row i is pooled at `pooled_at[i]`."""
+        """`forward` without its checks, so that nothing waits for the device; row i is pooled at `pooled_at[i]`.
+
+        `hidden_states` of the output holds those numbered in `states` alone, in ascending order; 0 is the embeddings.
+        """
         x = self.embeddings(input_ids, position_ids)
-        states = [x]
-        for block in self.encoder.layers:
+        kept = [x] if 0 in states else []
+        for number, block in enumerate(self.encoder.layers, 1):
             if self.gradient_checkpointing and self.training:
                 x = cast(Tensor, checkpoint(block, x, mask, use_reentrant=False))
             else:
                 x = block(x, mask)
-            if hidden:
-                states.append(x)
+            if number in states:
+                kept.append(x)
         x = self.final_layer_norm(x)
         pooled = x[torch.arange(x.shape[0], device=x.device), pooled_at]
         return TextEncoderOutput(
             last_hidden_state=x,
             pooler_output=pooled,
             text_embeds=None if self.text_projection is None else self.text_projection(pooled),
-            hidden_states=tuple(states) if hidden else None,
+            hidden_states=tuple(kept) if states else None,
         )
 
     def blocks(self) -> Iterator[Block]:
         """The transformer blocks in order, typed."""
         yield from (cast(Block, block) for block in self.encoder.layers)
+
+    def _attention_dtype(self) -> torch.dtype:
+        """The dtype of queries: autocast's where it is on."""
+        kind = self.device.type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
 
     @property
     def device(self) -> torch.device:
@@ -206,8 +220,8 @@ class TextTower(nn.Module):
         return self.final_layer_norm.weight.dtype
 
 
-def causal_mask(attention_mask: Tensor, input_ids: Tensor) -> Tensor:
-    """The boolean mask (n, 1, length, length): a query sees itself and what is before it, less what is masked out."""
+def causal_mask(attention_mask: Tensor, input_ids: Tensor, dtype: torch.dtype) -> Tensor:
+    """The mask (n, 1, length, length) to add: a query sees itself and what is before it, less what is masked out."""
     if attention_mask.shape != input_ids.shape:
         raise ValueError(
             f"attention_mask has shape {tuple(attention_mask.shape)} but input_ids has {tuple(input_ids.shape)}; "
@@ -215,7 +229,7 @@ def causal_mask(attention_mask: Tensor, input_ids: Tensor) -> Tensor:
         )
     length = input_ids.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=input_ids.device).tril()
-    return causal & attention_mask.to(input_ids.device, torch.bool)[:, None, None, :]
+    return masked_with(~(causal & attention_mask.to(input_ids.device, torch.bool)[:, None, None, :]), dtype)
 
 
 def eos_positions(input_ids: Tensor, end_id: int) -> Tensor:
