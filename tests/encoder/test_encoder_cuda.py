@@ -13,8 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.device import to_device
+from cliptok.encoder.dot_product import masked_with
 from cliptok.encoder.forward import forward
-from cliptok.encoder.model import causal_mask
 from cliptok.encoder.sharing import attention
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.execution import CUDA, Computation
@@ -52,11 +52,12 @@ def test_canonical_batches_give_the_right_numbers(small, tokenizer, monkeypatch,
 
 
 def test_masks_are_finite():
-    ids = torch.tensor([[1, 2, 3]])
-    mask = causal_mask(torch.zeros_like(ids), ids, torch.float16)
-    assert mask.dtype == torch.float16 and torch.isfinite(mask).all() and (mask == torch.finfo(torch.float16).min).all()
-    mask = causal_mask(torch.tensor([[1, 0, 1]]), ids, torch.float32)[0, 0]
-    assert (mask == 0).tolist() == [[True, False, False], [True, False, False], [True, False, True]]
+    """And laid out as the memory-efficient kernel wants them."""
+    hidden = torch.tensor([[True, False, True]] * 2)
+    for dtype in (torch.float16, torch.bfloat16, torch.float32):
+        mask = masked_with(hidden, dtype)
+        least = torch.finfo(dtype).min
+        assert mask.dtype == dtype and mask.tolist() == [[least, 0.0, least]] * 2 and mask.stride() == (8, 1)
 
 
 @pytest.mark.parametrize("kind", ["mps", "xpu"])

@@ -12,7 +12,8 @@ from torch import Tensor
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
     """`softmax(q @ k.T / sqrt(d) + mask) @ v`, causal without a mask; q, k and v are (n, heads, rows, d).
 
-    `mask` broadcasts to (n, heads, q's rows, k's rows) and is added, in q's dtype: see `masked_with`.
+    `mask` broadcasts to (n, heads, q's rows, k's rows). It is added, in q's dtype (see `masked_with`), or it is boolean
+    and True where a query may look.
 
     On CUDA this calls the memory-efficient kernel by name. Left to choose, torch takes cuDNN's on sm_90 and later,
     which builds a plan for every exact shape (55 to 440 ms each), and the switches that turn it off are the whole
@@ -21,6 +22,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     if not q.is_cuda or torch.compiler.is_compiling() or not _memory_efficient(q):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
     if mask is not None:
+        mask = masked_with(~mask, q.dtype) if mask.dtype == torch.bool else mask
         mask = mask.expand(*q.shape[:-1], k.shape[-2])
     backward = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     out: Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.checkpoint import checkpoint
 
 from cliptok.encoder.config import TextConfig
-from cliptok.encoder.dot_product import attention, masked_with
+from cliptok.encoder.dot_product import attention
 from cliptok.encoder.output import TextEncoderOutput
 
 
@@ -166,7 +166,7 @@ class TextTower(nn.Module):
             )
         if input_ids.dtype not in (torch.int32, torch.int64):
             input_ids = input_ids.long()
-        mask = None if attention_mask is None else causal_mask(attention_mask, input_ids, self._attention_dtype())
+        mask = None if attention_mask is None else causal_mask(attention_mask, input_ids)
         pooled_at = eos_positions(input_ids, self.config.end_id)
         states = range(self.config.layers + 1) if output_hidden_states else ()
         output = self.compute(input_ids, pooled_at, mask, position_ids, states)
@@ -206,11 +206,6 @@ class TextTower(nn.Module):
         """The transformer blocks in order, typed."""
         yield from (cast(Block, block) for block in self.encoder.layers)
 
-    def _attention_dtype(self) -> torch.dtype:
-        """The dtype of queries: autocast's where it is on."""
-        kind = self.device.type
-        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.dtype
-
     @property
     def device(self) -> torch.device:
         return self.final_layer_norm.weight.device
@@ -220,8 +215,8 @@ class TextTower(nn.Module):
         return self.final_layer_norm.weight.dtype
 
 
-def causal_mask(attention_mask: Tensor, input_ids: Tensor, dtype: torch.dtype) -> Tensor:
-    """The mask (n, 1, length, length) to add: a query sees itself and what is before it, less what is masked out."""
+def causal_mask(attention_mask: Tensor, input_ids: Tensor) -> Tensor:
+    """The boolean mask (n, 1, length, length): a query sees itself and what is before it, less what is masked out."""
     if attention_mask.shape != input_ids.shape:
         raise ValueError(
             f"attention_mask has shape {tuple(attention_mask.shape)} but input_ids has {tuple(input_ids.shape)}; "
@@ -229,7 +224,7 @@ def causal_mask(attention_mask: Tensor, input_ids: Tensor, dtype: torch.dtype) -
         )
     length = input_ids.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=input_ids.device).tril()
-    return masked_with(~(causal & attention_mask.to(input_ids.device, torch.bool)[:, None, None, :]), dtype)
+    return causal & attention_mask.to(input_ids.device, torch.bool)[:, None, None, :]
 
 
 def eos_positions(input_ids: Tensor, end_id: int) -> Tensor:
