@@ -105,7 +105,7 @@ def test_forward_on_fake_cuda(fake_cuda, masked):
     encoder = fake_encoder()
     ids = torch.zeros(3, 77, dtype=torch.int32, device="cuda")
     output = encoder(ids, attention_mask=torch.ones_like(ids) if masked else None, output_hidden_states=True)
-    tensors = [output.last_hidden_state, output.pooler_output, output.text_embeds, *output.hidden_states]
+    tensors = [output.last_hidden_state, output.text_embeds, *output.hidden_states]
     assert all(t.device.type == "cuda" and t.dtype == torch.float16 for t in tensors)
 
 
@@ -142,7 +142,7 @@ def test_graphs_on_a_gpu_equal_the_plain_forward_pass(small):
         ids[:, 20 + seed] = 49407
         with torch.inference_mode():
             expected, got = encoder(ids.cuda(), output_hidden_states=True), forward(encoder, ids, range(4))
-        for name in ("last_hidden_state", "pooler_output", "text_embeds"):
+        for name in ("last_hidden_state", "text_embeds"):
             torch.testing.assert_close(got[name], expected[name], rtol=1e-2, atol=1e-2)
         assert len(got.hidden_states) == len(expected.hidden_states)
 

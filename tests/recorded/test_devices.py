@@ -96,20 +96,14 @@ def test_400_calls_from_four_threads(make, tokenizer, devices):
     assert failures == [] and len(calls) == 400
 
 
-@pytest.fixture
-def pooled_anywhere(monkeypatch):
-    """Looks for no end of text: what the device says of ids is zeros here."""
-    monkeypatch.setattr("cliptok.encoder.model.eos_positions", lambda ids, end_id: ids.new_zeros(len(ids)))
-
-
-def test_outputs_of_several_devices_are_gathered(make, pooled_anywhere):
+def test_outputs_of_several_devices_are_gathered(make):
     """What `DataParallel` does at its end. (Its beginning is NCCL's, which needs a driver.)"""
     parts = [
         make(device)(torch.full((2, 77), 49407, device=device), output_hidden_states=True)
         for device in ("cuda:0", "cuda:1")
     ]
     output = torch.nn.parallel.gather(parts, "cuda:0")
-    assert output.text_embeds.shape == (4, 48) and output.last_hidden_state.shape == (4, 77, 64)
+    assert output.unchecked("text_embeds").shape == (4, 48) and output.last_hidden_state.shape == (4, 77, 64)
     assert len(output.hidden_states) == 3 and output[0].device == torch.device("cuda:0")
 
 
@@ -121,7 +115,7 @@ def attention_kernels(events):
 
 @pytest.mark.sm_90
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_attention_is_the_memory_efficient_kernel(make, tokenizer, dtype, pooled_anywhere):
+def test_attention_is_the_memory_efficient_kernel(make, tokenizer, dtype):
     """Left to choose, torch takes cuDNN's here, whose stub ends in an error."""
     encoder = make(dtype=dtype)
     flags = [torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled()]
@@ -137,7 +131,7 @@ def test_attention_is_the_memory_efficient_kernel(make, tokenizer, dtype, pooled
             run()
         kernels = attention_kernels(events)
         assert len(kernels) == 2 and all("fmha_cutlassF" in name for name in kernels)
-    loss = encoder(ids, attention_mask=mask).text_embeds.sum()
+    loss = encoder(ids, attention_mask=mask).unchecked("text_embeds").sum()
     with recording() as events:
         loss.backward()
     assert any("fmha_cutlassB" in name for name in attention_kernels(events))

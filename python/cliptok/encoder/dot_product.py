@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """`softmax(q @ k.T / sqrt(d) + mask) @ v`, causal without a mask; q, k and v are (n, heads, rows, d).
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+    """`softmax(q @ k.T / sqrt(d) + mask) @ v`, for q, k and v of (n, heads, rows, d); `causal` is for no mask alone.
 
     `mask` broadcasts to (n, heads, q's rows, k's rows). It is added, in q's dtype (see `masked_with`), or it is boolean
     and True where a query may look.
@@ -20,13 +20,13 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     process's. Where that kernel is switched off, or does not take these tensors, torch chooses.
     """
     if not q.is_cuda or torch.compiler.is_compiling() or not _memory_efficient(q):
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
     if mask is not None:
         mask = masked_with(~mask, q.dtype) if mask.dtype == torch.bool else mask
         mask = mask.expand(*q.shape[:-1], k.shape[-2])
     backward = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     out: Tensor = torch.ops.aten._scaled_dot_product_efficient_attention(
-        q, k, v, mask, compute_log_sumexp=backward, is_causal=mask is None
+        q, k, v, mask, compute_log_sumexp=backward, is_causal=causal
     )[0]
     return out
 

@@ -17,14 +17,14 @@ from cliptok.encoder.sharing.graphs import GRAPH_MEMORY, GraphRunner, runner
 from cliptok.encoder.sharing.stream import is_lazy, windows
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
+    from cliptok.encoder.model import TextModel
 
 # Texts sorted together: more share more prefixes, and cost their tokens and embeddings in memory.
 WINDOW = 16384
 
 
 def encode(
-    encoder: TextTower,
+    encoder: TextModel,
     texts: Any,
     tokenizer: Any = None,
     *,
@@ -54,6 +54,10 @@ def encode(
     for name, value in (("window", window), ("budget", budget)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
+    if not encoder.config.causal or encoder.config.class_token:
+        raise ValueError(
+            "encode shares common prefixes, which needs causal attention and no class token; use the forward pass"
+        )
     graphs = _checked_plain(encoder)
     if tokenizer is None and not hasattr(texts, "offsets"):
         from cliptok import Tokenizer
@@ -102,7 +106,7 @@ def _blocks(executor: OnCpu | OnGpu, planned: Iterable[Planned], bar: _Bar) -> I
                 yield distinct.index_select(0, to_device(copies, device))
 
 
-def _checked_plain(tower: TextTower) -> GraphRunner | None:
+def _checked_plain(tower: TextModel) -> GraphRunner | None:
     """The tower's graphs, on CUDA. Raises TypeError for layers or hooks: `encode` reads weights and would miss them."""
     graphs = runner(tower) if tower.device.type == "cuda" else None
     found = obstacle(tower) if graphs is None else graphs.fingerprint.obstacle
@@ -113,7 +117,7 @@ def _checked_plain(tower: TextTower) -> GraphRunner | None:
     return graphs
 
 
-def _checked_output(tower: TextTower, output: str | None) -> str:
+def _checked_output(tower: TextModel, output: str | None) -> str:
     """`output`, or its default for this tower."""
     if output is None:
         return "pooler_output" if tower.text_projection is None else "text_embeds"
@@ -125,7 +129,7 @@ def _checked_output(tower: TextTower, output: str | None) -> str:
 
 
 def warm_up(
-    encoder: TextTower,
+    encoder: TextModel,
     *,
     output: str | None = None,
     normalize: bool = False,

@@ -40,9 +40,8 @@ def encode_prompts(
     if clip_skip is None:
         return _repeated(forward(encoder, ids).last_hidden_state, inverse)
     _check_skip(encoder, clip_skip, clip_skip + 1)
-    states = forward(encoder, ids, [-(clip_skip + 1)]).hidden_states
-    assert states is not None
-    return _repeated(encoder.final_layer_norm(states[0]), inverse)
+    (state,) = forward(encoder, ids, [-(clip_skip + 1)]).hidden_states
+    return _repeated(encoder.final_layer_norm(state), inverse)
 
 
 @torch.no_grad()
@@ -72,9 +71,9 @@ def encode_prompts_xl(
         texts = prompts_2 if prompts_2 is not None and number == len(encoders) - 1 else prompts
         ids, inverse = _distinct_ids(encoder, tokenizer, texts)
         output = forward(encoder, ids, [-(skip + 2)])
-        assert output.hidden_states is not None
         states.append(_repeated(output.hidden_states[0], inverse))
-        pooled = output.text_embeds
+        if encoder is encoders[-1]:
+            pooled = output.text_embeds
     assert pooled is not None
     if len({len(state) for state in states}) > 1:
         raise ValueError("prompts and prompts_2 must be equally many")

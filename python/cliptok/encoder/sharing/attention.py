@@ -80,7 +80,7 @@ def _attention_by_kernel(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Ten
         t.view(group.chunks, -1, group.heads, t.shape[1] // group.heads).transpose(1, 2)
         for t in (q, k.index_select(0, group.keys), v.index_select(0, group.keys))
     )
-    y = dot_product_attention(q, k, v, group.mask)
+    y = dot_product_attention(q, k, v, group.mask, causal=False)
     out.view(group.chunks, -1, *y.shape[1::2]).copy_(y.transpose(1, 2))
 
 

@@ -29,7 +29,7 @@ from cliptok.encoder.sharing.plan import (
 )
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
+    from cliptok.encoder.model import TextModel
 
 
 class Sizes(NamedTuple):
@@ -67,7 +67,7 @@ class Planned(NamedTuple):
 class Computation:
     """What is computed of a batch: pooled outputs, projected and normalized as asked for."""
 
-    def __init__(self, tower: TextTower, output: str, normalize: bool) -> None:
+    def __init__(self, tower: TextModel, output: str, normalize: bool) -> None:
         self.tower, self.output, self.normalize = tower, output, normalize
         self.projection = tower.text_projection if output == "text_embeds" else None
         self.width = tower.config.width if self.projection is None else self.projection.out_features

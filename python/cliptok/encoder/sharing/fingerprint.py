@@ -8,9 +8,20 @@ import operator
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from cliptok.encoder.model import MLP, Attention, Block, Blocks, TextEmbeddings
+from cliptok.encoder.model import MLP, Attention, Block, Blocks, TextEmbeddings, TextTower
 
-_PARTS = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.ModuleList, TextEmbeddings, Attention, MLP, Block, Blocks)
+_PARTS = (
+    nn.Linear,
+    nn.LayerNorm,
+    nn.Embedding,
+    nn.ModuleList,
+    TextTower,
+    TextEmbeddings,
+    Attention,
+    MLP,
+    Block,
+    Blocks,
+)
 
 
 def obstacle(tower: nn.Module) -> str | None:
@@ -47,7 +58,7 @@ class Fingerprint:
         self._attributes = [
             (part.__dict__, name, part.__dict__[name])
             for part in parts
-            for name in ("activation", "heads", "eps")
+            for name in ("activation", "heads", "causal", "eps")
             if name in part.__dict__
         ]
         self._tensors = list(tower.parameters())

@@ -20,7 +20,7 @@ from torch import Tensor
 from cliptok.encoder.sharing.fingerprint import Fingerprint
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
+    from cliptok.encoder.model import TextModel
 
 T = TypeVar("T")
 Outputs = tuple[Tensor, ...]
@@ -72,7 +72,7 @@ class GraphRunner:
     `memory` bounds the bytes that the graphs hold; a shape that does not fit runs without one.
     """
 
-    def __init__(self, tower: TextTower, memory: int = GRAPH_MEMORY) -> None:
+    def __init__(self, tower: TextModel, memory: int = GRAPH_MEMORY) -> None:
         self.memory = memory
         self.fingerprint = Fingerprint(tower)
         self.device = tower.device
@@ -149,11 +149,11 @@ class GraphRunner:
             self._forget()
 
 
-_runners: WeakKeyDictionary[TextTower, GraphRunner] = WeakKeyDictionary()
+_runners: WeakKeyDictionary[TextModel, GraphRunner] = WeakKeyDictionary()
 _runners_lock = threading.Lock()
 
 
-def runner(tower: TextTower) -> GraphRunner:
+def runner(tower: TextModel) -> GraphRunner:
     """The tower's runner. A tower that is not what it was gets a new one: graphs hold addresses of weights."""
     with _runners_lock:
         found = _runners.get(tower)
@@ -165,7 +165,7 @@ def runner(tower: TextTower) -> GraphRunner:
         return made
 
 
-def release(tower: TextTower) -> None:
+def release(tower: TextModel) -> None:
     """Give the memory of the tower's graphs back, if it has any."""
     with _runners_lock:
         found = _runners.pop(tower, None)

@@ -19,7 +19,7 @@ from cliptok.encoder.sharing.attention import NodeBatch, attend
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import Block, TextTower
+    from cliptok.encoder.model import Block, TextModel
 
 
 @dataclasses.dataclass
@@ -91,7 +91,7 @@ def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Te
     return mlp_(add_linear_(x.index_select(0, batch.eos_nodes), y, layer.out, work), layer, work)
 
 
-def encode_nodes(tower: TextTower, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
+def encode_nodes(tower: TextModel, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
     """Per batch the pooled outputs (M, width), after the final LayerNorm, of the texts that end in it.
 
     Each layer sees all batches before the next layer does, while its weights are in the cache. Without gradients: call

@@ -1,0 +1,104 @@
+//! The scan of a Unicode run: lowercases text beyond ASCII, finds its words and checks that NFC would not change it, in
+//! one pass over its characters.
+
+use crate::profile::Profile;
+use crate::unicode::{Class, NfcCheck, lowercase};
+use crate::word_cache::KEY_BYTES;
+use crate::words::{is_space, join_contractions};
+
+/// The classes of ASCII characters, on which all references agree.
+static ASCII: [Class; 128] = {
+    let mut classes = [Class::Other; 128];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte as usize] = match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Class::Letter,
+            b'0'..=b'9' => Class::Number,
+            _ if is_space(byte) => Class::Space,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// The words of a Unicode run. Its buffers are reused from run to run.
+#[derive(Debug, Default)]
+pub(crate) struct UnicodeRun {
+    lower: Vec<u8>,
+    starts: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl UnicodeRun {
+    /// Scans `text`, in which neither an added token nor a special begins. Returns false when NFC may change it: then it
+    /// must be normalised first.
+    pub(crate) fn scan(&mut self, text: &str, profile: Profile) -> bool {
+        let Self { lower, starts, ends } = self;
+        starts.clear();
+        ends.clear();
+        // Lowercasing at most doubles a character's bytes. Four are stored at a time, whatever its length.
+        lower.resize(lower.len().max(2 * text.len() + KEY_BYTES), 0);
+        let table = profile.table();
+        let (mut nfc, mut run, mut length) = (NfcCheck::default(), Class::Space, 0);
+        let mut take = |bytes: [u8; 4], count: usize, class: Class| {
+            if class != run || class == Class::Number {
+                if run != Class::Space {
+                    ends.push(length as u32);
+                }
+                if class != Class::Space {
+                    starts.push(length as u32);
+                }
+                run = class;
+            }
+            lower[length..][..4].copy_from_slice(&bytes);
+            length += count;
+        };
+        for (at, c) in text.char_indices() {
+            if c.is_ascii() {
+                nfc = NfcCheck::default(); // NFC reorders nothing across ASCII
+                take([c.to_ascii_lowercase() as u8, 0, 0, 0], 1, ASCII[c as usize]);
+                continue;
+            }
+            let properties = table.get(c);
+            // In the other profiles, a text that NFC would change has gone through cleaning.
+            if profile == Profile::Transformers && !nfc.allows(properties) {
+                return false;
+            }
+            if properties.lowers() {
+                for c in lowercase(c).into_iter().flatten() {
+                    take(encoded(c), c.len_utf8(), table.get(c).class());
+                }
+            } else {
+                let bytes = text.as_bytes()[at..].first_chunk().copied().unwrap_or_else(|| encoded(c));
+                take(bytes, c.len_utf8(), properties.class());
+            }
+        }
+        take([b' ', 0, 0, 0], 1, Class::Space); // ends the last word
+        let left = join_contractions(starts, ends, lower, profile.cleans());
+        starts.truncate(left);
+        ends.truncate(left);
+        true
+    }
+
+    /// The capacity in bytes.
+    pub(crate) fn capacity(&self) -> usize {
+        self.lower.capacity()
+    }
+
+    /// The text in lower case. At least [`KEY_BYTES`] can be read from the start of each word.
+    pub(crate) fn lower(&self) -> &[u8] {
+        &self.lower
+    }
+
+    /// The starts and the ends of the words, as byte offsets into [`UnicodeRun::lower`].
+    pub(crate) fn words(&self) -> [&[u32]; 2] {
+        [&self.starts, &self.ends]
+    }
+}
+
+fn encoded(c: char) -> [u8; 4] {
+    let mut bytes = [0; 4];
+    c.encode_utf8(&mut bytes);
+    bytes
+}
