@@ -19,6 +19,7 @@ class OwnTokenizer:
 
     folder: Mapping[str, Any] | None = None
     profile: str = "transformers"
+    known: bool = False  # rather than CLIP's for want of anything else
 
     def make(self, config: TextConfig) -> Tokenizer:
         """The tokenizer. Raises ValueError for a vocabulary that is not CLIP's, where no folder has the encoder's."""
@@ -33,7 +34,7 @@ class OwnTokenizer:
         return Tokenizer(self.profile, pad_token=pad, model_max_length=config.context_length)
 
 
-def contradiction(own: Tokenizer, given: Any, padded: bool) -> str | None:
+def contradiction(own: Tokenizer, given: Any, padded: bool = False) -> str | None:
     """In what `given` differs from an encoder's own tokenizer, so that its results are not the checkpoint's.
 
     `padded` asks about padding too, which only states at padding positions depend on. None for tokenizers that are
@@ -47,7 +48,7 @@ def contradiction(own: Tokenizer, given: Any, padded: bool) -> str | None:
     profiles = [_CLEANING.get(tokenizer.profile, "transformers") for tokenizer in (given, own)]
     if profiles[0] != profiles[1]:
         return (
-            f"its profile is {given.profile!r}, and {own.profile!r} in the encoder's own tokenizer; their ids differ on "
-            "quotes, entities and emoji"
+            f"its profile is {given.profile!r}, and {own.profile!r} in the encoder's own tokenizer; their ids differ "
+            "on quotes, entities and emoji"
         )
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 
 from cliptok.encoder import textual_inversion
 from cliptok.encoder.checkpoints import loading
-from cliptok.encoder.encode import encode
+from cliptok.encoder.encode import encode, warm_up
 from cliptok.encoder.model import TextModel
-from cliptok.encoder.own_tokenizer import OwnTokenizer
+from cliptok.encoder.own_tokenizer import OwnTokenizer, contradiction
+from cliptok.encoder.sharing import graphs
 from cliptok.encoder.zero_shot import zero_shot
 from cliptok.tokenizer import Tokenizer
 
@@ -25,6 +27,12 @@ class TextEncoder(TextModel):
     """
 
     _own: OwnTokenizer | Tokenizer = OwnTokenizer()
+
+    def _apply(self, fn: Any, recurse: bool = True) -> TextEncoder:
+        """What `to`, `half` and their like do. Graphs read weights where they were, and hold memory of the device."""
+        graphs.release(self)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     # -- files
 
@@ -57,14 +65,22 @@ class TextEncoder(TextModel):
         self._own = value
 
     def encode(self, texts: str | Sequence[str] | Iterable[str], tokenizer: Any = None, **kwargs: Any) -> Any:
-        """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`."""
-        return encode(self, texts, self._checked(texts, tokenizer), **kwargs)
+        """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`.
+
+        `tokenizer` defaults to this encoder's own. Towers that attend in both directions, and layers that are more than
+        their weights (hooks, adapters that are not merged, offloaded weights), go through the forward pass.
+        """
+        return encode(self, texts, self._chosen(texts, tokenizer), **kwargs)
+
+    def warm_up(self, **kwargs: Any) -> int:
+        """Capture this encoder's CUDA graphs before they are needed; arguments as in `encode.warm_up`."""
+        return warm_up(self, **kwargs)
 
     def zero_shot(
         self, class_names: Sequence[str], templates: Sequence[Any], tokenizer: Any = None, **kwargs: Any
     ) -> Tensor:
         """The (classes, d) matrix of zero-shot classification; arguments as in `zero_shot.zero_shot`."""
-        return zero_shot(self, class_names, templates, self._checked(class_names, tokenizer), **kwargs)
+        return zero_shot(self, class_names, templates, self._chosen(class_names, tokenizer), **kwargs)
 
     # -- tokens
 
@@ -78,7 +94,7 @@ class TextEncoder(TextModel):
         self.config.vocabulary = value.num_embeddings
 
     def resize_token_embeddings(
-        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = False
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
     ) -> nn.Embedding:
         """Grow or cut the token table; arguments as in `textual_inversion.resize_token_embeddings`."""
         return textual_inversion.resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of, mean_resizing)
@@ -108,11 +124,14 @@ class TextEncoder(TextModel):
         """Whether blocks are computed anew in the backward pass."""
         return self.gradient_checkpointing
 
-    def _checked(self, texts: Any, tokenizer: Any) -> Any:
-        """The tokenizer to use: the given one, with a warning where it contradicts this encoder's, or its own."""
+    def _chosen(self, texts: Any, tokenizer: Any) -> Any:
+        """The tokenizer to use: the given one, with a warning where it contradicts the checkpoint, or this encoder's."""
         if hasattr(texts, "offsets"):
             return tokenizer
-        return self.tokenizer if tokenizer is None else self._compared(tokenizer)
-
-    def _compared(self, tokenizer: Any, padded: bool = False) -> Any:
+        if tokenizer is None:
+            return self.tokenizer
+        if isinstance(self._own, Tokenizer) or self._own.known:
+            differs = contradiction(self.tokenizer, tokenizer)
+            if differs is not None:
+                warnings.warn(f"tokenizer: {differs}. Leave it out to use the encoder's", UserWarning, stacklevel=3)
         return tokenizer

@@ -124,7 +124,7 @@ def inspect(
     found = recognise(tensors, tower, known, changes)
     profile = {"openai": "openai", "longclip": "openai", "open_clip": "open_clip"}.get(found.layout, "transformers")
     beside = folder.tokenizer() if folder is not None and not tower.openai else None
-    return found, OwnTokenizer(beside, profile)
+    return found, OwnTokenizer(beside, profile, known=beside is not None or found.layout != "transformers")
 
 
 def _folder(source: str | os.PathLike[str], subfolder: str | None, options: Mapping[str, Any]) -> Folder:
@@ -140,7 +140,7 @@ def _folder(source: str | os.PathLike[str], subfolder: str | None, options: Mapp
 
 def _fits(known: Configuration, tensors: Source, tower: Tower) -> bool:
     """Whether a configuration beside a single file can be this file's: some folders collect files of many models."""
-    return known.stated.get("width", known.config.width) == sizes(tensors, tower)["width"]
+    return bool(known.stated.get("width", known.config.width) == sizes(tensors, tower)["width"])
 
 
 def _renamed(changes: dict[str, Any], dtype: torch.dtype | None) -> torch.dtype | None:
@@ -161,13 +161,26 @@ def _renamed(changes: dict[str, Any], dtype: torch.dtype | None) -> torch.dtype 
     return given if dtype is None else dtype
 
 
-def save(model: TextModel, folder: str | os.PathLike[str], *, variant: str | None = None) -> None:
+def save(
+    model: TextModel,
+    folder: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    safe_serialization: bool = True,
+) -> None:
     """Write `config.json` and `model.safetensors` (`model.<variant>.safetensors`) into `folder`, made if need be.
 
     transformers loads the result as `CLIPTextModelWithProjection`, or as `CLIPTextModel` without a projection.
+    `safe_serialization=False` writes `pytorch_model.bin` instead. Raises ValueError for towers that transformers has no
+    class for: MobileCLIP's without a causal mask, and CoCa's.
     """
     from safetensors.torch import save_file
 
+    if not model.config.causal or model.config.class_token:
+        raise ValueError(
+            "transformers' CLIP text models have a causal mask and no class token, so this tower has no such files; "
+            "keep the checkpoint that it came from, or torch.save its state_dict()"
+        )
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     content = {**model.config.to_transformers(), "dtype": str(model.dtype).removeprefix("torch.")}
@@ -175,8 +188,12 @@ def save(model: TextModel, folder: str | os.PathLike[str], *, variant: str | Non
         name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": value.contiguous()
         for name, value in model.state_dict().items()
     }
-    with atomic_write(path / f"model{f'.{variant}' if variant else ''}.safetensors") as file:
-        save_file(tensors, file.name, metadata={"format": "pt"})
+    dot = f".{variant}" if variant else ""
+    with atomic_write(path / (f"model{dot}.safetensors" if safe_serialization else f"pytorch_model{dot}.bin")) as file:
+        if safe_serialization:
+            save_file(tensors, file.name, metadata={"format": "pt"})
+        else:
+            torch.save(tensors, file)
     with atomic_write(path / "config.json") as file:
         file.write(json.dumps(content, indent=2).encode() + b"\n")
 

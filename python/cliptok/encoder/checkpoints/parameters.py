@@ -95,13 +95,12 @@ def check(source: Source, tower: Tower, config: TextConfig, wanted: Mapping[str,
     shapes = source.shapes()
     names = {name: origin.shape for origin in wanted.values() for name in origin.names}
     missing = sorted(name for name in names if name not in shapes)
-    integers = sorted(
-        f"{name} ({source.dtype(name)})" for name in names if name in shapes and _is_integer(source, name)
-    )
+    present = [name for name in names if name in shapes]
+    integers = sorted(f"{name} ({source.dtype(name)})" for name in present if _is_integer(source, name))
     if integers:
         raise ValueError(
-            f"{source.where} has integers for weights, in {', '.join(integers[:8])}: it is quantized, and its scales are "
-            "not known here; load the original, or dequantize it with the library that made it"
+            f"{source.where} has integers for weights, in {', '.join(integers[:8])}: it is quantized, and its scales "
+            "are not known here; load the original, or dequantize it with the library that made it"
         )
     wrong = sorted(
         f"{name} {shapes[name]} for {size}" for name, size in names.items() if shapes.get(name, size) != size
