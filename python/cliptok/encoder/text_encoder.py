@@ -39,7 +39,8 @@ class TextEncoder(TextModel):
     @classmethod
     def from_pretrained(cls, source: str | os.PathLike[str] | Mapping[str, torch.Tensor], **kwargs: Any) -> TextEncoder:
         """Load any published layout from a folder, a file or a hub name; arguments as in `loading.load`."""
-        encoder, encoder._own = loading.load(cls, source, **kwargs)
+        encoder, own = loading.load(cls, source, **kwargs)
+        encoder._own = own
         return encoder
 
     def save_pretrained(
@@ -125,7 +126,7 @@ class TextEncoder(TextModel):
         return self.gradient_checkpointing
 
     def _chosen(self, texts: Any, tokenizer: Any) -> Any:
-        """The tokenizer to use: the given one, with a warning where it contradicts the checkpoint, or this encoder's."""
+        """The given tokenizer, with a warning where it contradicts the checkpoint, or this encoder's own."""
         if hasattr(texts, "offsets"):
             return tokenizer
         if tokenizer is None:

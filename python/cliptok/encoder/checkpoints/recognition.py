@@ -180,8 +180,8 @@ def _by_rule(
         custom = tower.prefix.endswith("text.")
         gelu = gelu or custom
         reasons["activation"] = "a guess"
-        guessed, heads = "gelu" if gelu else "quick_gelu", max(width // 64, 1)
-        guesses.append(f'activation="{guessed}" and heads={heads} are a guess; pass activation= (and heads=)')
+        guessed = "gelu" if gelu else "quick_gelu"
+        guesses.append(f'activation="{guessed}" is a guess, and so are heads 64 wide; pass activation= (and heads)')
         if custom:
             causal = not any(name.startswith(("visual.trunk.", "visual.")) and "token_mixer" in name for name in names)
             reasons["causal"] = "a guess"
