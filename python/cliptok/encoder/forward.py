@@ -22,7 +22,7 @@ ROWS = (1, 2, 4, 8, 16, 32)
 
 @torch.no_grad()
 def forward(model: TextModel, input_ids: Tensor, states: Sequence[int] = ()) -> TextEncoderOutput:
-    """`model(input_ids)` for ids (n, length), best given on the CPU, where looking for ends waits for nothing.
+    """`model(input_ids)` for ids (n, length), best given on the CPU, where finding end-of-text ids waits for nothing.
 
     `hidden_states` of the output has the states numbered `states` alone, in that order (negative ones count from the
     end, -1 is before the final LayerNorm), or is None. On CUDA up to 32 rows replay a graph, unless autocast is on or
