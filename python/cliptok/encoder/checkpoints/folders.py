@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +11,7 @@ from cliptok.encoder.checkpoints.configurations import Configuration, read_confi
 from cliptok.encoder.checkpoints.sources import ShardedSource, Source, open_source
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+_INDEX = "model_index.json"
 _STEMS = (("model", "safetensors"), ("open_clip_model", "safetensors"), ("pytorch_model", "bin"))
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
@@ -26,6 +28,9 @@ class Folder(Protocol):
 
     def tokenizer(self) -> dict[str, Any] | None:
         """The arguments of `Tokenizer.from_pretrained` for the tokenizer that lies here or beside, if one does."""
+
+    def pipeline_index(self) -> tuple[Path, str] | None:
+        """The `model_index.json` of the pipeline that this is a part of, and the part's name, if it is one."""
 
 
 class Directory:
@@ -47,6 +52,11 @@ class Directory:
             if any((folder / name).is_file() for name in _TOKENIZER_FILES):
                 return {"name_or_path": str(folder)}
         return None
+
+    def pipeline_index(self) -> tuple[Path, str] | None:
+        path = self.path.resolve()
+        index = path.parent / _INDEX
+        return (index, path.name) if index.is_file() else None
 
 
 class Repository:
@@ -83,6 +93,10 @@ class Repository:
             return None
         return {"name_or_path": self.name, "subfolder": beside or "", **self.options}
 
+    def pipeline_index(self) -> tuple[Path, str] | None:
+        index = self._find(_INDEX, "") if self.subfolder else None
+        return None if index is None else (index, str(self.subfolder))
+
 
 def _tokenizer_name(encoder: str) -> str:
     return encoder.replace("text_encoder", "tokenizer", 1)
@@ -96,6 +110,15 @@ def folder_configuration(folder: Folder, openai: bool) -> Configuration | None:
         if path is not None and (known := read_configuration(path)) is not None:
             return known
     return None
+
+
+def class_in_pipeline(folder: Folder) -> str | None:
+    """The class that a diffusers pipeline names for this part of it, such as "CLIPTextModel"."""
+    found = folder.pipeline_index()
+    if found is None:
+        return None
+    entry = json.loads(found[0].read_text(encoding="utf-8")).get(found[1])
+    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else None
 
 
 def folder_weights(folder: Folder, variant: str | None) -> Source:
@@ -115,7 +138,7 @@ def folder_weights(folder: Folder, variant: str | None) -> Source:
         if path is not None:
             return ShardedSource(path, folder.find) if name.endswith(".json") else open_source(path)
     hint = ""
-    if folder.find("model_index.json"):
+    if folder.find(_INDEX):
         hint = '; it is a diffusers pipeline: give subfolder="text_encoder" (or "text_encoder_2")'
     elif variant is None and folder.find("model.fp16.safetensors"):
         hint = '; it has the fp16 variant only: give variant="fp16"'

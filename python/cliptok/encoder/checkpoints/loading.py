@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from cliptok.encoder.checkpoints.folders import (
     Directory,
     Folder,
     Repository,
+    class_in_pipeline,
     folder_configuration,
     folder_weights,
 )
@@ -121,6 +123,8 @@ def inspect(
         known = folder_configuration(folder, tower.openai)
         if alone and known is not None and not _fits(known, tensors, tower):
             known = None  # it is another file's
+    if known is not None and folder is not None and class_in_pipeline(folder) == "CLIPTextModel":
+        known = dataclasses.replace(known, projection=False)  # whatever class it was saved from
     found = recognise(tensors, tower, known, changes)
     profile = {"openai": "openai", "longclip": "openai", "open_clip": "open_clip"}.get(found.layout, "transformers")
     beside = folder.tokenizer() if folder is not None and not tower.openai else None
