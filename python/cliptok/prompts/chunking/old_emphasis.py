@@ -1,0 +1,50 @@
+"""AUTOMATIC1111's old emphasis: brackets are found among the tokens, not in the text."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from ..grammars.emphasis import UP
+from ..tokens import PieceTokenizer
+from .rows import PLACES, Tokens
+
+
+def old_emphasis(pieces: list[Tokens], tokenizer: PieceTokenizer) -> list[Tokens]:
+    """The first 75 ids with their weights: tokens with brackets change a running factor and go."""
+    factors = _bracket_tokens(tokenizer.tokenizer)
+    result: list[Tokens] = []
+    factor = 1.0
+    room = PLACES
+    for tokens in pieces:
+        ids: list[int] = []
+        for id in tokens.ids:
+            change = factors.get(id)
+            if change is None:
+                ids.append(id)
+                continue
+            if ids:
+                result.append(tokens._replace(ids=ids[:room], weight=factor))
+                room -= len(result[-1].ids)
+                ids = []
+            factor *= change
+        if ids:
+            result.append(tokens._replace(ids=ids[:room], weight=factor))
+            room -= len(result[-1].ids)
+    return result
+
+
+@cache
+def _bracket_tokens(tokenizer: Any) -> dict[int, float]:
+    """What each token with brackets multiplies by, without those that cancel out."""
+    found: dict[int, float] = {}
+    for token, id in tokenizer.get_vocab().items():
+        factor = 1.0
+        for character in token:
+            if character in "(]":
+                factor *= UP
+            elif character in ")[":
+                factor /= UP
+        if factor != 1.0:
+            found[id] = factor
+    return found
