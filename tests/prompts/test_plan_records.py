@@ -23,7 +23,8 @@ def test_pieces_ids_and_weights_are_the_tools(name):
         assert "error" not in record.entry or slow_or_later(record), f"{record.key}: {record.entry['error']}"
         compared += 1
         where = f"{name} {record.key} {record.text!r}"
-        check_pieces(record.entry.get("parsed"), plan.pieces[0], where)
+        if "skip_parsing" not in settings:
+            check_pieces(record.entry.get("parsed"), plan.pieces[0], where)
         chunks = plan.chunks[0][0]
         if "token_count" in record.entry:
             assert chunks.count == record.entry["token_count"], where

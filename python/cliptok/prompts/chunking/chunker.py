@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -165,6 +166,9 @@ class Chunker:
 
     def _chunk(self, role: str, tokens: list[Tokens], size: int, inversions: a1111.Inversions) -> Chunked:
         tokenizer, settings = self.tokenizers[role], self.settings
+        if settings.get("emphasis") == "old":
+            found = blocks.one_row(tokens)
+            return dataclasses.replace(found, count=found.count + found.dropped)
         if self.rule == "a1111":
             backtrack = settings.get("comma_backtrack", 20)
             comma = tokenizer.word(",</w>")

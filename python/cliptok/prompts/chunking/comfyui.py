@@ -11,6 +11,7 @@ from .rows import PLACES, Chunked, Row, Tokens
 LARGE = 8
 EMBEDDING = "embedding:"
 _SPLIT = re.compile(r"[ \n]embedding:")
+_SPACE = re.compile(r"\s")
 
 
 def words(piece: Piece, names: Mapping[str, int], notices: list[Notice]) -> list[tuple[str, bool]]:
@@ -25,7 +26,7 @@ def words(piece: Piece, names: Mapping[str, int], notices: list[Notice]) -> list
         if not text.startswith(EMBEDDING):
             found.append((text, False))
             continue
-        written, _, rest = text[len(EMBEDDING) :].strip("\n").partition(" ")
+        written, rest = _name(text[len(EMBEDDING) :].strip("\n"))
         name: str | None = written
         if written not in names:
             stripped = written.strip(",")
@@ -39,6 +40,12 @@ def words(piece: Piece, names: Mapping[str, int], notices: list[Notice]) -> list
         if rest:
             found.append((rest, False))
     return found
+
+
+def _name(text: str) -> tuple[str, str]:
+    """Up to the first white space, and what follows that."""
+    found = _SPACE.search(text)
+    return (text, "") if found is None else (text[: found.start()], text[found.end() :])
 
 
 def chunk(groups: list[Tokens]) -> Chunked:

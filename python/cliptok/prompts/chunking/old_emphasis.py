@@ -7,15 +7,14 @@ from typing import Any
 
 from ..grammars.emphasis import UP
 from ..tokens import PieceTokenizer
-from .rows import PLACES, Tokens
+from .rows import Tokens
 
 
 def old_emphasis(pieces: list[Tokens], tokenizer: PieceTokenizer) -> list[Tokens]:
-    """The first 75 ids with their weights: tokens with brackets change a running factor and go."""
+    """The ids with their weights: tokens with brackets change a running factor, and go."""
     factors = _bracket_tokens(tokenizer.tokenizer)
     result: list[Tokens] = []
     factor = 1.0
-    room = PLACES
     for tokens in pieces:
         ids: list[int] = []
         for id in tokens.ids:
@@ -23,14 +22,10 @@ def old_emphasis(pieces: list[Tokens], tokenizer: PieceTokenizer) -> list[Tokens
             if change is None:
                 ids.append(id)
                 continue
-            if ids:
-                result.append(tokens._replace(ids=ids[:room], weight=factor))
-                room -= len(result[-1].ids)
-                ids = []
+            result.append(tokens._replace(ids=ids, weight=factor))
+            ids = []
             factor *= change
-        if ids:
-            result.append(tokens._replace(ids=ids[:room], weight=factor))
-            room -= len(result[-1].ids)
+        result.append(tokens._replace(ids=ids, weight=factor))
     return result
 
 
