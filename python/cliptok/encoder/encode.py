@@ -75,7 +75,7 @@ def encode(
     for name, value in (("window", window), ("budget", budget)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    _check_plain(encoder)
+    check_plain(encoder)
     if tokenizer is None and not hasattr(texts, "offsets"):
         from cliptok import Tokenizer
 
@@ -126,7 +126,7 @@ class _Run:
         return pooled.to(self.encoder.dtype)
 
 
-def _check_plain(encoder: TextEncoder) -> None:
+def check_plain(encoder: TextEncoder) -> None:
     """`encode` reads weights itself: a layer that something else wrapped would be passed over in silence."""
     for name, module in encoder.named_modules():
         if hasattr(module, "weight") and type(module) not in (nn.Linear, nn.LayerNorm, nn.Embedding):
@@ -146,7 +146,7 @@ def _batches(window: Window, budget: int, chunk: int, alone: bool) -> Iterator[B
         yield build_batch(window, row, row + 1, -(-length // 8) * 8)
 
 
-def _together(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
+def together(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
     """Consecutive batches of at least `nodes` nodes together."""
     group: list[Batch] = []
     held = 0
@@ -171,7 +171,7 @@ def _encode_windows(
             copies = torch.from_numpy(window.inverse)
             repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
             each = _batches(window, budget or sizes.budget, sizes.chunk, alone)
-            for batches in ahead(_together(each, sizes.together), depth=2):
+            for batches in ahead(together(each, sizes.together), depth=2):
                 start, stop = int(batches[0].outputs[0]), int(batches[-1].outputs[-1]) + 1
                 distinct[start:stop] = run(batches)
                 if bar.shown:

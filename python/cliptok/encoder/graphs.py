@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .attention import NodeBatch
 from .model import end_positions
-from .nodes import encode_nodes
+from .nodes import encode_nodes, encode_states
 from .output import TextEncoderOutput
 from .plan import Batch
 from .products import Workspace
@@ -108,14 +108,28 @@ class GraphedNodes:
 
     def __call__(self, batch: Batch) -> Tensor:
         """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
+
+        def compute(nodes: NodeBatch) -> Tensor:
+            return encode_nodes(self.encoder, [nodes], Workspace())[0]
+
+        pooled: Tensor = self._run(batch, ("nodes",), compute)
+        return pooled[: len(batch.ends)].clone()
+
+    def states(self, batch: Batch, depth: int, final_norm: bool, pooled: bool) -> tuple[Tensor, Tensor | None]:
+        """What `encode_states` gives for such a batch."""
+
+        def compute(nodes: NodeBatch) -> tuple[Tensor, Tensor | None]:
+            return encode_states(self.encoder, [nodes], Workspace(), depth, final_norm, pooled)[0]
+
+        states, at_ends = self._run(batch, ("states", depth, final_norm, pooled), compute)
+        return states.clone(), None if at_ends is None else at_ends[: len(batch.ends)].clone()
+
+    def _run(self, batch: Batch, what: tuple[object, ...], compute: Callable[[NodeBatch], Any]) -> Any:
         shape = batch.shape
         ends = -(-len(batch.ends) // ENDS) * ENDS
         packed = torch.from_numpy(batch.pack(ends)).pin_memory().to(self.encoder.device, non_blocking=True)
 
-        def compute(packed: Tensor) -> Tensor:
-            nodes = NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype)
-            return encode_nodes(self.encoder, [nodes], Workspace())[0]
+        def unpacked(packed: Tensor) -> Any:
+            return compute(NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype))
 
-        key = ("nodes", shape, ends, self.dtype, self.weights)
-        pooled: Tensor = self.cache.run(key, compute, packed)
-        return pooled[: len(batch.ends)].clone()
+        return self.cache.run((*what, shape, ends, self.dtype, self.weights), unpacked, packed)

@@ -94,18 +94,82 @@ def encode_nodes(encoder: TextEncoder, batches: Sequence[NodeBatch], work: Works
 
     Each layer sees all batches before the next layer does, while its weights are in the cache.
     """
-    dtype = batches[0].dtype
-    tokens, positions = encoder.embeddings.token_embedding, encoder.embeddings.position_embedding
-    pairs = [tokens(batch.tokens).to(dtype) + positions(batch.positions).to(dtype) for batch in batches]
-    states = [x.index_select(0, batch.pair) for x, batch in zip(pairs, batches, strict=True)]
     *blocks, last = encoder.blocks()
+    states = through(encoder, batches, blocks, work)
+    return at_ends(encoder, last, states, batches, work)
+
+
+@torch.inference_mode()
+def encode_states(
+    encoder: TextEncoder,
+    batches: Sequence[NodeBatch],
+    work: Workspace,
+    depth: int,
+    norm_states: bool,
+    pooled: bool,
+    vectors: Tensor | None = None,
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Per batch the state of every node (N, width) after `depth` blocks, and the pooled outputs (m, width) at its ends.
+
+    `norm_states` sends the states through the final LayerNorm. Token ids past the vocabulary are rows of `vectors`.
+    """
+    blocks, final, dtype = list(encoder.blocks()), encoder.final_layer_norm, batches[0].dtype
+    affine = Affine.of(final, dtype)
+    states = through(encoder, batches, blocks[:depth], work, vectors=vectors)
+    found = [norm(x, affine, final.eps) if norm_states else x for x in states]
+    if not pooled:
+        return [(x, None) for x in found]
+    if depth == len(blocks):
+        at = (x.index_select(0, batch.ends) for x, batch in zip(states, batches, strict=True))
+        return [(x, norm(y, affine, final.eps)) for x, y in zip(found, at, strict=True)]
+    if not norm_states:
+        found = [x.clone() for x in found]  # the blocks that follow work in place
+    states = through(encoder, batches, blocks[depth:-1], work, states)
+    return list(zip(found, at_ends(encoder, blocks[-1], states, batches, work), strict=True))
+
+
+def through(
+    encoder: TextEncoder,
+    batches: Sequence[NodeBatch],
+    blocks: Sequence[Block],
+    work: Workspace,
+    states: list[Tensor] | None = None,
+    vectors: Tensor | None = None,
+) -> list[Tensor]:
+    """States (N, width) per batch after `blocks`; from the embeddings, or in place from `states`."""
+    dtype = batches[0].dtype
+    pairs: list[Tensor] = []
+    if states is None:
+        pairs = [embed(encoder, batch, vectors) for batch in batches]
+        states = [x.index_select(0, batch.pair) for x, batch in zip(pairs, batches, strict=True)]
     for depth, block in enumerate(blocks):
         layer = Layer.of(block, dtype)
         for i, batch in enumerate(batches):
             # Before any attention a state is its token and position: few pairs stand for many nodes.
-            qkv = project(states[i] if depth else pairs[i], layer, work)
-            rows = qkv if depth else (part.index_select(0, batch.pair) for part in qkv)
+            first = depth == 0 and bool(pairs)
+            qkv = project(pairs[i] if first else states[i], layer, work)
+            rows = (part.index_select(0, batch.pair) for part in qkv) if first else qkv
             finish_(states[i], rows, layer, batch, work)
-    layer, final = Layer.of(last, dtype), encoder.final_layer_norm
+    return states
+
+
+def embed(encoder: TextEncoder, batch: NodeBatch, vectors: Tensor | None) -> Tensor:
+    """Token and position embeddings of the distinct pairs of a batch."""
+    tokens, positions = encoder.embeddings.token_embedding, encoder.embeddings.position_embedding
+    if vectors is None:
+        return tokens(batch.tokens).to(batch.dtype) + positions(batch.positions).to(batch.dtype)
+    size = tokens.num_embeddings
+    x = tokens(batch.tokens.clamp(max=size - 1)).to(batch.dtype)
+    others = batch.tokens >= size
+    x[others] = vectors.to(x)[batch.tokens[others] - size]
+    return x + positions(batch.positions).to(batch.dtype)
+
+
+def at_ends(
+    encoder: TextEncoder, block: Block, states: list[Tensor], batches: Sequence[NodeBatch], work: Workspace
+) -> list[Tensor]:
+    """The last block and the final LayerNorm at the ends of text alone."""
+    dtype, final = batches[0].dtype, encoder.final_layer_norm
+    layer, affine = Layer.of(block, dtype), Affine.of(final, dtype)
     ends = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
-    return [norm(x, Affine.of(final, dtype), final.eps) for x in ends]
+    return [norm(x, affine, final.eps) for x in ends]

@@ -57,11 +57,17 @@ class Batch:
     outputs: Int64  # (m,) the distinct text that each end belongs to
     nodes: int  # N without padding
     chunk: int  # nodes per chunk
+    path: Int64  # (m, longest) the depth-first number of each text's node at each position
+    place: Int64  # where each chunk of depth-first numbers is stored
 
     @property
     def shape(self) -> BatchShape:
         groups = tuple((len(rows), rows.shape[1]) for rows in self.ancestors)
         return BatchShape(len(self.tokens), groups, self.chunk)
+
+    def stored(self, numbers: Int64) -> Int64:
+        """Where nodes with these depth-first numbers are stored."""
+        return self.place[numbers // self.chunk] * self.chunk + numbers % self.chunk
 
     def pack(self, ends: int | None = None) -> Int64:
         """Everything that the device needs in one array; `ends` rounds the number of ends up, with node 0."""
@@ -177,4 +183,6 @@ def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
         outputs=np.arange(start, stop),
         nodes=nodes,
         chunk=chunk,
+        path=path,
+        place=place,
     )
