@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cliptok.prompts import PromptError
-from records import CASES, planner, records, refused
+from support.prompt_records import CASES, planner, records, refused
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -34,8 +34,10 @@ def test_pieces_ids_and_weights_are_the_tools(name):
         if weights is not None:
             np.testing.assert_array_equal(chunks.weights, weights.reshape(-1, 77), where)
         if "fixes" in record.entry:
-            ours = [[[fix.position - 1, fix.name] for fix in chunks.fixes if fix.chunk == number]
-                    for number in range(len(chunks.ids))]
+            ours = [
+                [[fix.position - 1, fix.name] for fix in chunks.fixes if fix.chunk == number]
+                for number in range(len(chunks.ids))
+            ]
             assert ours == record.entry["fixes"], where
     assert compared > 0
 

@@ -23,10 +23,14 @@ class Counts:
     cut: int = 0
     """Texts that had more than `max_length` tokens."""
     empty: int = 0
+    """Texts of no characters."""
     null: int = 0
+    """Rows without a text: a null, a field or a file that is missing."""
     undecodable: int = 0
+    """Texts that were not UTF-8."""
 
     def as_dict(self) -> dict[str, int]:
+        """The counts by name."""
         return dataclasses.asdict(self)
 
     def add(self, counts: dict[str, int]) -> None:

@@ -27,24 +27,36 @@ _TRANSFORMERS_NAMES = {
 
 @dataclasses.dataclass
 class TextConfig:
-    """Sizes and ids of one text tower. `projection` is None for a tower without `text_projection`.
+    """Sizes and ids of one text tower.
 
-    `end_id` is the id that rows are pooled at. transformers' configurations written before July 2023 say 2 there,
-    which no CLIP vocabulary means: `from_transformers` reads 2 as 49407.
+    transformers' configurations written before July 2023 say 2 for `end_id`, which no CLIP vocabulary means:
+    `from_transformers` reads 2 as 49407.
     """
 
     width: int = 512
+    """Of the residual stream."""
     layers: int = 12
+    """Blocks."""
     heads: int = 8
+    """Attention heads in each block; they divide `width`."""
     mlp: int = 2048
+    """Width of the hidden layer in each block's MLP."""
     activation: str = "quick_gelu"
+    """`"quick_gelu"` or `"gelu"`."""
     positions: int = 77
+    """Ids per row at most."""
     vocabulary: int = 49408
+    """Rows of the token table."""
     projection: int | None = None
+    """Width of `text_embeds`; None for a tower without `text_projection`."""
     layer_norm_eps: float = 1e-5
+    """Added to the variance in each LayerNorm."""
     start_id: int = 49406
+    """The id before a text."""
     end_id: int = 49407
+    """The id after a text, at which rows are pooled."""
     pad_id: int = 49407
+    """The id behind shorter rows."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "mlp", "positions", "vocabulary"):
@@ -91,26 +103,32 @@ class TextConfig:
     # transformers' names, which diffusers' pipelines ask for
     @property
     def hidden_size(self) -> int:
+        """`width`."""
         return self.width
 
     @property
     def num_hidden_layers(self) -> int:
+        """`layers`."""
         return self.layers
 
     @property
     def max_position_embeddings(self) -> int:
+        """`positions`."""
         return self.positions
 
     @property
     def vocab_size(self) -> int:
+        """`vocabulary`."""
         return self.vocabulary
 
     @property
     def projection_dim(self) -> int:
+        """`projection`, or `width` where that is None."""
         return self.width if self.projection is None else self.projection
 
     @property
     def eos_token_id(self) -> int:
+        """`end_id`."""
         return self.end_id
 
 
@@ -130,3 +148,4 @@ PRESETS = {
     "LongCLIP-B": _clip(512, 12, 8, positions=248),
     "LongCLIP-L": _clip(768, 12, 12, positions=248),
 }
+"""The published sizes by name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,21 +16,25 @@ class TextEncoderOutput:
     """Attributes by name; integer indices follow transformers' outputs, because diffusers reads `[0]` and `[-1]`.
 
     With a projection the order is (text_embeds, last_hidden_state, hidden_states), without one (last_hidden_state,
-    pooler_output, hidden_states); what is None is left out. Shapes, for ids (n, length):
-    last_hidden_state (n, length, width) after the final LayerNorm, pooler_output (n, width), text_embeds
-    (n, projection), hidden_states layers + 1 tensors (n, length, width), the last before the final LayerNorm.
+    pooler_output, hidden_states); what is None is left out. Shapes are for ids (n, length).
     """
 
     last_hidden_state: Tensor
+    """(n, length, width), after the final LayerNorm."""
     pooler_output: Tensor
+    """(n, width): `last_hidden_state` at each row's first end-of-text id."""
     text_embeds: Tensor | None = None
+    """(n, projection): `pooler_output` projected; None without a projection."""
     hidden_states: tuple[Tensor, ...] | None = None
+    """layers + 1 tensors (n, length, width), the last one before the final LayerNorm; None unless asked for."""
 
     def keys(self) -> list[str]:
+        """The names of what is not None."""
         names = ["text_embeds", "last_hidden_state", "pooler_output", "hidden_states"]
         return [name for name in names if getattr(self, name) is not None]
 
     def to_tuple(self) -> tuple[Any, ...]:
+        """What integer indices pick from."""
         skip = "" if self.text_embeds is None else "pooler_output"
         return tuple(getattr(self, name) for name in self.keys() if name != skip)
 
@@ -47,4 +52,7 @@ class TextEncoderOutput:
         return len(self.keys())
 
 
-torch.export.register_dataclass(TextEncoderOutput, serialized_type_name="cliptok.TextEncoderOutput")
+with warnings.catch_warnings():
+    # torch 2.4 calls a function of its own that it has deprecated.
+    warnings.filterwarnings("ignore", "`torch.utils._pytree._register_pytree_node` is deprecated", FutureWarning)
+    torch.export.register_dataclass(TextEncoderOutput, serialized_type_name="cliptok.TextEncoderOutput")

@@ -15,15 +15,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from .attention import NodeBatch
-from .encode import check_plain, sizes_of, together
-from .graphs import GRAPH_TOKENS, GraphedNodes
-from .nodes import encode_states
-from .plan import Batch, build_batch, cut_batches, sort_window
-from .products import Workspace, compute_dtype
+from cliptok.encoder.encode import check_plain, grouped, sizes_of
+from cliptok.encoder.sharing.attention import NodeBatch
+from cliptok.encoder.sharing.graphs import GRAPH_TOKENS, GraphedNodes
+from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
+from cliptok.encoder.sharing.nodes import encode_states
+from cliptok.encoder.sharing.plan import Batch, build_batch, split_batches, sort_window
 
 if TYPE_CHECKING:
-    from .model import TextEncoder
+    from cliptok.encoder.model import TextTower
 
 # An id with this added is a token that no query sees, not even its own: another node of the trie.
 HIDDEN = 1 << 30
@@ -40,7 +40,7 @@ class RowStates(NamedTuple):
 
 @torch.inference_mode()
 def encode_rows(
-    encoder: TextEncoder,
+    encoder: TextTower,
     ids: npt.NDArray[np.integer],
     *,
     layer: int | None = None,
@@ -59,8 +59,8 @@ def encode_rows(
     Raises ValueError for wrong shapes, for ids without an embedding and for a layer that there is not; TypeError for
     layers that are wrapped.
     """
-    ids = _checked(encoder, np.asarray(ids), hidden, vectors)
-    rows, length = ids.shape
+    symbols = _checked(encoder, np.asarray(ids), hidden, vectors)
+    rows, length = symbols.shape
     depth = encoder.config.layers if layer is None else layer
     if not 0 <= depth <= encoder.config.layers:
         raise ValueError(f"layer {depth} is not between 0 and the encoder's {encoder.config.layers} blocks")
@@ -69,7 +69,7 @@ def encode_rows(
     width = encoder.config.width
     if not rows:
         return RowStates(torch.empty(0, length, width, dtype=dtype, device=device), None)
-    window = sort_window(ids.ravel(), np.arange(rows + 1) * length)
+    window = sort_window(symbols.ravel(), np.arange(rows + 1) * length)
     first = np.empty(len(window.lengths), np.int64)
     first[window.inverse] = np.arange(rows)
     ends = None if pool_at is None else np.asarray(pool_at)[first]
@@ -77,8 +77,8 @@ def encode_rows(
     pooled = None if ends is None else torch.empty(len(first), width, dtype=dtype, device=device)
     sizes = sizes_of(device)
     run = _Run(encoder, dtype, depth, final_norm, vectors)
-    batches = (_batch(build_batch(window, *cut, sizes.chunk), ends) for cut in cut_batches(window, sizes.budget))
-    for group in together(batches, sizes.together):
+    batches = (_batch(build_batch(window, *cut, sizes.chunk), ends) for cut in split_batches(window, sizes.budget))
+    for group in grouped(batches, sizes.per_layer):
         for batch, (found, at_ends) in zip(group, run(group, ends is not None), strict=True):
             begin, stop = int(batch.outputs[0]), int(batch.outputs[-1]) + 1
             where = torch.from_numpy(batch.stored(batch.path)).to(device)
@@ -90,22 +90,22 @@ def encode_rows(
 
 
 def _checked(
-    encoder: TextEncoder, ids: npt.NDArray[np.integer], hidden: npt.NDArray[np.bool_] | None, vectors: Tensor | None
+    encoder: TextTower, ids: npt.NDArray[np.integer], hidden: npt.NDArray[np.bool_] | None, vectors: Tensor | None
 ) -> npt.NDArray[np.int64]:
-    positions, vocabulary = encoder.config.positions, encoder.get_input_embeddings().num_embeddings
+    positions, vocabulary = encoder.config.positions, encoder.embeddings.token_embedding.num_embeddings
     if ids.ndim != 2 or not 1 <= ids.shape[1] <= positions:
         raise ValueError(f"ids must have shape (rows, length), length at most {positions}, not {ids.shape}")
     known = vocabulary + (0 if vectors is None else len(vectors))
     if ids.size and not 0 <= ids.min() <= ids.max() < known:
         raise ValueError(f"ids hold {ids.min()} to {ids.max()}, but there are embeddings for 0 to {known - 1}")
-    ids = ids.astype(np.int64)
+    wide = ids.astype(np.int64)
     if hidden is not None:
         if hidden.shape != ids.shape:
             raise ValueError(f"hidden has shape {hidden.shape} but ids has {ids.shape}; give one value per id")
         if hidden[:, 0].any():
             raise ValueError(f"hidden row {int(hidden[:, 0].argmax())} hides the first token; something must be seen")
-        ids[hidden] += HIDDEN
-    return ids
+        wide[hidden] += HIDDEN
+    return wide
 
 
 def _batch(batch: Batch, ends: npt.NDArray[np.int64] | None) -> Batch:
@@ -116,16 +116,16 @@ def _batch(batch: Batch, ends: npt.NDArray[np.int64] | None) -> Batch:
         batch.subtree_end[is_hidden[batch.pair]] = 0
         batch.tokens[is_hidden] -= HIDDEN
     if ends is None:
-        return dataclasses.replace(batch, ends=batch.ends[:0])
+        return dataclasses.replace(batch, eos_nodes=batch.eos_nodes[:0])
     numbers = batch.path[np.arange(len(batch.outputs)), ends[batch.outputs]]
-    return dataclasses.replace(batch, ends=batch.stored(numbers))
+    return dataclasses.replace(batch, eos_nodes=batch.stored(numbers))
 
 
 class _Run:
     """Batches in, states of their nodes out."""
 
     def __init__(
-        self, encoder: TextEncoder, dtype: torch.dtype, depth: int, final_norm: bool, vectors: Tensor | None
+        self, encoder: TextTower, dtype: torch.dtype, depth: int, final_norm: bool, vectors: Tensor | None
     ) -> None:
         self.encoder, self.dtype = encoder, dtype
         self.depth, self.final_norm, self.vectors = depth, final_norm, vectors
@@ -138,6 +138,4 @@ class _Run:
             return
         heads, device = self.encoder.config.heads, self.encoder.device
         nodes = [NodeBatch.of(batch, heads, self.dtype, device) for batch in batches]
-        yield from encode_states(
-            self.encoder, nodes, self.work, self.depth, self.final_norm, pooled, self.vectors
-        )
+        yield from encode_states(self.encoder, nodes, self.work, self.depth, self.final_norm, pooled, self.vectors)

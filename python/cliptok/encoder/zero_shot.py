@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .encode import WINDOW, encode
+from cliptok.encoder.encode import WINDOW, encode
 
 if TYPE_CHECKING:
-    from .model import TextEncoder
+    from cliptok.encoder.model import TextTower
 
 Template = str | Callable[[str], str]
 
 
 def zero_shot(
-    encoder: TextEncoder,
+    encoder: TextTower,
     class_names: Sequence[str],
     templates: Sequence[Template],
     tokenizer: Any = None,

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .dialects import DIALECTS, Dialect, dialect_named
-from .errors import PromptError, PromptWarning
-from .families import FAMILIES
-from .plan import Chunks, Plan
-from .planner import Planner
+from cliptok.prompts.dialects import DIALECTS, Dialect, dialect_named
+from cliptok.prompts.errors import PromptError, PromptWarning
+from cliptok.prompts.families import FAMILIES
+from cliptok.prompts.plan import Chunks, Plan
+from cliptok.prompts.planner import Planner
 
 if TYPE_CHECKING:
-    from .conditioner import Conditioner as Conditioner
-    from .conditioning import Conditioning as Conditioning
-    from .schedules import Schedule as Schedule
+    from cliptok.prompts.conditioner import Conditioner as Conditioner
+    from cliptok.prompts.conditioning import Conditioning as Conditioning
+    from cliptok.prompts.schedules import Schedule as Schedule
 
 __all__ = [
     "DIALECTS",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from .errors import PromptError
+from cliptok.prompts.errors import PromptError
 
 _LARGEST = 3.4028234663852886e38  # float32
 

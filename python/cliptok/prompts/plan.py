@@ -13,22 +13,22 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .chunking.rows import Masked
-from .errors import PromptWarning
-from .tree import Network
+from cliptok.prompts.chunking.rows import Masked
+from cliptok.prompts.errors import PromptWarning
+from cliptok.prompts.tree import Network
 
 Int32 = npt.NDArray[np.int32]
 Float32 = npt.NDArray[np.float32]
 
 
 class PlacedFix(NamedTuple):
-    """`count` vectors of the textual inversion `name`, from number `first`, at `position` of chunk `chunk`."""
+    """`vectors` vectors of the textual inversion `name`, from number `first`, at `position` of chunk `chunk`."""
 
     chunk: int
     position: int
     name: str
     first: int
-    count: int
+    vectors: int
 
 
 class Removed(NamedTuple):

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from .chunking.chunker import Chunker
-from .dialects import Dialect, dialect_named
-from .errors import PromptError, PromptWarning, place
-from .families import PRESETS, family_named
-from .limits import Limits
-from .plan import Plan, Side
-from .preparing import prepared
-from .settings import quirks_for, settings_for
-from .tokens import PieceTokenizer, profiled
-from .tree import Parsed
+from cliptok.prompts.chunking.chunker import Chunker
+from cliptok.prompts.dialects import Dialect, dialect_named
+from cliptok.prompts.errors import PromptError, PromptWarning, place
+from cliptok.prompts.families import PRESETS, family_named
+from cliptok.prompts.limits import Limits
+from cliptok.prompts.plan import Plan, Side
+from cliptok.prompts.preparing import prepared
+from cliptok.prompts.settings import quirks_for, settings_for
+from cliptok.prompts.tokens import PieceTokenizer, profiled
+from cliptok.prompts.tree import Parsed
 
 Texts = str | Sequence[str]
 
@@ -138,9 +138,7 @@ class Planner:
         if "empty_word" in settings and settings["empty_word"] and "empty-word" not in self.fixed and not text:
             text = "empty"
         try:
-            return prepared(
-                text, self.dialect.grammar, settings, self.limits, self.fixed, negative, self.literal
-            )
+            return prepared(text, self.dialect.grammar, settings, self.limits, self.fixed, negative, self.literal)
         except PromptError as error:
             raise error.located(self.dialect.name, row, text) from None
 
@@ -172,9 +170,7 @@ class Planner:
         """What each encoder reads; lpw-xl joins the two texts and gives both encoders the same."""
         if not settings.get("join_prompts") or "joined-prompts" in self.fixed:
             return texts
-        return (
-            texts_of if len(set(texts_of)) == 1 else (" ".join(texts_of),) * len(texts_of) for texts_of in texts
-        )
+        return (texts_of if len(set(texts_of)) == 1 else (" ".join(texts_of),) * len(texts_of) for texts_of in texts)
 
     def _raise(self, warnings: Collection[list[PromptWarning]], sides: list[Side]) -> None:
         for found, side in zip(warnings, sides, strict=True):
@@ -182,9 +178,7 @@ class Planner:
                 text = side.texts[warning.row][0]
                 lines = text.split("\n")
                 start = sum(len(line) + 1 for line in lines[: warning.line - 1]) + warning.column - 1
-                raise PromptError(
-                    warning.message, text=text, start=start, dialect=self.dialect.name, row=warning.row
-                )
+                raise PromptError(warning.message, text=text, start=start, dialect=self.dialect.name, row=warning.row)
 
 
 def _pairs(first: Texts | bool, second: Texts | None, name: str, roles: int) -> list[tuple[str, ...]]:

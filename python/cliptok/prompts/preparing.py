@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from .errors import PromptError
-from .grammars import compose, plain, read, schedule
-from .limits import Limits, check_weight
-from .tree import Network, Notice, Parsed
+from cliptok.prompts.errors import PromptError
+from cliptok.prompts.grammars import compose, plain, read, schedule
+from cliptok.prompts.limits import Limits, check_weight
+from cliptok.prompts.tree import Network, Notice, Parsed
 
 
 def prepared(

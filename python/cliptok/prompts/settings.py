@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .chunking.compel import SPLITS
-from .dialects.dialect import FILLS, Dialect
+from cliptok.prompts.chunking.compel import SPLITS
+from cliptok.prompts.dialects.dialect import FILLS, Dialect
 
 EMPHASES = ("original", "no norm", "ignore", "none", "old")
 INTERPRETATIONS = ("comfy", "A1111", "compel", "comfy++", "down_weight")

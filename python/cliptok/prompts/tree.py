@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, NamedTuple
 
-from .errors import place
+from cliptok.prompts.errors import place
 
 
 class Piece(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .rows import PLACES, Chunked, Fix, Row, Run, Tokens
+from cliptok.prompts.chunking.rows import PLACES, Chunked, Fix, Row, Run, Tokens
 
 
 class Inversions(NamedTuple):
@@ -30,7 +30,11 @@ class Inversions(NamedTuple):
 
 
 def chunk(
-    pieces: list[Tokens], comma: int, backtrack: int = 20, inversions: Inversions | None = None, moves_fixes: bool = False
+    pieces: list[Tokens],
+    comma: int,
+    backtrack: int = 20,
+    inversions: Inversions | None = None,
+    moves_fixes: bool = False,
 ) -> Chunked:
     """Rows of 75; when one is full, what follows its last comma moves on, if that is at most `backtrack` ids.
 
@@ -114,7 +118,7 @@ class _Builder:
         runs: list[Run] = []
         for tokens in self.owners:
             if runs and runs[-1].piece == tokens.piece:
-                runs[-1] = runs[-1]._replace(count=runs[-1].count + 1)
+                runs[-1] = runs[-1]._replace(length=runs[-1].length + 1)
             else:
                 runs.append(Run(1, tokens.weight, tokens.piece, tokens.word))
         self.rows.append(Row(self.ids, runs, self.fixes, note=note))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import chain
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from ..plan import Float32, Int32
-from ..tokens import PieceTokenizer
-from .rows import Row
+from cliptok.prompts.plan import Float32, Int32
+from cliptok.prompts.tokens import PieceTokenizer
+from cliptok.prompts.chunking.rows import Row
 
 
 class Arrays:
@@ -34,10 +36,10 @@ class Arrays:
             ends = np.where([row.end_last for row in rows], 76, ends)
         self.ids[np.arange(count), ends] = tokenizer.end
         runs = list(chain.from_iterable(row.runs for row in rows))
-        counts = np.fromiter((run.count for run in runs), np.int64, len(runs))
+        counts = np.fromiter((run.length for run in runs), np.int64, len(runs))
 
-        def spread(values: list[float], dtype: type, rest: int) -> np.ndarray:
-            array = np.full((count, 77), rest, dtype)
+        def spread(values: list[float], dtype: type, rest: int) -> npt.NDArray[Any]:
+            array: npt.NDArray[Any] = np.full((count, 77), rest, dtype)
             array[content] = np.repeat(np.array(values, np.float64), counts).astype(dtype)
             return array
 

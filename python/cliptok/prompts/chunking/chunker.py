@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..dialects.dialect import Dialect
-from ..errors import PromptError, PromptWarning, place
-from ..limits import Limits, check_weight
-from ..plan import Chunks, PlacedFix, Removed, Section, Side
-from ..tokens import PieceTokenizer
-from ..tree import Member, Notice, Parsed, Part, Piece
-from . import a1111, blocks, comfyui, compel
-from .assemble import Arrays
-from .old_emphasis import old_emphasis
-from .rows import PLACES, Chunked, Row, Tokens
+from cliptok.prompts.dialects.dialect import Dialect
+from cliptok.prompts.errors import PromptError, PromptWarning, place
+from cliptok.prompts.limits import Limits, check_weight
+from cliptok.prompts.plan import Chunks, PlacedFix, Removed, Section, Side
+from cliptok.prompts.tokens import PieceTokenizer
+from cliptok.prompts.tree import Member, Notice, Parsed, Part, Piece
+from cliptok.prompts.chunking import a1111, blocks, comfyui, compel
+from cliptok.prompts.chunking.assemble import Arrays
+from cliptok.prompts.chunking.old_emphasis import old_emphasis
+from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens
 
 _Trees = list[tuple[Parsed, ...]]
 
@@ -73,7 +73,12 @@ class Chunker:
                 except PromptError as error:
                     raise error.located(self.dialect.name, row) from None
                 warnings[which] += self._lost(row, each[0], found[0])
-            if self.dialect.pooled == "raw" and len(self.tokenizers) > 1 or self.dialect.pooled == "raw" and "g" in self.tokenizers:
+            if (
+                self.dialect.pooled == "raw"
+                and len(self.tokenizers) > 1
+                or self.dialect.pooled == "raw"
+                and "g" in self.tokenizers
+            ):
                 self._add_raw_pooled(side, side_trees)
 
     # -- ids
@@ -129,7 +134,9 @@ class Chunker:
 
     def _parts(self, tree: Parsed) -> list[Part]:
         """compel's rule knows no BREAK: what stands between two is a part of its own."""
-        if self.rule != "compel" or not any(piece.breaks for part in tree.parts for m in part.members for piece in m.pieces):
+        if self.rule != "compel" or not any(
+            piece.breaks for part in tree.parts for m in part.members for piece in m.pieces
+        ):
             return tree.parts
         parts: list[Part] = []
         for part in tree.parts:
@@ -227,8 +234,8 @@ class Chunker:
                             one.length = longest
                     first, longest = first + longest, 0
             stop = len(rows)
-            for section, one in zip(sections, chunked, strict=True):
-                for weight, others in one.without:
+            for section, each in zip(sections, chunked, strict=True):
+                for weight, others in each.without:
                     removed.append((section, weight, len(rows), len(rows) + len(others)))
                     rows += others
             made[key] = (start, stop, sections, chunked)
@@ -243,9 +250,7 @@ class Chunker:
                 words=arrays.words[start:stop],
                 spans=arrays.spans[start:stop],
                 sections=sections,
-                fixes=[
-                    PlacedFix(number, *fix) for number, row in enumerate(rows[start:stop]) for fix in row.fixes
-                ],
+                fixes=[PlacedFix(number, *fix) for number, row in enumerate(rows[start:stop]) for fix in row.fixes],
                 notes=[row.note for row in rows[start:stop]],
                 count=sum(one.count for one in chunked),
                 dropped=sum(one.dropped for one in chunked),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..tokens import PieceTokenizer
-from .rows import PLACES, Chunked, Masked, Row, Tokens
+from cliptok.prompts.tokens import PieceTokenizer
+from cliptok.prompts.chunking.rows import PLACES, Chunked, Masked, Row, Tokens
 
 SPLITS = ("sentences", "phrases", "words", "brutal")
 _MARKS = {"sentences": (".</w>",), "phrases": (".</w>", ",</w>", ";</w>", ":</w>")}
@@ -18,9 +18,7 @@ def mixing_weight(weight: float) -> float:
     return math.tan((1.0 - max(EPSILON, weight)) * math.pi / 2)
 
 
-def chunk(
-    fragments: list[Tokens], tokenizer: PieceTokenizer, *, truncate: bool, split: str, remove: bool
-) -> Chunked:
+def chunk(fragments: list[Tokens], tokenizer: PieceTokenizer, *, truncate: bool, split: str, remove: bool) -> Chunked:
     """Rows of 75, of which `truncate` keeps the first, cut as `split` says (one of `SPLITS`).
 
     `remove` gives rows without each fragment below 1 in place of masks.

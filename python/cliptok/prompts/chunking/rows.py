@@ -26,19 +26,19 @@ class Tokens(NamedTuple):
 class Run(NamedTuple):
     """Consecutive ids of a row that come from one piece."""
 
-    count: int
+    length: int
     weight: float
     piece: int
     word: int
 
 
 class Fix(NamedTuple):
-    """Vectors of a textual inversion in a chunk: `count` of them, from number `first`, at `position` of the 77."""
+    """Vectors of a textual inversion in a chunk: `vectors`, from number `first`, at `position` of the 77."""
 
     position: int
     name: str
     first: int
-    count: int
+    vectors: int
 
 
 @dataclasses.dataclass

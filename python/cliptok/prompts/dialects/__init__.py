@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from . import a1111, comfyui, compel, pipelines
-from .dialect import Dialect
+from cliptok.prompts.dialects import a1111, comfyui, compel, pipelines
+from cliptok.prompts.dialects.dialect import Dialect
 
 DIALECTS: dict[str, Dialect] = {
-    dialect.name: dialect
-    for module in (pipelines, a1111, comfyui, compel)
-    for dialect in module.DIALECTS
+    dialect.name: dialect for module in (pipelines, a1111, comfyui, compel) for dialect in module.DIALECTS
 }
 
 

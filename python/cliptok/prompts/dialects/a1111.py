@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from .dialect import Dialect
+from cliptok.prompts.dialects.dialect import Dialect
 
 _EDITING = {"prompt_editing": True, "comments": True, "extra_networks": True}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from .dialect import Dialect
+from cliptok.prompts.dialects.dialect import Dialect
 
 _OWN = {"l": "own", "h": "own", "g": "own"}
 

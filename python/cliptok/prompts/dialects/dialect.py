@@ -65,7 +65,7 @@ class Dialect:
         parts = {name: value for name, value in parts.items() if value is not None}
         if not parts:
             return self
-        from . import DIALECTS
+        from cliptok.prompts.dialects import DIALECTS
 
         settings = dict(self.settings)
         for name, value in parts.items():

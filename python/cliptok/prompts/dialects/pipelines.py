@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .dialect import Dialect
+from cliptok.prompts.dialects.dialect import Dialect
 
 _OWN = {"l": "own", "h": "own", "g": "own"}
 

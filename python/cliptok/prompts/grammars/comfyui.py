@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from ..limits import Limits
-from ..tree import Notice, Parsed, Piece
+from cliptok.prompts.limits import Limits
+from cliptok.prompts.tree import Notice, Parsed, Piece
 
 _MARKS = re.compile(r"\\[()]|[()]|:")
 _ESCAPED = re.compile(r"\\([()])")

@@ -11,9 +11,9 @@ import re
 from bisect import bisect_right
 from typing import Any, NamedTuple
 
-from ..errors import PromptError
-from ..limits import Limits
-from ..tree import Member, Network, Notice, Parsed, Part, Piece, Swap
+from cliptok.prompts.errors import PromptError
+from cliptok.prompts.limits import Limits
+from cliptok.prompts.tree import Member, Network, Notice, Parsed, Part, Piece, Swap
 
 _WHITE = re.compile(r"[ \t\n\r]*")
 _WORD = re.compile(
@@ -273,10 +273,11 @@ class _Reader:
     def options(self, at: int, end: int) -> tuple[list[tuple[Any, ...]], int]:
         """Options between commas: `key=value`, a number as text, or a flag."""
         found: list[tuple[Any, ...]] = []
+        last = at
         while True:
             option = self.option(self.skip(at, end), end)
             if option is None:
-                return found, at if not found else last
+                return found, last
             found.append(option[0])
             last = option[1]
             comma = self.literal(",", last, end)
@@ -347,7 +348,9 @@ class _Reader:
             at = one[1]
         return at, found
 
-    def combined(self, operators: tuple[str, ...], at: int) -> tuple[list[list[Any]], list[tuple[Any, ...]], int] | None:
+    def combined(
+        self, operators: tuple[str, ...], at: int
+    ) -> tuple[list[list[Any]], list[tuple[Any, ...]], int] | None:
         """`( item, ... ) operator ( options )`."""
         end = self.size
         opened = self.literal("(", at, end)
@@ -481,7 +484,9 @@ def _walk(items: list[Any], scale: float, reader: _Reader, parsed: Parsed, swaps
         elif isinstance(item, _Lora):
             parsed.networks.append(Network("lora", item.name, (f"{item.weight:g}",)))
         elif not swaps:
-            raise reader.error(".swap() cannot be inside .blend() or .swap()", item.start, "write the edited prompt out")
+            raise reader.error(
+                ".swap() cannot be inside .blend() or .swap()", item.start, "write the edited prompt out"
+            )
         else:
             sides = [
                 _walk(side or [_Text("", item.start, item.start)], scale, reader, parsed, swaps=False)
@@ -506,21 +511,22 @@ def _member(loose: list[Any], reader: _Reader, parsed: Parsed, keeps_escapes: bo
     """The pieces of the prompt as it stands, and those of the edited prompt if it has swaps."""
     pieces: list[Piece] = []
     edited: list[Piece] = []
-    shown: list[Piece | Swap] = []
     run: list[_Loose] = []
+    swaps = len(parsed.swaps)
     for item in [*loose, None]:
         if isinstance(item, _Loose):
             run.append(item)
             continue
         fused = _fuse(run, reader, keeps_escapes)
-        pieces, edited, shown, run = pieces + fused, edited + fused, shown + fused, []
+        pieces += fused
+        edited += fused
+        run = []
         if item is not None:
             sides = [_fuse(side, reader, keeps_escapes) for side in (item.original, item.edited)]
-            swap = Swap(sides[0], sides[1], item.options)
-            parsed.swaps.append(swap)
-            pieces, edited, shown = pieces + swap.original, edited + swap.edited, [*shown, swap]
-    has_swaps = any(isinstance(item, Swap) for item in shown)
-    return Member(pieces, edited=edited if has_swaps else None)
+            parsed.swaps.append(Swap(sides[0], sides[1], item.options))
+            pieces += sides[0]
+            edited += sides[1]
+    return Member(pieces, edited=edited if len(parsed.swaps) > swaps else None)
 
 
 def _fuse(run: list[_Loose], reader: _Reader, keeps_escapes: bool) -> list[Piece]:

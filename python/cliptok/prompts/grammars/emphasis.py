@@ -9,9 +9,9 @@ import re
 from array import array
 from collections.abc import Iterator
 
-from ..errors import PromptError
-from ..limits import Limits
-from ..tree import Notice, Parsed, Piece
+from cliptok.prompts.errors import PromptError
+from cliptok.prompts.limits import Limits
+from cliptok.prompts.tree import Notice, Parsed, Piece
 
 UP = 1.1
 DOWN = 1 / 1.1
@@ -77,7 +77,9 @@ def parse(
             breaks_here = breaks_here or break_in_brackets
             if not breaks_here:
                 scan.notices.append(
-                    Notice(piece.start, "break", f'BREAK inside brackets is the word "break" at weight {piece.weight:g}')
+                    Notice(
+                        piece.start, "break", f'BREAK inside brackets is the word "break" at weight {piece.weight:g}'
+                    )
                 )
             elif not marker:
                 message = f'BREAK is the word "break" at weight {piece.weight:g} here'
@@ -140,7 +142,10 @@ def weight_of(number: str, text: str, start: int) -> float:
         return float(number)
     except ValueError:
         raise PromptError(
-            f"{number!r} is no number", text=text, start=start, remedy="write a weight such as 1.2, or escape the bracket"
+            f"{number!r} is no number",
+            text=text,
+            start=start,
+            remedy="write a weight such as 1.2, or escape the bracket",
         ) from None
 
 

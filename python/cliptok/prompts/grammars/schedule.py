@@ -10,12 +10,10 @@ import dataclasses
 import re
 from typing import NamedTuple
 
-from ..limits import Limits
+from cliptok.prompts.limits import Limits
 
 _TOKEN = re.compile(r"\\.|[^\\\[\]():|]+|[\[\]():|]")
-_NUMBER = re.compile(
-    r"\s*([+-]?(?:[0-9]+[eE][+-]?[0-9]+|(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+))\s*"
-)
+_NUMBER = re.compile(r"\s*([+-]?(?:[0-9]+[eE][+-]?[0-9]+|(?:[0-9]+\.[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[0-9]+))\s*")
 
 
 class Scheduled(NamedTuple):

@@ -1,0 +1,42 @@
+"""Pipeline stages in threads of their own: prefetching what comes next, and writing in the background."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
+    """Yields `items` in order while a thread produces up to `depth` further ones. It raises its errors in order."""
+    iterator = iter(items)
+    done = object()
+
+    def produce() -> Any:
+        return next(iterator, done)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-prefetch") as pool:
+        waiting: deque[Future[Any]] = deque(pool.submit(produce) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not done:
+            waiting.append(pool.submit(produce))
+            yield item
+
+
+def write_in_background(items: Iterable[T], write: Callable[[T], object], depth: int = 1) -> None:
+    """Calls `write(item)` for each item in one thread, while the caller's produces up to `depth` further items.
+
+    Returns when all are written. An error on either side stops both and is raised here.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-writer") as pool:
+        waiting: deque[Future[object]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(write, item))
+                if len(waiting) > depth:
+                    waiting.popleft().result()
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,1 @@
+"""Prefix sharing: tokens that many texts begin with are computed once."""

@@ -1,0 +1,177 @@
+"""The tower over the nodes of a trie: every position-wise layer once per node, attention in chunks of nodes.
+
+The arithmetic is `model.py`'s, arranged so that little but matrix products is left: scale factors are folded into the
+linear layers, activations run in place or inside them, and the last block computes queries, output and MLP only at
+end-of-sequence positions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cliptok.encoder.sharing.attention import NodeBatch, attend
+from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
+
+if TYPE_CHECKING:
+    from cliptok.encoder.model import Block, TextTower
+
+
+@dataclasses.dataclass
+class Layer:
+    """A block's parameters in the dtype that is computed in."""
+
+    norm1: Affine
+    q: Affine
+    k: Affine
+    v: Affine
+    out: Affine
+    norm2: Affine
+    fc1: Affine
+    fc2: Affine
+    quick_gelu: bool
+    eps: float
+
+    @classmethod
+    def of(cls, block: Block, dtype: torch.dtype) -> Layer:
+        a, mlp = block.self_attn, block.mlp
+        return cls(
+            norm1=Affine.of(block.layer_norm1, dtype),
+            q=Affine.of(a.q_proj, dtype),
+            k=Affine.of(a.k_proj, dtype),
+            v=Affine.of(a.v_proj, dtype),
+            out=Affine.of(a.out_proj, dtype),
+            norm2=Affine.of(block.layer_norm2, dtype),
+            fc1=Affine.of(mlp.fc1, dtype),
+            fc2=Affine.of(mlp.fc2, dtype),
+            quick_gelu=mlp.activation == "quick_gelu",
+            eps=block.layer_norm1.eps,
+        )
+
+
+def norm(x: Tensor, layer: Affine, eps: float) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], layer.weight, layer.bias, eps)
+
+
+def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
+    """`x += block.mlp(block.layer_norm2(x))`."""
+    h = norm(x, layer.norm2, layer.eps)
+    if layer.quick_gelu:
+        # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors are folded into the linear layers.
+        return add_linear_(x, linear(h, layer.fc1, work, "mlp", "silu", 1.702, 1.702), layer.fc2, work, 1 / 1.702)
+    return add_linear_(x, linear(h, layer.fc1, work, "mlp", "gelu"), layer.fc2, work)
+
+
+def project(x: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of every row."""
+    h = norm(x, layer.norm1, layer.eps)
+    return linear(h, layer.q, work, "q"), linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
+
+
+def attend_and_mlp_(x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch, work: Workspace) -> None:
+    """The rest of a block, in place: attention, its output layer and the MLP of every node."""
+    q, k, v = qkv
+    add_linear_(x, attend(q, k, v, batch, work), layer.out, work)
+    mlp_(x, layer, work)
+
+
+def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Tensor:
+    """The last block at end-of-sequence nodes alone, (m, width). Other queries are zero and their output is dropped."""
+    h = norm(x, layer.norm1, layer.eps)
+    k, v = linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
+    q = torch.zeros_like(h).index_copy_(0, batch.eos_nodes, linear(h[batch.eos_nodes], layer.q, work, "q"))
+    y = attend(q, k, v, batch, work)[batch.eos_nodes]
+    return mlp_(add_linear_(x[batch.eos_nodes], y, layer.out, work), layer, work)
+
+
+@torch.inference_mode()
+def encode_nodes(encoder: TextTower, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
+    """Per batch the pooled outputs (m, width), after the final LayerNorm, of the texts that end in it.
+
+    Each layer sees all batches before the next layer does, while its weights are in the cache.
+    """
+    *blocks, last = encoder.blocks()
+    states = through(encoder, batches, blocks, work)
+    return at_eos(encoder, last, states, batches, work)
+
+
+@torch.inference_mode()
+def encode_states(
+    encoder: TextTower,
+    batches: Sequence[NodeBatch],
+    work: Workspace,
+    depth: int,
+    norm_states: bool,
+    pooled: bool,
+    vectors: Tensor | None = None,
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Per batch the state of every node (N, width) after `depth` blocks, and the pooled outputs (m, width).
+
+    `norm_states` sends the states through the final LayerNorm. Token ids past the vocabulary are rows of `vectors`.
+    """
+    blocks, final, dtype = list(encoder.blocks()), encoder.final_layer_norm, batches[0].dtype
+    affine = Affine.of(final, dtype)
+    states = through(encoder, batches, blocks[:depth], work, vectors=vectors)
+    found = [norm(x, affine, final.eps) if norm_states else x for x in states]
+    if not pooled:
+        return [(x, None) for x in found]
+    if depth == len(blocks):
+        at = (x.index_select(0, batch.eos_nodes) for x, batch in zip(states, batches, strict=True))
+        return [(x, norm(y, affine, final.eps)) for x, y in zip(found, at, strict=True)]
+    if not norm_states:
+        found = [x.clone() for x in found]  # the blocks that follow work in place
+    states = through(encoder, batches, blocks[depth:-1], work, states)
+    return list(zip(found, at_eos(encoder, blocks[-1], states, batches, work), strict=True))
+
+
+def through(
+    encoder: TextTower,
+    batches: Sequence[NodeBatch],
+    blocks: Sequence[Block],
+    work: Workspace,
+    states: list[Tensor] | None = None,
+    vectors: Tensor | None = None,
+) -> list[Tensor]:
+    """States (N, width) per batch after `blocks`; from the embeddings, or in place from `states`."""
+    dtype = batches[0].dtype
+    pairs: list[Tensor] = []
+    if states is None:
+        pairs = [embed(encoder, batch, vectors) for batch in batches]
+        states = [x.index_select(0, batch.pair) for x, batch in zip(pairs, batches, strict=True)]
+    for depth, block in enumerate(blocks):
+        layer = Layer.of(block, dtype)
+        for i, batch in enumerate(batches):
+            # Before any attention a state is its token and position: few pairs stand for many nodes.
+            first = depth == 0 and bool(pairs)
+            qkv = project(pairs[i] if first else states[i], layer, work)
+            rows = (part.index_select(0, batch.pair) for part in qkv) if first else qkv
+            attend_and_mlp_(states[i], rows, layer, batch, work)
+    return states
+
+
+def embed(encoder: TextTower, batch: NodeBatch, vectors: Tensor | None) -> Tensor:
+    """Token and position embeddings of the distinct pairs of a batch."""
+    tokens, positions = encoder.embeddings.token_embedding, encoder.embeddings.position_embedding
+    size = tokens.num_embeddings
+    ids = batch.tokens if vectors is None else batch.tokens.clamp(max=size - 1)
+    x: Tensor = tokens(ids).to(batch.dtype)
+    if vectors is not None:
+        others = batch.tokens >= size
+        x[others] = vectors.to(x)[batch.tokens[others] - size]
+    x += positions(batch.positions).to(batch.dtype)
+    return x
+
+
+def at_eos(
+    encoder: TextTower, block: Block, states: list[Tensor], batches: Sequence[NodeBatch], work: Workspace
+) -> list[Tensor]:
+    """The last block and the final LayerNorm at the end-of-sequence nodes alone."""
+    dtype, final = batches[0].dtype, encoder.final_layer_norm
+    layer, affine = Layer.of(block, dtype), Affine.of(final, dtype)
+    pooled = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
+    return [norm(x, affine, final.eps) for x in pooled]

@@ -1,0 +1,55 @@
+"""The libraries, kernels and dtypes that `encode` computes with, whichever of them this machine prefers."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from cliptok.encoder import TextConfig, TextEncoder
+from cliptok.encoder import encode as encode_module
+from cliptok.encoder.sharing import attention, linear_layers
+from cliptok.encoder.sharing.linear_layers import compute_dtype
+from support.towers import END, FAMILIES, START, Packed, hf_model, relative, row_by_row
+
+
+def test_every_kernel_gives_the_same(family, monkeypatch):
+    """The GEMMs of every CPU, and the attention that runs on CUDA, whichever of them this machine prefers."""
+    encoder = TextEncoder.from_pretrained(
+        dict(hf_model(family).state_dict()), heads=family.heads, activation=family.activation
+    )
+    rows = [[START, *body, END] for body in ([1, 2] * 30, [1, 2, 3], [1, 2] * 20, [], *([4, n] for n in range(1, 30)))]
+    expected = row_by_row(encoder, rows)
+    assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
+    monkeypatch.setattr(linear_layers, "_onednn_linear", lambda: None)
+    assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
+    monkeypatch.setattr(attention, "_attention_by_matmul", attention._fused_attention)
+    assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("native", [False, True])
+def test_half_precision_is_no_further_from_float64_than_transformers(dtype, native, tokenizer, monkeypatch):
+    """Both where the CPU has instructions for it and where GEMMs are done in float32."""
+    config = TextConfig(**FAMILIES["bigG"])
+    half = hf_model(config).to(dtype)
+    encoder = TextEncoder.from_pretrained(dict(half.state_dict()), heads=config.heads, activation="gelu")
+    monkeypatch.setattr(encode_module, "compute_dtype", lambda *_: dtype if native else torch.float32)
+    texts = [f"a photo of a {noun} number {n}" for noun in ("cat", "dog", "red bird") for n in range(8)]
+    got = encoder.encode(texts, tokenizer)
+    assert got.dtype == dtype
+    ids = tokenizer(texts, padding=True, return_tensors="pt").input_ids
+    with torch.no_grad():
+        exact = copy.deepcopy(half).double()(ids).text_embeds
+        theirs = half(ids).text_embeds
+    # Both are sums of random rounding; without float32 in between ours may be a few percent to either side.
+    margin = 1.05 if native else 1.0
+    assert (got.double() - exact).norm() <= margin * (theirs.double() - exact).norm()
+
+
+def test_compute_dtype():
+    cpu = torch.device("cpu")
+    assert compute_dtype(torch.float32, cpu) == torch.float32
+    assert compute_dtype(torch.bfloat16, torch.device("cuda")) == torch.bfloat16
+    assert compute_dtype(torch.bfloat16, cpu) in (torch.bfloat16, torch.float32)
