@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cliptok import Tokenizer
-from cliptok.prompts import Planner, PromptError
+from cliptok.prompts import Planner
 from support.corpora import SHARED
 from support.shared import missing
 
@@ -199,4 +199,3 @@ def refused(record: Record) -> bool:
     return "error" in entry or bool(entry.get("emb_nonfinite")) or ":nan)" in record.text or ":inf)" in record.text
 
 
-__all__ = ["CASES", "Case", "PromptError", "Record", "planner", "prompts", "recipe", "records", "refused"]
