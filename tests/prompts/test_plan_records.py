@@ -17,9 +17,10 @@ def test_pieces_ids_and_weights_are_the_tools(name):
         settings = {**case.settings, **record.settings}
         try:
             plan = plans.plan([record.text], negative=record.negative, **settings)
-        except PromptError as error:
-            assert refused(record), f"{record.key}: {error}"
-            continue
+        except PromptError:
+            if refused(record):
+                continue
+            raise
         assert "error" not in record.entry or slow_or_later(record), f"{record.key}: {record.entry['error']}"
         compared += 1
         where = f"{name} {record.key} {record.text!r}"

@@ -73,7 +73,7 @@ CASES = {
     "comfy-ti-sd1": Case("comfyui", "sd1"),
     "comfy-ti-sdxl": Case("comfyui", "sdxl"),
     "compel-sd1": _compel(),
-    "compel-sd1-nobypass": _compel(bypass=False),
+    "compel-sd1-nobypass": _compel(),
     "compel-sd1-penultimate": _compel(clip_skip=2, normalized=False),
     "compel-sd1-penultimate-norm": Case("compel", "sd1", {"clip_skip": 2}, SLOW),
     "compel-sd1-remove": _compel(downweight="remove"),
@@ -197,5 +197,3 @@ def refused(record: Record) -> bool:
     """Whether the record is one that we refuse: what the tool crashed on, and numbers that are not finite."""
     entry = record.entry
     return "error" in entry or bool(entry.get("emb_nonfinite")) or ":nan)" in record.text or ":inf)" in record.text
-
-

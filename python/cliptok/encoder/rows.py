@@ -20,7 +20,7 @@ from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.graphs import GRAPH_TOKENS, GraphedNodes
 from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
 from cliptok.encoder.sharing.nodes import encode_states
-from cliptok.encoder.sharing.plan import Batch, build_batch, split_batches, sort_window
+from cliptok.encoder.sharing.plan import Batch, build_batch, sort_window, split_batches
 
 if TYPE_CHECKING:
     from cliptok.encoder.model import TextTower

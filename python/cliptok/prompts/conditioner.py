@@ -20,7 +20,6 @@ from cliptok.prompts.sources import from_folder, from_pipeline, read_vectors
 from cliptok.prompts.states import StateCache, Stats
 
 if TYPE_CHECKING:
-    from cliptok import TextEncoder
     from cliptok.prompts.explain import Explanation
     from cliptok.prompts.schedules import Schedule
 
@@ -134,7 +133,7 @@ class Conditioner(Planner):
         self,
         prompts: Texts,
         prompt_2: Texts | None = None,
-        negative: Texts | None | bool = None,
+        negative: Texts | bool | None = None,
         negative_2: Texts | None = None,
         *,
         groups: Sequence[int] | None = None,
@@ -169,14 +168,21 @@ class Conditioner(Planner):
     def _finished(
         self, plan: Plan, sides: list[Side], columns: list[list[Encoding]], with_pooled: bool
     ) -> Conditioning:
-        empty = torch.cat([column[0].empty for column in columns], dim=-1)
+        empty = torch.cat([column[0].filler for column in columns], dim=-1)
         texts = [
-            [_side_by_side([column[which].texts[row] for column in columns], columns, which) for row in range(len(side))]
+            [
+                _side_by_side([column[which].texts[row] for column in columns], columns, which)
+                for row in range(len(side))
+            ]
             for which, side in enumerate(sides)
         ]
         states = filled([text for side in texts for text in side], plan.settings["fill"], empty)
-        embeds = list(states.split([len(side) for side in sides]))
-        pooled = [self._pooled(columns, which) for which in range(len(sides))] if with_pooled else [None] * len(sides)
+        embeds = list(torch.split(states, [len(side) for side in sides]))
+        pooled = (
+            [self._pooled(plan, side, columns, which) for which, side in enumerate(sides)]
+            if with_pooled
+            else [None] * len(sides)
+        )
         for which, side in enumerate(sides):
             for row in self._zeroed(plan, side, bool(which)):
                 embeds[which][row] = 0
@@ -199,9 +205,11 @@ class Conditioner(Planner):
         x = x.to(self.dtype)
         return x.expand(count, *x.shape[1:]) if len(x) == 1 and count > 1 else x
 
-    def _pooled(self, columns: list[list[Encoding]], which: int) -> Tensor:
+    def _pooled(self, plan: Plan, side: Side, columns: list[list[Encoding]], which: int) -> Tensor:
         last = columns[-1][which].pooled
         assert last is not None
+        if plan.settings.get("te_pooled"):
+            return projected(self.roles[-1].encoder, self._pooled_of_states(columns[-1][which], side))
         encoder = self.roles[-1].encoder
         if self.family.name in ("sd1", "flux"):
             return last.clone()
@@ -230,6 +238,15 @@ class Conditioner(Planner):
             asked = self.zero_without_negative and not settings.get("negative_given")
         return blank if asked and len(blank) == len(side) else []
 
+    def _pooled_of_states(self, encoding: Encoding, side: Side) -> Tensor:
+        """SD.Next's option: the weighted state at the place that the first end has in the last section."""
+        end = self.roles[-1].tokenizer.end
+        found = []
+        for states, chunks in zip(encoding.texts, side.chunks, strict=True):
+            last = chunks[-1].ids[chunks[-1].sections[-1].start :]
+            found.append(states[int((last.ravel() == end).argmax())])
+        return torch.stack(found)
+
     # -- textual inversions
 
     def add_embedding(self, name: str, vectors: Any) -> None:
@@ -237,7 +254,8 @@ class Conditioner(Planner):
         tensors. The web UI's dialects find it by the ids of its name, ComfyUI's as `embedding:name`.
 
         Dialects that use the pipeline's own tokenizer know the tokens that were added to it: load the embedding with
-        `TextEncoder.load_textual_inversion` or diffusers' loader instead. Raises ValueError for vectors of another width.
+        `TextEncoder.load_textual_inversion` or diffusers' loader instead. Raises ValueError for vectors of another
+        width.
         """
         if self.dialect.tokenizers[self.roles[0].name] == "own":
             raise ValueError(

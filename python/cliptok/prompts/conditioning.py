@@ -42,9 +42,9 @@ class Conditioning(Mapping[str, Tensor]):
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
-    def to(self, *args: torch.device | torch.dtype | str) -> Conditioning:
-        """The same on another device or in another dtype, as `Tensor.to`."""
-        return Conditioning(**{name: tensor.to(*args) for name, tensor in self.items()})  # type: ignore[arg-type]
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> Conditioning:
+        """The same on another device, in another dtype, or both."""
+        return Conditioning(**{name: tensor.to(device, dtype) for name, tensor in self.items()})
 
     def __repr__(self) -> str:
         shapes = (f"{name}={tuple(tensor.shape)}" for name, tensor in self.items())

@@ -14,8 +14,8 @@ def place(text: str, start: int) -> tuple[int, int]:
 class PromptError(ValueError):
     """A prompt that its dialect cannot read, or that would give no usable numbers.
 
-    Has `message`, `remedy`, `dialect`, `row` (of the batch, from 0; None for a single text), `text`, `start` (a position
-    in the text, or None), `line` and `column` (from 1).
+    Has `message`, `remedy`, `dialect`, `row` (of the batch, from 0; None for a single text), `text`, `start` (a
+    position in the text, or None), `line` and `column` (from 1).
     """
 
     def __init__(

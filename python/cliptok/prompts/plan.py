@@ -109,7 +109,7 @@ class Side:
 
 @dataclasses.dataclass
 class Plan:
-    """A batch of prompts, planned. `plan.chunks[i][k]` is what encoder k gets of prompt i, `plan.pieces[i]` the text."""
+    """A batch of prompts, planned: `plan.chunks[i][k]` is what encoder k gets of prompt i."""
 
     dialect: str
     family: str

@@ -44,8 +44,8 @@ class Planner:
         strict: bool = False,
         **parts: str | None,
     ) -> None:
-        self.dialect = dialect_named(dialect).with_parts(**parts)
         self.family = family_named(family)
+        self.dialect = dialect_named(dialect).for_family(family).with_parts(**parts)
         self.fixed = quirks_for(self.dialect, quirks)
         self.limits = Limits(max_depth, max_chunks)
         if on_error not in ("raise", "literal"):
@@ -63,26 +63,29 @@ class Planner:
             found = profiled(name)
             found.pad = found.end if pad is None else pad
             return found
-        if role in given:
-            return PieceTokenizer(given[role])
         from cliptok import Tokenizer
 
-        return PieceTokenizer(Tokenizer.from_preset(PRESETS[role]))
+        found = PieceTokenizer(given[role] if role in given else Tokenizer.from_preset(PRESETS[role]))
+        if self.dialect.chunking in ("blocks", "padded-blocks"):
+            found.pad = found.end
+        return found
 
     def plan(
         self,
         prompts: Texts,
         prompt_2: Texts | None = None,
-        negative: Texts | None | bool = None,
+        negative: Texts | bool | None = None,
         negative_2: Texts | None = None,
         *,
         groups: Sequence[int] | None = None,
+        paired: bool = True,
         **settings: Any,
     ) -> Plan:
         """Plan a batch. `prompt_2` and `negative_2` are what the second encoder reads, where that is something else.
 
         A single negative prompt is for all prompts; None is the dialect's own default, False leaves negatives out.
         `groups` numbers the batches that a dialect takes means over; the default is one for all prompts.
+        `paired=False` allows any number of negative prompts, for schedules.
 
         Raises PromptError that names the row for a prompt that cannot be read, ValueError for an empty batch and for
         counts that do not fit, TypeError for settings that the dialect does not know.
@@ -95,7 +98,7 @@ class Planner:
         if negative is not False:
             texts = "" if negative is None or negative is True else negative
             negatives = _pairs(texts, negative_2, "negative", self._roles(known))
-            if len(negatives) not in (1, len(positives)):
+            if paired and len(negatives) not in (1, len(positives)):
                 raise ValueError(
                     f"negative has {len(negatives)} prompts for {len(positives)} prompts; give one, or one for each"
                 )
@@ -162,8 +165,10 @@ class Planner:
             side.pieces.append([(piece.text, piece.weight) for piece in shown])
             side.spans.append([(piece.start, piece.end) for piece in shown])
             side.networks.append(first.networks)
-            for notice in first.notices:
-                warnings.append(PromptWarning(row, *place(first.text, notice.start), notice.kind, notice.message))
+            warnings += [
+                PromptWarning(row, *place(first.text, notice.start), notice.kind, notice.message)
+                for notice in first.notices
+            ]
         return trees, warnings
 
     def _joined(self, texts: list[tuple[str, ...]], settings: Mapping[str, Any]) -> Iterable[tuple[str, ...]]:

@@ -50,6 +50,8 @@ def _prepared(
         check_weight(part.weight, source, 0)
         for member in part.members:
             check_weight(member.weight, source, 0)
+    if settings.get("mean_norm"):
+        _normalize(parsed)
     parsed.networks = [*networks, *parsed.networks]
     parsed.notices = [*notices, *parsed.notices]
     return parsed
@@ -67,6 +69,19 @@ def cleaned(text: str, settings: Mapping[str, Any]) -> tuple[str, list[Network],
     return text, networks, notices
 
 
+def _normalize(parsed: Parsed) -> None:
+    """Divide the weights by their mean over words, rounded to two decimals. The pieces that are shown stay."""
+    pieces = [piece for part in parsed.parts for member in part.members for piece in member.pieces]
+    words = sum(len(piece.text.split()) for piece in pieces)
+    mean = round(sum(piece.weight * len(piece.text.split()) for piece in pieces) / words, 2) if words else 1.0
+    if mean == 0:
+        raise PromptError("the weights' mean is 0, and dividing by that gives no numbers", text=parsed.text, start=0)
+    parsed.shown = parsed.pieces
+    for part in parsed.parts:
+        for member in part.members:
+            member.pieces = [piece._replace(weight=piece.weight / mean) for piece in member.pieces]
+
+
 def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -> tuple[str, list[Notice]]:
     """The text of the only part, refused if there are several parts or a schedule."""
     notices: list[Notice] = []
@@ -77,7 +92,7 @@ def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -
                 f"AND makes {len(parts)} prompts of this one",
                 text=text,
                 start=parts[1].start - 3,
-                remedy="use schedule(), which gives the parts with their weights, or prompt_editing=False for plain text",
+                remedy="use schedule(), which gives the parts and weights, or prompt_editing=False for plain text",
             )
         part = parts[0]
         if part.weighted and "weight-at-end" not in fixed:

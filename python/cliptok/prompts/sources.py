@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cliptok import TextEncoder, Tokenizer
-from cliptok.encoder import TextConfig
-from cliptok.encoder import textual_inversion
+from cliptok.encoder import TextConfig, textual_inversion
 from cliptok.encoder.checkpoints.sources import open_source
 from cliptok.encoder.checkpoints.weights import find_towers
 from cliptok.prompts.families import PRESETS, family_named
@@ -48,7 +47,7 @@ def as_encoder(model: Any) -> TextEncoder:
     if isinstance(model, TextEncoder):
         return model
     config = getattr(model, "config", None)
-    if not isinstance(model, nn.Module) or not hasattr(config, "to_dict"):
+    if not isinstance(model, nn.Module) or config is None or not hasattr(config, "to_dict"):
         raise TypeError(f"expected a CLIP text encoder, not {type(model).__name__}")
     weights = {name.removeprefix("text_model."): p for name, p in model.named_parameters()}
     values = TextConfig.from_transformers(config.to_dict())

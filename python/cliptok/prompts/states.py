@@ -8,6 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -132,7 +133,7 @@ def _encode(
                 hidden[place] = one
     ends = np.array([rows.ends[number] for number in new]) if pooled else None
 
-    def run(depth: int, final_norm: bool, pool_at: np.ndarray | None) -> Encoded:  # type: ignore[type-arg]
+    def run(depth: int, final_norm: bool, pool_at: npt.NDArray[np.int64] | None) -> Encoded:
         found = encode_rows(
             encoder, ids, layer=depth, final_norm=final_norm, hidden=hidden, pool_at=pool_at, vectors=vectors
         )

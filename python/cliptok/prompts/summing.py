@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cliptok.prompts.plan import Chunks
-from cliptok.prompts.weighting import Rule, Terms
+from cliptok.prompts.plan import Chunks, Int32
+from cliptok.prompts.weighting import Floats, Rule, Terms
+
+Int64 = npt.NDArray[np.int64]
 
 
-def sum_terms(
-    terms: Terms, states: Tensor, empty: Tensor, rule: Rule, spans: np.ndarray, groups: np.ndarray, missing: np.ndarray  # type: ignore[type-arg]
-) -> Tensor:
+def sum_terms(terms: Terms, states: Tensor, empty: Tensor, rule: Rule, spans: Int32, groups: Int64) -> Tensor:
     """The states (chunks, 77, width) of all chunks.
 
     `states` are of the distinct rows, `empty` is the empty prompt's. `spans` (chunks, 2) says which positions count
-    for a mean, `groups` (chunks,) what is one mean, and `missing` (groups,) how many empty chunks belong to each
-    mean besides.
+    for a mean, and `groups` (chunks,) what is one mean.
     """
     device = states.device
-    row, out = torch.tensor(terms.row, device=device), np.array(terms.out)
+    row, out = torch.tensor(terms.row, device=device), np.array(terms.out, np.int64)
     weight = np.stack(terms.weight)
     scale = np.stack(terms.scale)
     count = len(spans)
@@ -44,15 +44,15 @@ def sum_terms(
         z.index_copy_(0, at, moved)
     result, before = (_gathered(x, out, scale, count) for x in (z, plain))
     if rule.mean and len(which):
-        result = result * _factors(before, result, empty, spans, groups, missing)[:, None, None]
+        result = result * _factors(before, result, spans, groups)[:, None, None]
     return result
 
 
-def _last(spans: np.ndarray, out: np.ndarray, device: torch.device) -> Tensor:  # type: ignore[type-arg]
+def _last(spans: Int32, out: Int64, device: torch.device) -> Tensor:
     return torch.from_numpy(spans[out, 1] - 1).to(device, torch.int64)
 
 
-def _gathered(z: Tensor, out: np.ndarray, scale: np.ndarray, count: int) -> Tensor:  # type: ignore[type-arg]
+def _gathered(z: Tensor, out: Int64, scale: Floats, count: int) -> Tensor:
     if len(out) == count and (scale == 1).all() and (out == np.arange(count)).all():
         return z
     factors = torch.from_numpy(scale).to(z.device)[:, :, None]
@@ -60,9 +60,7 @@ def _gathered(z: Tensor, out: np.ndarray, scale: np.ndarray, count: int) -> Tens
     return result.index_add_(0, torch.from_numpy(out).to(z.device), z * factors)
 
 
-def _factors(
-    before: Tensor, after: Tensor, empty: Tensor, spans: np.ndarray, groups: np.ndarray, missing: np.ndarray  # type: ignore[type-arg]
-) -> Tensor:
+def _factors(before: Tensor, after: Tensor, spans: Int32, groups: Int64) -> Tensor:
     """For each chunk the mean of its group before weighting divided by the mean after it."""
     device = before.device
     places = np.arange(77)
@@ -71,8 +69,7 @@ def _factors(
 
     def sums(x: Tensor) -> Tensor:
         each = (x.sum(dim=-1, dtype=torch.float64) * counts).sum(dim=-1)
-        total = torch.from_numpy(missing).to(device, torch.float64) * empty.sum(dtype=torch.float64)
-        return total.index_add_(0, group, each)
+        return torch.zeros(int(groups.max()) + 1, dtype=torch.float64, device=device).index_add_(0, group, each)
 
     return (sums(before) / sums(after)).to(before.dtype)[group]
 

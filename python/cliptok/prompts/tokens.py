@@ -63,7 +63,7 @@ def profiled(profile: str, pad: int | None = None) -> PieceTokenizer:
 
 
 def basic_clean(text: str) -> str:
-    """What transformers' BasicTokenizer makes of a text for CLIP: no control characters, Chinese ones apart, lowercase."""
+    """What transformers' BasicTokenizer makes of a text: no control characters, Chinese ones apart, lowercase."""
     if text.isascii() and text.isprintable():
         return text
     characters: list[str] = []

@@ -42,12 +42,12 @@ def chunk(
     vectors themselves stay where they were, as in the web UI; `moves_fixes=True` mends that.
     """
     inversions = inversions or Inversions({})
-    if not inversions.by_first and sum(len(tokens.ids) for tokens in pieces) <= PLACES:
-        if not any(tokens.breaks for tokens in pieces):
-            row = Row()
-            for tokens in pieces:
-                row.add(tokens, 0, len(tokens.ids))
-            return Chunked([row], count=len(row.ids))
+    fits = sum(len(tokens.ids) for tokens in pieces) <= PLACES and not any(tokens.breaks for tokens in pieces)
+    if fits and not inversions.by_first:
+        row = Row()
+        for tokens in pieces:
+            row.add(tokens, 0, len(tokens.ids))
+        return Chunked([row], count=len(row.ids))
     return _Builder(comma, backtrack, inversions, moves_fixes).build(pieces)
 
 

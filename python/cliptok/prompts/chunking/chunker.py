@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cliptok.prompts.chunking import a1111, blocks, comfyui, compel
+from cliptok.prompts.chunking.assemble import Arrays
+from cliptok.prompts.chunking.old_emphasis import old_emphasis
+from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens
 from cliptok.prompts.dialects.dialect import Dialect
 from cliptok.prompts.errors import PromptError, PromptWarning, place
 from cliptok.prompts.limits import Limits, check_weight
 from cliptok.prompts.plan import Chunks, PlacedFix, Removed, Section, Side
 from cliptok.prompts.tokens import PieceTokenizer
 from cliptok.prompts.tree import Member, Notice, Parsed, Part, Piece
-from cliptok.prompts.chunking import a1111, blocks, comfyui, compel
-from cliptok.prompts.chunking.assemble import Arrays
-from cliptok.prompts.chunking.old_emphasis import old_emphasis
-from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens
 
 _Trees = list[tuple[Parsed, ...]]
 
@@ -73,11 +73,8 @@ class Chunker:
                 except PromptError as error:
                     raise error.located(self.dialect.name, row) from None
                 warnings[which] += self._lost(row, each[0], found[0])
-            if (
-                self.dialect.pooled == "raw"
-                and len(self.tokenizers) > 1
-                or self.dialect.pooled == "raw"
-                and "g" in self.tokenizers
+            if (self.dialect.pooled == "raw" and len(self.tokenizers) > 1) or (
+                self.dialect.pooled == "raw" and "g" in self.tokenizers
             ):
                 self._add_raw_pooled(side, side_trees)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cliptok.prompts.tree import Notice, Piece
 from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens
+from cliptok.prompts.tree import Notice, Piece
 
 LARGE = 8
 EMBEDDING = "embedding:"

@@ -1,11 +1,11 @@
-"""compel's chunks: long prompts are cut after a sentence, a phrase or a word; fragments below 1 are masked or removed."""
+"""compel's chunks: long prompts are cut after a sentence, phrase or word; fragments below 1 are masked or removed."""
 
 from __future__ import annotations
 
 import math
 
-from cliptok.prompts.tokens import PieceTokenizer
 from cliptok.prompts.chunking.rows import PLACES, Chunked, Masked, Row, Tokens
+from cliptok.prompts.tokens import PieceTokenizer
 
 SPLITS = ("sentences", "phrases", "words", "brutal")
 _MARKS = {"sentences": (".</w>",), "phrases": (".</w>", ",</w>", ";</w>", ":</w>")}
@@ -91,7 +91,7 @@ def _places(
 ) -> list[tuple[int, int] | None]:
     """First and last place of each fragment in the joined rows of 77, by compel's own search.
 
-    The search looks for ids and not for positions: a fragment that begins with the padding's id is found in the padding.
+    The search looks for ids and not for positions: what begins with the padding's id is found in the padding.
     """
     specials = {tokenizer.begin, tokenizer.end, tokenizer.pad}
     joined: list[int] = []

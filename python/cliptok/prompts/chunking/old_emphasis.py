@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from cliptok.prompts.chunking.rows import Tokens
 from cliptok.prompts.grammars.emphasis import UP
 from cliptok.prompts.tokens import PieceTokenizer
-from cliptok.prompts.chunking.rows import Tokens
 
 
 def old_emphasis(pieces: list[Tokens], tokenizer: PieceTokenizer) -> list[Tokens]:

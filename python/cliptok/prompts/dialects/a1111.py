@@ -33,6 +33,7 @@ A1111 = Dialect(
         "weight-at-end": "a number after a colon at the end is text, unless the prompt has an AND",
         "moved-inversion": "a textual inversion that moves to the next chunk takes its vectors along",
     },
+    schedules="a1111",
     zero_pad=("h", "g"),
 )
 

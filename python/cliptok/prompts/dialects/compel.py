@@ -24,7 +24,6 @@ COMPEL = Dialect(
         "split": "sentences",
         "cls": "keep",
         "downweight": "mask",
-        "bypass": True,
     },
     quirks={
         "raw-pooled": "pooled outputs are of the prompt without its syntax",
@@ -44,12 +43,12 @@ SDNEXT = dataclasses.replace(
         "split": "sentences",
         "cls": "copy",
         "downweight": "mask",
-        "bypass": True,
         "truncate_long_prompts": False,
         "mean_norm": False,
         "te_pooled": False,
     },
     quirks={"raw-pooled": COMPEL.quirks["raw-pooled"]},
+    schedules="old",
 )
 
 INVOKEAI = dataclasses.replace(

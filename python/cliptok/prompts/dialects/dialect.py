@@ -46,6 +46,10 @@ class Dialect:
     """The settings that the dialect knows, with its defaults."""
     quirks: Mapping[str, str]
     """What `quirks="fixed"` mends."""
+    schedules: str | None = None
+    """How prompts change over steps: "a1111", "old" (the web UI's rules before 1.6, without AND), or not at all."""
+    family_weightings: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Families for which the tool weights otherwise."""
     zero_pad: tuple[str, ...] = ()
     """Roles whose ids after the first end are 0 when they are encoded."""
 
@@ -56,6 +60,11 @@ class Dialect:
         for role, name in self.tokenizers.items():
             if name not in TOKENIZERS:
                 raise ValueError(f"the tokenizer of {role!r} is {name!r}; choose one of {', '.join(TOKENIZERS)}")
+
+    def for_family(self, family: str) -> Dialect:
+        """The dialect as its tool reads prompts for one family of models."""
+        weighting = self.family_weightings.get(family, self.weighting)
+        return self if weighting == self.weighting else dataclasses.replace(self, weighting=weighting)
 
     def with_parts(self, **parts: Any) -> Dialect:
         """The same dialect with other parts, such as `weighting="empty"`. Raises ValueError for an unknown name.

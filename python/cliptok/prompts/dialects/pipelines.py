@@ -77,6 +77,8 @@ SD_EMBED = Dialect(
         "last-pooled": LPW_XL.quirks["last-pooled"],
         "empty-word": 'an empty prompt is empty, and not the word "empty"',
     },
+    schedules="old",
+    family_weightings={"sdxl-refiner": "last"},
 )
 
 DIALECTS = (DIFFUSERS, LPW, LPW_XL, SD_EMBED)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from cliptok.prompts.grammars import comfyui, compel, emphasis, sdnext
 from cliptok.prompts.limits import Limits
 from cliptok.prompts.tree import Parsed, Piece
-from cliptok.prompts.grammars import comfyui, compel, emphasis, sdnext
 
 
 def read(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from cliptok.prompts.grammars.emphasis import DOWN, UP, Scan
 from cliptok.prompts.limits import Limits
 from cliptok.prompts.tree import Member, Notice, Parsed, Part, Piece
-from cliptok.prompts.grammars.emphasis import DOWN, UP, Scan
 
 _NATIVE = re.compile(r"\\[()\[\]\\:]|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()\[\]:]+|:")
 _A1111 = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()\[\]:]+|:")

@@ -17,13 +17,13 @@ class Rule(NamedTuple):
     """How weights act."""
 
     base: str
-    """What a state moves away from: "zero", "empty" or "last"."""
+    """What a state moves away from: "zero", "empty" or "last"; "nothing" leaves states as they are."""
     mean: str | None = None
     """Over what a mean is restored: "chunk" of the batch, or "text"."""
 
 
 RULES = {
-    "none": Rule("zero"),
+    "none": Rule("nothing"),
     "scale": Rule("zero"),
     "scale-mean": Rule("zero", "chunk"),
     "scale-mean-prompt": Rule("zero", "text"),

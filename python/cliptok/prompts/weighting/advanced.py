@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cliptok.prompts.plan import Chunks
-from cliptok.prompts.weighting.terms import ONES, Floats, RowMaker, Terms
+from cliptok.prompts.weighting.terms import ONES, Bools, Floats, RowMaker, Terms
 
 # The source calls it a comma and writes 266, which is `+</w>`.
 MASK, COMMA = 266, 267
@@ -56,12 +56,12 @@ class _Text:
     def __init__(self, chunks: Chunks, first: int, rows: RowMaker, terms: Terms, mask: int) -> None:
         self.chunks, self.first, self.rows, self.terms, self.mask = chunks, first, rows, terms, mask
 
-    def encode(self, weights: Floats, scale: float, masked: np.ndarray | None = None) -> None:  # type: ignore[type-arg]
+    def encode(self, weights: Floats, scale: float, masked: Bools | None = None) -> None:
         """ComfyUI's encoding with these weights, times `scale`; ids where `masked` is true are the mask token's."""
         for number in range(len(self.chunks.ids)):
             self.terms.add(self.first + number, self.row(number, masked), weights[number], scale)
 
-    def row(self, number: int, masked: np.ndarray | None) -> int:  # type: ignore[type-arg]
+    def row(self, number: int, masked: Bools | None) -> int:
         ids = self.chunks.ids[number]
         fixes = tuple(fix for fix in self.chunks.fixes if fix.chunk == number)
         if masked is not None:
@@ -92,7 +92,7 @@ class _Text:
             if word == 0:
                 continue
             masked = words == word
-            for number in np.flatnonzero(masked.any(axis=1)):
+            for number in np.flatnonzero(masked.any(axis=1)).tolist():
                 scale = np.where(masked[number], weights[number] - 1, 0).astype(np.float32)
                 self.terms.add(self.first + number, self.row(number, None), ONES, scale)
                 self.terms.add(self.first + number, self.row(number, masked), ONES, -scale)

@@ -32,9 +32,7 @@ class RowMaker:
     ends: list[int] = dataclasses.field(default_factory=list)
     keys: dict[bytes, int] = dataclasses.field(default_factory=dict)
 
-    def add(
-        self, ids: npt.NDArray[np.int32], hidden: Bools | None = None, fixes: tuple[PlacedFix, ...] = ()
-    ) -> int:
+    def add(self, ids: npt.NDArray[np.int32], hidden: Bools | None = None, fixes: tuple[PlacedFix, ...] = ()) -> int:
         """The number of a row of 77 ids; `hidden` marks what attention does not see."""
         row = ids.astype(np.int64)
         end = int((row == self.tokenizer.end).argmax())
