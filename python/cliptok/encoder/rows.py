@@ -23,7 +23,7 @@ from cliptok.encoder.sharing.nodes import encode_states
 from cliptok.encoder.sharing.plan import Batch, build_batch, sort_window, split_batches
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
+    from cliptok.encoder.model import TextModel
 
 # An id with this added is a token that no query sees, not even its own: another node of the trie.
 HIDDEN = 1 << 30
@@ -40,7 +40,7 @@ class RowStates(NamedTuple):
 
 @torch.inference_mode()
 def encode_rows(
-    encoder: TextTower,
+    encoder: TextModel,
     ids: npt.NDArray[np.integer],
     *,
     layer: int | None = None,
@@ -90,7 +90,7 @@ def encode_rows(
 
 
 def _checked(
-    encoder: TextTower, ids: npt.NDArray[np.integer], hidden: npt.NDArray[np.bool_] | None, vectors: Tensor | None
+    encoder: TextModel, ids: npt.NDArray[np.integer], hidden: npt.NDArray[np.bool_] | None, vectors: Tensor | None
 ) -> npt.NDArray[np.int64]:
     positions, vocabulary = encoder.config.positions, encoder.embeddings.token_embedding.num_embeddings
     if ids.ndim != 2 or not 1 <= ids.shape[1] <= positions:
@@ -125,7 +125,7 @@ class _Run:
     """Batches in, states of their nodes out."""
 
     def __init__(
-        self, encoder: TextTower, dtype: torch.dtype, depth: int, final_norm: bool, vectors: Tensor | None
+        self, encoder: TextModel, dtype: torch.dtype, depth: int, final_norm: bool, vectors: Tensor | None
     ) -> None:
         self.encoder, self.dtype = encoder, dtype
         self.depth, self.final_norm, self.vectors = depth, final_norm, vectors

@@ -19,7 +19,7 @@ from cliptok.encoder.sharing.attention import NodeBatch, attend
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import Block, TextTower
+    from cliptok.encoder.model import Block, TextModel
 
 
 @dataclasses.dataclass
@@ -90,7 +90,7 @@ def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Te
 
 
 @torch.inference_mode()
-def encode_nodes(encoder: TextTower, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
+def encode_nodes(encoder: TextModel, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
     """Per batch the pooled outputs (m, width), after the final LayerNorm, of the texts that end in it.
 
     Each layer sees all batches before the next layer does, while its weights are in the cache.
@@ -102,7 +102,7 @@ def encode_nodes(encoder: TextTower, batches: Sequence[NodeBatch], work: Workspa
 
 @torch.inference_mode()
 def encode_states(
-    encoder: TextTower,
+    encoder: TextModel,
     batches: Sequence[NodeBatch],
     work: Workspace,
     depth: int,
@@ -130,7 +130,7 @@ def encode_states(
 
 
 def through(
-    encoder: TextTower,
+    encoder: TextModel,
     batches: Sequence[NodeBatch],
     blocks: Sequence[Block],
     work: Workspace,
@@ -154,7 +154,7 @@ def through(
     return states
 
 
-def embed(encoder: TextTower, batch: NodeBatch, vectors: Tensor | None) -> Tensor:
+def embed(encoder: TextModel, batch: NodeBatch, vectors: Tensor | None) -> Tensor:
     """Token and position embeddings of the distinct pairs of a batch."""
     tokens, positions = encoder.embeddings.token_embedding, encoder.embeddings.position_embedding
     size = tokens.num_embeddings
@@ -168,7 +168,7 @@ def embed(encoder: TextTower, batch: NodeBatch, vectors: Tensor | None) -> Tenso
 
 
 def at_eos(
-    encoder: TextTower, block: Block, states: list[Tensor], batches: Sequence[NodeBatch], work: Workspace
+    encoder: TextModel, block: Block, states: list[Tensor], batches: Sequence[NodeBatch], work: Workspace
 ) -> list[Tensor]:
     """The last block and the final LayerNorm at the end-of-sequence nodes alone."""
     dtype, final = batches[0].dtype, encoder.final_layer_norm
