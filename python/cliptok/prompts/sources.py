@@ -58,15 +58,16 @@ def as_encoder(model: Any) -> TextEncoder:
         values.vocabulary = table.shape[0]
     with torch.device("meta"):
         made = TextEncoder(values)
-    wanted = {name for name, _ in made.named_parameters()}
-    if wanted != set(weights):
-        other = sorted(wanted ^ set(weights))
+    # transformers and we have the tower under `text_model.` or not, as versions and projections go.
+    wanted = {name.removeprefix("text_model."): name for name, _ in made.named_parameters()}
+    if set(wanted) != set(weights):
+        other = sorted(set(wanted) ^ set(weights))
         raise TypeError(
             f"{type(model).__name__} is no plain CLIP text encoder: {', '.join(other[:3])}; merge adapters into the "
             "weights first, as fuse_lora() and unload_lora_weights() do"
         )
     for name, parameter in weights.items():
-        module, _, leaf = name.rpartition(".")
+        module, _, leaf = wanted[name].rpartition(".")
         setattr(made.get_submodule(module), leaf, parameter)
     return made.eval()
 
