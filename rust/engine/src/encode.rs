@@ -183,13 +183,14 @@ impl Engine {
         sink.finish();
     }
 
-    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` and `ends` are
-    /// offsets into `lower`, from each of which a cache key can be read. `ids_ends` yields one recorder per word.
+    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` are the offsets of
+    /// the words in `lower`, where white space is zeros, and the end of the last one; from each a cache key can be read.
+    /// `ids_ends` yields one recorder per word.
     #[inline(always)]
     pub(crate) fn encode_words<P: Offset, R: RecordEnd>(
         &self,
         lower: &[u8],
-        [starts, ends]: [&[P]; 2],
+        starts: &[P],
         sink: &mut impl Sink,
         words: &mut Words,
         ids_ends: impl Iterator<Item = R>,
@@ -197,18 +198,18 @@ impl Engine {
         let bpe = &*self.vocabulary.bpe;
         let Words { buffer, symbols } = words;
         let mut at = buffer.end(); // a local, so that it stays in a register
-        for ((start, end), mut ids_end) in starts.iter().zip(ends).zip(ids_ends) {
+        for ((start, limit), mut ids_end) in starts.iter().zip(&starts[1..]).zip(ids_ends) {
             if IdBuffer::is_full(at) {
                 buffer.set_end(at);
                 flow(buffer.flush_into(sink))?;
                 at = buffer.end();
             }
-            let (start, end) = (start.get(), end.get());
-            if let Some(ids) = Key::within(lower, start, end).and_then(|key| bpe.cached(key)) {
+            let (start, limit) = (start.get(), limit.get());
+            if let Some(ids) = Key::within(lower, start, limit).and_then(|key| bpe.cached(key)) {
                 at = buffer.put(at, ids);
             } else {
                 buffer.set_end(at);
-                flow(self.encode_new_word(&lower[start..end], sink, buffer, symbols))?;
+                flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
                 at = buffer.end();
             }
             ids_end.record_end(at);
@@ -323,6 +324,11 @@ impl Engine {
             })
         });
     }
+}
+
+/// The word at the beginning of `text`, up to the first zero.
+fn first_word(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 
 /// Calls `take` with each added token in `text` and with the text between them, in order.

@@ -12,26 +12,27 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes of a key, all of which are read at the start of a word however short it is.
 pub(crate) const KEY_BYTES: usize = 16;
-/// The longest word that is cached: the last byte of the key holds the length.
+/// The longest word that is cached: the last byte of its key is zero.
 const MAX_WORD_BYTES: usize = KEY_BYTES - 1;
 /// The most ids of a cached word.
 pub(crate) const MAX_IDS: usize = 5;
 const SLOTS: usize = 1 << 17; // of 32 bytes: 4 MiB
 
-/// For each word length: the masks of the word's bytes in the two halves of the key, and the length, shifted to the
-/// key's last byte.
-static KEY_PARTS: [[u64; 3]; MAX_WORD_BYTES + 1] = {
-    let mut parts = [[0; 3]; MAX_WORD_BYTES + 1];
+/// For each number of bytes: the masks of the first so many bytes in the two halves of a key.
+static KEY_MASKS: [[u64; 2]; KEY_BYTES + 1] = {
+    let mut masks = [[0; 2]; KEY_BYTES + 1];
     let mut length = 1;
-    while length <= MAX_WORD_BYTES {
+    while length <= KEY_BYTES {
         let mask = u128::MAX >> (128 - 8 * length);
-        parts[length] = [mask as u64, (mask >> 64) as u64, (length as u64) << 56];
+        masks[length] = [mask as u64, (mask >> 64) as u64];
         length += 1;
     }
-    parts
+    masks
 };
 
-/// A word of up to 15 bytes as two little-endian integers: its bytes, zeros, and its length in the last byte.
+/// A word of up to 15 bytes without NUL as two little-endian integers: its bytes, then zeros.
+///
+/// The last byte of a key in the cache is zero. One that was read at a longer word has another there and is never found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     low: u64,
@@ -39,21 +40,22 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// `None` for a longer word.
+    /// `None` for a longer word, and for one with NUL.
     pub(crate) fn new(word: &[u8]) -> Option<Self> {
         let mut bytes = [0; KEY_BYTES];
-        bytes.get_mut(..word.len())?.copy_from_slice(word);
-        Self::within(&bytes, 0, word.len())
+        bytes[..MAX_WORD_BYTES].get_mut(..word.len())?.copy_from_slice(word);
+        let [low, high] = [0, 8].map(|half| u64::from_le_bytes(std::array::from_fn(|i| bytes[half + i])));
+        (!word.contains(&0)).then_some(Self { low, high })
     }
 
-    /// The key of the word `text[start..end]`. `None` for a longer word, and where fewer than [`KEY_BYTES`] follow
-    /// `start`.
+    /// The key of the word at `text[start]`, behind which there are zeros up to `limit`, where the next word may start.
+    /// `None` where fewer than [`KEY_BYTES`] follow `start`.
     #[inline(always)]
-    pub(crate) fn within(text: &[u8], start: usize, end: usize) -> Option<Self> {
-        let [low, high, length] = *KEY_PARTS.get(end.wrapping_sub(start))?;
+    pub(crate) fn within(text: &[u8], start: usize, limit: usize) -> Option<Self> {
+        let [low, high] = KEY_MASKS[limit.wrapping_sub(start).min(KEY_BYTES)];
         let bytes = text.get(start..)?.first_chunk::<KEY_BYTES>()?;
         let key = u128::from_le_bytes(*bytes);
-        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high | length })
+        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high })
     }
 
     /// Both halves in one, for hashing.
@@ -129,7 +131,7 @@ impl Slot {
     fn read(&self) -> Option<(Key, Ids)> {
         let ([low, high], ([packed], bits)) = self.0.read()?;
         let ids = Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 };
-        (high != 0).then_some((Key { low, high }, ids))
+        (low != 0).then_some((Key { low, high }, ids))
     }
 
     fn put(&self, key: Key, ids: Ids) {
