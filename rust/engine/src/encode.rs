@@ -195,27 +195,35 @@ impl Engine {
         words: &mut Words,
         ids_ends: impl Iterator<Item = R>,
     ) -> ControlFlow<()> {
-        let bpe = &*self.vocabulary.bpe;
+        let cache = self.vocabulary.bpe.lookup();
         let Words { buffer, symbols } = words;
-        let mut at = buffer.end(); // a local, so that it stays in a register
-        for ((start, limit), mut ids_end) in starts.iter().zip(&starts[1..]).zip(ids_ends) {
+        let mut at = buffer.end();
+        let mut each = starts.iter().zip(&starts[1..]).zip(ids_ends);
+        loop {
+            // The hot loop calls nothing, so that everything it needs stays in registers.
+            let (start, limit, mut ids_end) = loop {
+                let Some(((start, limit), mut ids_end)) = each.next() else {
+                    buffer.set_end(at);
+                    return GO_ON;
+                };
+                let (start, limit) = (start.get(), limit.get());
+                if !IdBuffer::is_full(at)
+                    && let Some(ids) = Key::within(lower, start, limit).and_then(|key| cache.get(key))
+                {
+                    at = buffer.put(at, ids);
+                    ids_end.record_end(at);
+                } else {
+                    break (start, limit, ids_end);
+                }
+            };
+            buffer.set_end(at);
             if IdBuffer::is_full(at) {
-                buffer.set_end(at);
                 flow(buffer.flush_into(sink))?;
-                at = buffer.end();
             }
-            let (start, limit) = (start.get(), limit.get());
-            if let Some(ids) = Key::within(lower, start, limit).and_then(|key| bpe.cached(key)) {
-                at = buffer.put(at, ids);
-            } else {
-                buffer.set_end(at);
-                flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
-                at = buffer.end();
-            }
+            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
+            at = buffer.end();
             ids_end.record_end(at);
         }
-        buffer.set_end(at);
-        GO_ON
     }
 
     /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes

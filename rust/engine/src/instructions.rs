@@ -13,6 +13,36 @@ pub(crate) enum Instructions {
     Avx512,
 }
 
+/// A set of instructions as a type, so that code is compiled for each set.
+pub(crate) trait Set {
+    const INSTRUCTIONS: Instructions;
+}
+
+/// A computation that is compiled for each set of instructions.
+pub(crate) trait Task {
+    type Output;
+    fn run<S: Set>(self) -> Self::Output;
+}
+
+macro_rules! sets {
+    ($($(#[$attribute:meta])* $name:ident),*) => {$(
+        $(#[$attribute])*
+        struct $name;
+        $(#[$attribute])*
+        impl Set for $name {
+            const INSTRUCTIONS: Instructions = Instructions::$name;
+        }
+    )*};
+}
+
+sets!(
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Avx512
+);
+
 impl Instructions {
     /// The sets that this machine has, the fastest first.
     pub(crate) fn available() -> impl Iterator<Item = Self> {
@@ -21,6 +51,32 @@ impl Instructions {
         #[cfg(not(target_arch = "x86_64"))]
         let vectors: [(Self, bool); 0] = [];
         vectors.into_iter().filter_map(|(it, is_available)| is_available.then_some(it)).chain([Self::Plain])
+    }
+
+    /// Runs `task`, compiled with these instructions enabled together with whatever is inlined into it.
+    #[inline(always)]
+    pub(crate) fn run_task<T: Task>(self, task: T) -> T::Output {
+        match self {
+            Self::Plain => task.run::<Plain>(),
+            // SAFETY: `available` only gives a set that this machine has.
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            Self::Avx2 => unsafe {
+                x86::run_avx2(
+                    #[inline(always)]
+                    || task.run::<Avx2>(),
+                )
+            },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            #[allow(unsafe_code)]
+            Self::Avx512 => unsafe {
+                x86::run_avx512(
+                    #[inline(always)]
+                    || task.run::<Avx512>(),
+                )
+            },
+        }
     }
 
     /// Calls `task`, compiled with these instructions enabled together with whatever is inlined into it.

@@ -13,7 +13,7 @@ mod avx512;
 
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
-use crate::instructions::Instructions;
+use crate::instructions::{Instructions, Set, Task};
 use crate::word_cache::KEY_BYTES;
 use crate::words::{is_space, join_contractions};
 
@@ -34,20 +34,6 @@ struct Masks {
     apostrophes: u64,
     /// Not ASCII, NUL, or a byte with which a special or an added token may begin; possibly others.
     stops: u64,
-}
-
-impl Masks {
-    /// The masks without the first `count` bytes, and with white space behind the last.
-    #[inline(always)]
-    fn skip(self, count: u32) -> Self {
-        Self {
-            letters: self.letters >> count,
-            digits: self.digits >> count,
-            spaces: !(!self.spaces >> count),
-            apostrophes: self.apostrophes >> count,
-            stops: self.stops >> count,
-        }
-    }
 }
 
 /// The words of one text or of several that were scanned one behind the other. About 16 KB.
@@ -88,16 +74,26 @@ pub(crate) enum ScanEnd {
 }
 
 impl Scan {
-    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit.
-    #[inline(always)]
+    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit, and
+    /// that the machine has the instructions.
     pub(crate) fn append(&mut self, text: &[u8], token_starts: &TokenStarts, instructions: Instructions) -> ScanEnd {
-        match instructions {
-            Instructions::Plain => {
-                let classify = |text: &[u8], at: usize, lower: &mut [u8]| {
-                    classify_by_64(text, at, lower, |input, lower| plain_block(input, lower, &token_starts.first))
-                };
-                self.append_with(text, token_starts, classify, list_offsets)
+        struct Append<'a>(&'a mut Scan, &'a [u8], &'a TokenStarts);
+        impl Task for Append<'_> {
+            type Output = ScanEnd;
+
+            #[inline(always)]
+            fn run<S: Set>(self) -> ScanEnd {
+                self.0.append_by::<S>(self.1, self.2)
             }
+        }
+        instructions.run_task(Append(self, text, token_starts))
+    }
+
+    /// [`Scan::append`] inside a task that is compiled for a set of instructions.
+    #[inline(always)]
+    pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
+        match S::INSTRUCTIONS {
+            Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.first)),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => avx2::append(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
@@ -130,42 +126,44 @@ impl Scan {
         &self.starts[..=self.size.words]
     }
 
-    /// `classify` is given the text, an offset in it, and where the text goes in lower case. It classifies up to [`BLOCK`]
-    /// bytes from the offset, treats missing ones as white space, and writes them in lower case.
-    /// `list` writes the positions of a mask's bits, plus an offset, and may overwrite what stands behind them.
+    /// Scans in steps of `STEP` bytes. The last step of a text is moved back, so that it too is whole, and overlaps the one
+    /// before; a text that is shorter than a step is padded.
     #[inline(always)]
-    fn append_with(
+    fn append_with<const STEP: usize>(
         &mut self,
         text: &[u8],
         token_starts: &TokenStarts,
-        classify: impl Fn(&[u8], usize, &mut [u8]) -> Masks,
-        list: impl Fn(u64, u16, &mut [u16; BLOCK]),
+        steps: &impl Steps<STEP>,
     ) -> ScanEnd {
         let Size { bytes: base, words: before } = self.size;
         let segment = &text[..text.len().min(SEGMENT)];
+        let last = segment.len().saturating_sub(STEP);
         let lower = &mut self.lower[base..];
         let mut words = before;
-        let (mut letter, mut other) = (0, 0); // whether the last byte was one, for the next block
+        let (mut letter, mut other) = (0, 0); // whether the last byte was one, for the next step
         let mut contractions = 0; // apostrophes that may begin a contraction
         let mut stop = None;
         let mut at = 0;
         while at < segment.len() {
+            let from = at.min(last);
             let Some(starts) = self.starts[words..].first_chunk_mut::<BLOCK>() else { break };
-            let Masks { letters, digits, spaces, apostrophes, stops } = classify(segment, at, lower);
+            let Masks { letters, digits, spaces, apostrophes, stops } =
+                steps.classify_first(&segment[from..], &mut lower[from..]);
             let others = !(letters | digits | spaces);
             let other_starts = others & !(others << 1 | other);
             let begin = letters & !(letters << 1 | letter) | other_starts | digits;
+            let begin = begin & (u64::MAX << (at - from)); // what the step before has seen
             contractions |= apostrophes & other_starts;
-            (letter, other) = (letters >> 63, others >> 63);
-            list(begin, (base + at) as u16, starts);
+            (letter, other) = (letters >> (STEP - 1), others >> (STEP - 1));
+            steps.list(begin, (base + from) as u16, starts);
             words += begin.count_ones() as usize;
             if stops != 0 {
-                stop = first_stop(stops, &text[at..], token_starts).map(|within| at + within);
+                stop = first_stop(stops, &text[from..], token_starts).map(|within| from + within);
                 if stop.is_some() {
                     break;
                 }
             }
-            at += BLOCK;
+            at += STEP;
         }
         let (mut end, mut result) = (segment.len(), ScanEnd::End);
         if stop.is_some() || segment.len() < text.len() {
@@ -199,49 +197,68 @@ fn first_stop(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> Option
     None
 }
 
-/// Classifies a block by a function of 64 bytes. The last block of a text overlaps the one before it, or is padded.
-#[inline(always)]
-fn classify_by_64(
-    text: &[u8],
-    at: usize,
-    lower: &mut [u8],
-    classify: impl Fn(&[u8; BLOCK], &mut [u8; BLOCK]) -> Masks,
-) -> Masks {
-    let from = if text.len() - at >= BLOCK { at } else { text.len().saturating_sub(BLOCK) };
-    let Some(lower) = lower[from..].first_chunk_mut() else { return Masks::default() };
-    match text[from..].first_chunk() {
-        Some(whole) => classify(whole, lower).skip((at - from) as u32),
-        None => {
-            let mut padded = [b' '; BLOCK];
-            padded[..text.len()].copy_from_slice(text);
-            classify(&padded, lower)
+/// How a set of instructions scans `STEP` bytes at once.
+trait Steps<const STEP: usize> {
+    /// Classifies `input` and writes it in lower case, with zeros for white space.
+    fn classify(&self, input: &[u8; STEP], lower: &mut [u8; STEP]) -> Masks;
+
+    /// Writes the position of each bit, plus `offset`. What it writes behind the last one means nothing.
+    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]);
+
+    /// [`Steps::classify`] for the first bytes of a text. Missing ones are white space.
+    #[inline(always)]
+    fn classify_first(&self, text: &[u8], lower: &mut [u8]) -> Masks {
+        let Some(lower) = lower.first_chunk_mut() else { return Masks::default() };
+        if let Some(whole) = text.first_chunk() {
+            return self.classify(whole, lower);
+        }
+        let mut padded = [b' '; STEP];
+        padded[..text.len()].copy_from_slice(text);
+        self.classify(&padded, lower)
+    }
+}
+
+/// Steps without vector instructions, given the bytes to stop at.
+struct PlainSteps<'s>(&'s ByteSet);
+
+impl Steps<BLOCK> for PlainSteps<'_> {
+    fn classify(&self, input: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Masks {
+        let mut masks = Masks::default();
+        for (i, (&byte, lower)) in input.iter().zip(lower).enumerate() {
+            *lower = if is_space(byte) { 0 } else { byte.to_ascii_lowercase() };
+            masks.letters |= u64::from(byte.is_ascii_alphabetic()) << i;
+            masks.digits |= u64::from(byte.is_ascii_digit()) << i;
+            masks.spaces |= u64::from(is_space(byte)) << i;
+            masks.apostrophes |= u64::from(byte == b'\'') << i;
+            masks.stops |= u64::from(byte == 0 || !byte.is_ascii() || self.0.contains(byte)) << i;
+        }
+        masks
+    }
+
+    fn list(&self, mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+        for slot in &mut offsets[..bits.count_ones() as usize] {
+            *slot = offset + bits.trailing_zeros() as u16;
+            bits &= bits.wrapping_sub(1);
         }
     }
 }
 
-/// Writes the position of each bit, plus `offset`.
-#[inline(always)]
-fn list_offsets(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
-    for slot in &mut offsets[..bits.count_ones() as usize] {
-        *slot = offset + bits.trailing_zeros() as u16;
-        bits &= bits.wrapping_sub(1);
-    }
-}
-
-/// [`list_offsets`] in groups of eight, the first unconditionally: a loop that ends after each bit is mispredicted once per
+/// [`Steps::list`] in groups of eight, the first unconditionally: a loop that ends after each bit is mispredicted once per
 /// block. What is written behind the last position means nothing.
 #[inline(always)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 fn list_offsets_by_8(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
     let count = bits.count_ones() as usize;
-    for (i, group) in offsets.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-        if i > 0 && count <= 8 * i {
-            break;
-        }
+    let mut list = |group: &mut [u16; 8]| {
         for slot in group {
             *slot = offset.wrapping_add(bits.trailing_zeros() as u16);
             bits &= bits.wrapping_sub(1);
         }
+    };
+    let [first, others @ ..] = offsets.as_chunks_mut().0 else { return };
+    list(first);
+    if count > 8 {
+        others[..count.div_ceil(8) - 1].iter_mut().for_each(list);
     }
 }
 
@@ -252,19 +269,6 @@ pub(crate) fn is_ascii_without(text: &[u8], set: &ByteSet, instructions: Instruc
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 | Instructions::Avx512 => avx2::is_ascii_without(text, set),
     }
-}
-
-fn plain_block(input: &[u8; BLOCK], lower: &mut [u8; BLOCK], stops: &ByteSet) -> Masks {
-    let mut masks = Masks::default();
-    for (i, (&byte, lower)) in input.iter().zip(lower).enumerate() {
-        *lower = if is_space(byte) { 0 } else { byte.to_ascii_lowercase() };
-        masks.letters |= u64::from(byte.is_ascii_alphabetic()) << i;
-        masks.digits |= u64::from(byte.is_ascii_digit()) << i;
-        masks.spaces |= u64::from(is_space(byte)) << i;
-        masks.apostrophes |= u64::from(byte == b'\'') << i;
-        masks.stops |= u64::from(byte == 0 || !byte.is_ascii() || stops.contains(byte)) << i;
-    }
-    masks
 }
 
 #[cfg(test)]

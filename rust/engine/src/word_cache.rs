@@ -67,13 +67,13 @@ impl Key {
     /// The preferred slot of the primary bucket, by Fibonacci hashing: the high bits of a product. The bucket's other
     /// slot has this number with the lowest bit flipped.
     #[inline(always)]
-    fn primary(self) -> u32 {
-        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as u32
+    fn primary(self) -> usize {
+        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as usize
     }
 
     /// A slot of the secondary bucket.
-    fn secondary(self) -> u32 {
-        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - SLOTS.trailing_zeros())) as u32
+    fn secondary(self) -> usize {
+        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - SLOTS.trailing_zeros())) as usize
     }
 }
 
@@ -124,18 +124,18 @@ impl Slot {
     #[inline(always)]
     fn get(&self, key: Key) -> Option<Ids> {
         let ([packed], bits) = self.0.get(&[key.low, key.high])?;
-        Some(Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 })
+        Some(Ids { packed, fifth: (bits >> 8) as u16, count: bits as u8 })
     }
 
     /// The entry, if there is one and nobody is writing it.
     fn read(&self) -> Option<(Key, Ids)> {
         let ([low, high], ([packed], bits)) = self.0.read()?;
-        let ids = Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 };
-        (low != 0).then_some((Key { low, high }, ids))
+        let ids = Ids { packed, fifth: (bits >> 8) as u16, count: bits as u8 };
+        Some((Key { low, high }, ids))
     }
 
     fn put(&self, key: Key, ids: Ids) {
-        self.0.put(&[key.low, key.high], ([ids.packed], u32::from(ids.count) << 16 | u32::from(ids.fifth)));
+        self.0.put(&[key.low, key.high], ([ids.packed], u32::from(ids.fifth) << 8 | u32::from(ids.count)));
     }
 }
 
@@ -146,22 +146,40 @@ pub(crate) struct WordCache {
     secondary_hits: AtomicU32,
 }
 
+/// A cache's slots: a reference that loops keep in a register, since no load from them can change it.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup<'c> {
+    slots: &'c [Slot; SLOTS],
+}
+
+impl Lookup<'_> {
+    /// Looks in the primary bucket.
+    #[inline(always)]
+    pub(crate) fn get(self, key: Key) -> Option<Ids> {
+        let primary = key.primary();
+        // A branch, since it is predictable: nearly all words are in their preferred slot.
+        self.slots[primary].get(key).or_else(|| self.slots[primary ^ 1].get(key))
+    }
+}
+
 impl WordCache {
     pub(crate) fn new() -> Self {
         Self { slots: SlotArray::new(), secondary_hits: AtomicU32::new(0) }
     }
 
+    fn slot(&self, number: usize) -> &Slot {
+        &self.slots[number]
+    }
+
+    /// What looks in primary buckets.
     #[inline(always)]
-    fn slot(&self, number: u32) -> &Slot {
-        &self.slots[number as usize]
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup { slots: &self.slots }
     }
 
     /// Looks in the primary bucket.
-    #[inline(always)]
-    pub(crate) fn get(&self, key: Key) -> Option<Ids> {
-        let primary = key.primary();
-        // A branch, since it is predictable: nearly all words are in their preferred slot.
-        self.slot(primary).get(key).or_else(|| self.slot(primary ^ 1).get(key))
+    fn get(&self, key: Key) -> Option<Ids> {
+        self.lookup().get(key)
     }
 
     /// Looks in both buckets. One in 16 hits in a secondary bucket moves the word back to its primary one; if each did,
@@ -193,7 +211,7 @@ impl WordCache {
         slot.put(key, ids);
     }
 
-    fn bucket(&self, number: u32) -> [&Slot; 2] {
+    fn bucket(&self, number: usize) -> [&Slot; 2] {
         [self.slot(number), self.slot(number ^ 1)]
     }
 }

@@ -1,8 +1,8 @@
-//! The ASCII scan with AVX-512: a block is one vector, comparisons give masks, and offsets are listed by `vpcompressb`.
+//! The ASCII scan with AVX-512, in steps of 64 bytes: comparisons give masks, and offsets are listed by `vpcompressb`.
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads are the unaligned ones
 
-use super::{BLOCK, Masks, Scan, ScanEnd};
+use super::{BLOCK, Masks, Scan, ScanEnd, Steps};
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
@@ -20,11 +20,35 @@ pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -
     unsafe { append_detected(scan, text, token_starts) }
 }
 
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn append_detected(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-    let set = load_set(&token_starts.first);
-    let classify = |text: &[u8], at: usize, lower: &mut [u8]| classify(&text[at..], &mut lower[at..], set);
-    scan.append_with(text, token_starts, classify, |bits, offset, offsets| list_offsets(bits, offset, offsets))
+    scan.append_with(text, token_starts, &Avx512Steps { set: load_set(&token_starts.first) })
+}
+
+/// The bytes to stop at, four times. Exists only where the machine has AVX-512.
+struct Avx512Steps {
+    set: __m512i,
+}
+
+impl Steps<BLOCK> for Avx512Steps {
+    #[inline(always)]
+    fn classify(&self, input: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Masks {
+        // SAFETY: the machine has AVX-512, as said above.
+        unsafe { classify(input, lower, self.set) }
+    }
+
+    #[inline(always)]
+    fn classify_first(&self, text: &[u8], lower: &mut [u8]) -> Masks {
+        // SAFETY: as above. A masked load pads what is missing.
+        unsafe { classify(text, lower, self.set) }
+    }
+
+    #[inline(always)]
+    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+        // SAFETY: as above.
+        unsafe { list_offsets(bits, offset, offsets) }
+    }
 }
 
 #[inline]
@@ -56,7 +80,7 @@ fn classify(input: &[u8], lower: &mut [u8], set: __m512i) -> Masks {
     }
 }
 
-/// [`super::list_offsets`]: the numbers 0 to 63, compressed to the positions of the bits, widened 32 at a time.
+/// [`Steps::list`]: the numbers 0 to 63, compressed to the positions of the bits, widened 32 at a time.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn list_offsets(bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
