@@ -75,7 +75,7 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
         let mut report = ChunkReport::default();
         let mut texts = std::mem::take(&mut self.texts).into_iter().enumerate();
         loop {
-            let next = engine.instructions.run_task(Fill { group: &mut *buffers.group, engine, texts: &mut texts });
+            let next = engine.instructions.run_task(Fill { group: &mut buffers.group, engine, texts: &mut texts });
             if buffers.group.is_full() || next.is_none() {
                 self.write_group(engine, options, buffers, &mut report);
             }

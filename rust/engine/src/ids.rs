@@ -17,8 +17,9 @@ macro_rules! id {
             const MAX: u32 = $max;
 
             #[inline]
+            #[allow(clippy::cast_lossless)]
             fn from_id(id: u32) -> Self {
-                id as Self
+                id as Self // checked against `MAX` before
             }
         }
     };

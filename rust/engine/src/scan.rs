@@ -10,6 +10,12 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod sse;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vector128;
 
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
@@ -94,6 +100,10 @@ impl Scan {
     pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
         match S::INSTRUCTIONS {
             Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.first)),
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon => vector128::append::<neon::Neon>(self, text, token_starts),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Sse => vector128::append::<sse::Sse>(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => avx2::append(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
@@ -246,7 +256,7 @@ impl Steps<BLOCK> for PlainSteps<'_> {
 /// [`Steps::list`] in groups of eight, the first unconditionally: a loop that ends after each bit is mispredicted once per
 /// block. What is written behind the last position means nothing.
 #[inline(always)]
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn list_offsets_by_8(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
     let count = bits.count_ones() as usize;
     let mut list = |group: &mut [u16; 8]| {
@@ -266,6 +276,13 @@ fn list_offsets_by_8(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
 pub(crate) fn is_ascii_without(text: &[u8], set: &ByteSet, instructions: Instructions) -> bool {
     match instructions {
         Instructions::Plain => text.iter().all(|&byte| byte.is_ascii() && !set.contains(byte)),
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon => vector128::is_ascii_without::<neon::Neon>(text, set),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Sse => instructions.run(
+            #[inline(always)]
+            || vector128::is_ascii_without::<sse::Sse>(text, set),
+        ),
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 | Instructions::Avx512 => avx2::is_ascii_without(text, set),
     }
