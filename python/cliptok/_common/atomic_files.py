@@ -18,7 +18,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     The content is flushed to the disk before the rename, so a power failure cannot leave half of it.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    file = temporary.open("xb")
+    file = temporary.open("x+b")
     try:
         yield file
         file.flush()

@@ -15,9 +15,11 @@ from cliptok.batch.writing.records import Index
 class JobProgress:
     """The `Listener` of a job: updates its report, its index and its progress bar."""
 
-    def __init__(self, report: Report, index: Index | None, todo: list[Shard], progress: bool | None) -> None:
+    def __init__(
+        self, report: Report, index: Index | None, todo: list[Shard], clock: Clock, progress: bool | None
+    ) -> None:
         self._report, self._index = report, index
-        self.clock = Clock()
+        self.clock = clock
         self._begin = perf_counter()
         self._bytes = 0
         self._bar: Any = None
