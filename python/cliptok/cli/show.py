@@ -20,10 +20,10 @@ def show(options: argparse.Namespace) -> int:
     except UnicodeEncodeError:
         raise BadInputError("TEXT is not UTF-8") from None
     tok = load(options)
-    tokens, ids = tok.tokenize(options.text), tok._engine.encode(options.text)
+    tokens, ids = tok.tokenize(options.text), tok._tokens.engine.encode(options.text)
     room = options.max_length - 2
     colour = _wants_colour(options.color)
-    start, end = tok._ends
+    start, end = tok._tokens.start_id, tok._tokens.end_id
     decoded = [tok.decode(id).strip() for id in ids]
     # A part of a character has no text of its own.
     texts = [token if "\ufffd" in text else text for text, token in zip(decoded, tokens, strict=True)]

@@ -60,7 +60,7 @@ class Collator:
         self.text = text
         self.max_length = max_length
         self.padding = padding
-        self.dtype = as_dtype(dtype, tokenizer._id_bound()).name
+        self.dtype = as_dtype(dtype, tokenizer._tokens.id_bound).name
         self.attention_mask = attention_mask
         self.captions = captions
 

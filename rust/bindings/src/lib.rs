@@ -1,8 +1,11 @@
 //! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
 
 mod arrow;
+mod cleaner;
 mod engine;
+mod errors;
 mod memory;
+mod nulls;
 mod rows;
 mod texts;
 
