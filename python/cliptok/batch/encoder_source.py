@@ -45,10 +45,25 @@ class EncoderSource(NamedTuple):
             name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
             dtype = getattr(torch, name)
         device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        encoder: TextEncoder = TextEncoder.from_pretrained(
-            self.source, subfolder=self.subfolder, dtype=dtype, device=checked_device(device), **dict(self.options)
-        )
+        where = checked_device(device)
+        try:
+            encoder: TextEncoder = TextEncoder.from_pretrained(
+                self.source, subfolder=self.subfolder, dtype=dtype, device=where, **dict(self.options)
+            )
+        except Exception as error:
+            if isinstance(error, (OSError, ValueError, TypeError, ImportError)) and not _is_of_the_hub(error):
+                raise
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            if _is_of_the_hub(error):
+                raise ValueError(
+                    f"model {str(self.source)!r} is no folder or file here, and the hub did not give it: {reason}"
+                ) from error
+            raise ValueError(f"{self.source} does not load as a text encoder: {reason}") from error
         return encoder
+
+
+def _is_of_the_hub(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in ("huggingface_hub", "httpx", "httpcore", "requests")
 
 
 def checked_device(device: Any) -> Any:

@@ -14,6 +14,7 @@ from cliptok._engine import __version__
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.pipeline import Job
 from cliptok.batch.planned_job import PlannedJob
+from cliptok.batch.progress import Progress
 from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.reader import ROWS, Reading
@@ -58,7 +59,7 @@ def tokenize_files(
     dry_run: bool = False,
     ray: bool | str = False,
     threads: int | None = None,
-    progress: bool | None = None,
+    progress: Progress = None,
 ) -> Report:
     """Write the ids of the texts in files, one output for each input and with its stem.
 
@@ -82,7 +83,8 @@ def tokenize_files(
     checksum that was recorded, for which they are read. All others are made (anew). Outputs that exist are replaced, or
     without `overwrite` an error before the work starts. `dry_run` makes nothing, and returns in `Report.outputs` what
     would be made. `ray` runs the job on Ray: True, or the address of a cluster, which must see the same files.
-    `threads` tokenize, by default one per CPU. `progress` shows a bar, by default on a terminal.
+    `threads` tokenize, by default one per CPU. `progress` shows a bar, by default on a terminal, or
+    "lines" on standard error, one a minute.
 
     Raises BadInputError, a ValueError that names the file and the row, for anything wrong with the files, an input that
     changes while it is read too, and ValueError or TypeError for a wrong argument. Outputs that were finished before
@@ -142,7 +144,7 @@ def embed_files(
     dry_run: bool = False,
     ray: bool | str = False,
     threads: int | None = None,
-    progress: bool | None = None,
+    progress: Progress = None,
 ) -> Report:
     """Write the embeddings of the texts in files, as `tokenize_files` writes their ids, with the same common arguments.
 

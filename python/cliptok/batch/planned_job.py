@@ -10,7 +10,7 @@ from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
 from cliptok.batch.on_ray import run_on_ray
 from cliptok.batch.pipeline import Job, Writer, run
-from cliptok.batch.progress import JobProgress
+from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Clock, PlannedOutput, Report
 from cliptok.batch.writing.outputs import Record
@@ -73,7 +73,7 @@ class PlannedJob:
         source: EncoderSource | None,
         ray: bool | str,
         clock: Clock,
-        progress: bool | None,
+        progress: Progress,
     ) -> Report:
         """Make the outputs that are not finished. Raises JobInterrupted for KeyboardInterrupt."""
         index, todo = self._index, self._todo

@@ -82,7 +82,7 @@ class Report:
     seconds: float = 0.0
     """This run's time."""
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Seconds of loading the model, and those that reading, tokenizing, encoding and writing were at work, which overlap."""
+    """Seconds of loading the model, and those that the stages from reading to writing were at work, which overlap."""
 
     outputs: list[PlannedOutput] = dataclasses.field(default_factory=list)
     """Of a dry run: each output and what the job would do about it."""

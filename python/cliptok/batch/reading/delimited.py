@@ -14,6 +14,7 @@ from cliptok.batch.reading.quotes import StrictQuotes
 from cliptok.batch.reading.streams import Prefixed, Source
 
 _BLOCK = 1 << 22
+_FIRST_ROWS = 1 << 17
 _LONGEST_HEADER = 1 << 20
 """Bytes of a first row. A longer one is no header but a file without line feeds."""
 _DELIMITERS = {"\t": "\\t", ";": ";", ",": ",", "|": "|"}
@@ -43,27 +44,38 @@ def read_delimited(
     chosen = choose_columns(column, keep, names)
     # With threads, errors do not name the row.
     reading = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=None if dialect.header else names)
-    parsing = pa.csv.ParseOptions(
-        delimiter=delimiter,
-        quote_char='"' if dialect.quotes else False,
-        double_quote=dialect.quotes,
-        newlines_in_values=dialect.quotes,
-    )
     types = {**dict.fromkeys(chosen, pa.string()), column: pa.binary()}
     converting = pa.csv.ConvertOptions(include_columns=chosen, column_types=types)
     checked: Any = StrictQuotes(source.stream, delimiter) if dialect.quotes else source.stream
-    with pa.csv.open_csv(pa.PythonFile(checked, "r"), reading, parsing, converting) as reader:
+    with pa.csv.open_csv(pa.PythonFile(checked, "r"), reading, _parsing(delimiter, dialect), converting) as reader:
         yield reader.schema.empty_table(), 0
         for batch in reader:
             yield pa.Table.from_batches([batch]), source.position()
 
 
-def delimited_columns(source: Source, delimiter: str, dialect: Dialect) -> list[str]:
-    """The names of the columns, from the first row, which stays in the stream."""
+def delimited_columns(source: Source, delimiter: str, dialect: Dialect) -> tuple[list[str], list[str]]:
+    """The columns that are not numbers in the first rows, and all columns. The rows stay in the stream."""
     names = _names(_first_row(source.stream), delimiter, dialect)
     if len(names) == 1:
         _propose_delimiter(names[0], delimiter)
-    return names
+    rows = source.stream.peek(_FIRST_ROWS)
+    if len(rows) == _FIRST_ROWS:
+        rows = rows[: rows.rfind(b"\n") + 1]
+    reading = pa.csv.ReadOptions(column_names=names, skip_rows=int(dialect.header))
+    try:
+        schema = pa.csv.read_csv(pa.py_buffer(rows), reading, _parsing(delimiter, dialect)).schema
+    except pa.ArrowException:  # As where a row ends in the middle of quotes.
+        return names, names
+    return [field.name for field in schema if pa.types.is_string(field.type)], names
+
+
+def _parsing(delimiter: str, dialect: Dialect) -> pa.csv.ParseOptions:
+    return pa.csv.ParseOptions(
+        delimiter=delimiter,
+        quote_char='"' if dialect.quotes else False,
+        double_quote=dialect.quotes,
+        newlines_in_values=dialect.quotes,
+    )
 
 
 def _names(first: bytes, delimiter: str, dialect: Dialect) -> list[str]:

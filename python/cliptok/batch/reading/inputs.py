@@ -8,19 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.writing.outputs import FORMATS
-
-KINDS = {
-    ".txt": "txt",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".tar": "tar",
-}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-INPUT_FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "tar")
+from cliptok.batch.formats import COMPRESSIONS, FORMATS, KINDS
 
 STDIN = "-"
 

@@ -59,13 +59,14 @@ def read_json_lines(source: Source, column: str, keep: list[str]) -> Iterator[tu
 def json_fields(source: Source) -> list[str]:
     """The fields that are strings in the first lines and nothing else there. The lines stay in the stream."""
     kinds: dict[str, set[type]] = {}
-    for line in source.stream.peek(_FIRST).split(b"\n")[:-1][:_FIRST_LINES] or [source.stream.peek(_BLOCK)]:
+    lines = source.stream.peek(_FIRST).split(b"\n")[:-1][:_FIRST_LINES] or [source.stream.peek(_BLOCK)]
+    for number, line in enumerate(lines, 1):
         try:
             value = json.loads(line) if line.strip() else {}
         except (ValueError, RecursionError) as error:
-            raise BadInputError(f"one of the first lines is no JSON: {error}") from error
+            raise BadInputError(f"line {number} is no JSON: {error}") from error
         if not isinstance(value, dict):
-            raise BadInputError("one of the first lines is no JSON object")
+            raise BadInputError(f"line {number} is no JSON object")
         for name, field in value.items():
             kinds.setdefault(name, set()).add(type(field))
     return [name for name, found in kinds.items() if str in found and found <= {str, type(None)}]

@@ -1,8 +1,9 @@
 """The options for reading inputs, checked: each must mean something for the inputs that there are."""
 
 from cliptok._common.errors import BadInputError
+from cliptok.batch.formats import INPUT_FORMATS
 from cliptok.batch.reading.delimited import Dialect
-from cliptok.batch.reading.inputs import INPUT_FORMATS, Shard
+from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.null_and_utf8_policies import ON_NULL, ON_UNDECODABLE
 from cliptok.batch.reading.reader import DELIMITED, Reading
 from cliptok.tokenizer.calls.options import one_of

@@ -40,6 +40,7 @@ class StrictQuotes:
         return found
 
     def _next(self, size: int) -> bytes:
+        data: bytes
         while block := self._stream.read(size):
             data = self._held + block
             kept = len(data.rstrip(b'"'))

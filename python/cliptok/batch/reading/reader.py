@@ -74,8 +74,7 @@ class Reading(NamedTuple):
                 fields = json_fields(source)
                 column = self._chosen(fields, fields)
             elif not column:
-                names = delimited_columns(source, delimiter, self.dialect)
-                column = self._chosen(names, names)
+                column = self._chosen(*delimited_columns(source, delimiter, self.dialect))
             keep = self._others(column)
             if kind == "txt":
                 found = read_text(source, column, keep)

@@ -75,10 +75,9 @@ class Prefixed:
 
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end."""
-        if not self._prefix:
-            block: bytes = self._stream.read(size)
-            return block
         found, self._prefix = self._prefix[:size], self._prefix[size:]
+        if len(found) < size:
+            found += self._stream.read(size - len(found))
         return found
 
     def close(self) -> None:

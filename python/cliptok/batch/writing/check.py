@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.writing.outputs import FORMATS
+from cliptok.batch.formats import FORMATS
 from cliptok.batch.writing.records import Index, trouble_with
 
 

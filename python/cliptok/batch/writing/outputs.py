@@ -16,8 +16,6 @@ from cliptok.batch.summary import Counts
 Record = dict[str, Any]
 """How an output was made: `settings` of the job, `input` as it was, `counts`; and its own `sha256`."""
 
-FORMATS = ("parquet", "npy", "safetensors")
-
 RECORD = "cliptok"
 """The record's name in a file's own metadata."""
 _MOST = 10**15  # Rows, tokens: a bound for sizing headers before the counts are known.
