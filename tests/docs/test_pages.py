@@ -22,6 +22,7 @@ CAPTIONS = [f"a photo of {count} cats" for count in range(300)]
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion's folder, tiny but for the encoder's width; encoder and tokenizer are at the top too."""
+    pytest.importorskip("diffusers")
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
     folder = tmp_path_factory.mktemp("hub") / "pipeline"

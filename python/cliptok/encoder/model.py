@@ -26,6 +26,10 @@ def quick_gelu(x: Tensor) -> Tensor:
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
 
 
+# Before torch 2.5 a query that may look nowhere (padding on the left) gets NaN, which the next block spreads.
+_NEEDS_KEYS = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5)
+
+
 class TextEmbeddings(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -148,6 +152,8 @@ class TextTower(nn.Module):
         if input_ids is not None and input_ids.dtype not in (torch.int32, torch.int64):
             input_ids = input_ids.long()
         mask = self._mask(given, attention_mask)
+        if mask is not None and _NEEDS_KEYS:
+            mask = mask | ~mask.any(-1, keepdim=True)
         x = self.embeddings(input_ids, position_ids, inputs_embeds)
         states = [x]
         for block in self.encoder.layers:
