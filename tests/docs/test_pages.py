@@ -15,7 +15,7 @@ from cliptok.encoder import TextConfig
 from support.blocks import Block, blocks, run
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CAPTIONS = [f"a photo of {count} cats" for count in range(300)]
 
 
