@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cliptok import TextEncoder, Tokenizer
 from cliptok.encoder import TextConfig, textual_inversion
 from cliptok.encoder.checkpoints.sources import open_source
-from cliptok.encoder.checkpoints.weights import find_towers
+from cliptok.encoder.checkpoints.towers import find_towers
 from cliptok.prompts.families import PRESETS, family_named
 
 # The names of a pipeline's parts for each family's encoders.
