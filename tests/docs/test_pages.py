@@ -43,7 +43,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipe.save_pretrained(folder)
     Tokenizer().save_pretrained(folder / "tokenizer")
     Tokenizer().save_pretrained(folder)
-    encoder = TextEncoder(TextConfig(width=768, layers=1, heads=12, mlp=768, projection=768))
+    encoder = TextEncoder(TextConfig(width=768, layers=1, heads=12, mlp=768, projection=768, architecture="CLIPModel"))
     encoder.save_pretrained(folder / "text_encoder")
     for path in (folder / "text_encoder").iterdir():
         (folder / path.name).hardlink_to(path)
