@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,11 @@ from cliptok.encoder.sharing import graphs
 from cliptok.encoder.transformers_class import class_for, models_are_imported
 from cliptok.encoder.zero_shot import zero_shot
 from cliptok.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cliptok.encoder.annotations import EncodeOptions
 
 
 class TextEncoder(TextModel):
@@ -73,7 +78,15 @@ class TextEncoder(TextModel):
     def tokenizer(self, value: Tokenizer) -> None:
         self._own = value
 
-    def encode(self, texts: str | Sequence[str] | Iterable[str], tokenizer: Any = None, **kwargs: Any) -> Any:
+    @overload
+    def encode(self, texts: str | Sequence[str], tokenizer: Any = ..., **kwargs: Unpack[EncodeOptions]) -> Tensor: ...
+    @overload
+    def encode(
+        self, texts: Iterator[str], tokenizer: Any = ..., **kwargs: Unpack[EncodeOptions]
+    ) -> Iterator[Tensor]: ...
+    @overload
+    def encode(self, texts: Any, tokenizer: Any = ..., **kwargs: Unpack[EncodeOptions]) -> Any: ...
+    def encode(self, texts: Any, tokenizer: Any = None, **kwargs: Any) -> Any:
         """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`.
 
         `tokenizer` defaults to this encoder's own. Towers that attend in both directions, and layers that are more than
