@@ -32,7 +32,7 @@ def open_clip_presets() -> dict[str, dict[str, Any]]:
 
 @torch.no_grad()
 def try_open_clip(name: str, model: dict[str, Any], folder: Path) -> str:
-    """ "equal" if a small tower of this preset gives open_clip's embeddings of `TEXTS`, else why it is refused."""
+    """EQUAL if a small tower of this preset gives open_clip's embeddings of `TEXTS`, else why it is refused."""
     import open_clip
     from open_clip.model import _build_text_tower
 
@@ -82,7 +82,7 @@ def _shrunk(config: Any) -> Any:
 
 @torch.no_grad()
 def try_transformers(name: str, folder: Path) -> str:
-    """ "equal" if a small model of this class gives the same pooled outputs on CLIP's ids, else why it is refused."""
+    """EQUAL if a small model of this class gives the same pooled outputs on CLIP's ids, else why it is refused."""
     import transformers
 
     kind = getattr(transformers, name)
@@ -124,8 +124,8 @@ def page(open_clip: dict[str, str], transformers: dict[str, str]) -> str:
     lines = [
         "# Which text towers load",
         "",
-        "Made by `python tests/encoder/test_encoder_towers.py`, which builds each tower in small with its own library.",
-        "*Equal*: the folder loads, and `encode` gives that library's embeddings of the same texts, tokenizer included.",
+        "Made by `python tests/encoder/test_encoder_towers.py`, which builds each tower in small with its library.",
+        "*Equal*: the folder loads, and `encode` gives the library's embeddings of the same texts, tokenizer included.",
         "Everything else is refused with the reason given; nothing loads and computes something else.",
     ]
     for title, results in (("open_clip presets", open_clip), ("transformers classes", transformers)):
