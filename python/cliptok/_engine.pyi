@@ -64,8 +64,8 @@ class Engine:
         """One row per text: ids (n, width) of uint16, int32 or int64, and lengths (n,) and mask (n, width) on request.
 
         The ids are a new array, or `out`, C-contiguous and writable. Longer texts are truncated, or refused by row
-        with `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory of
-        large new arrays is that of ones that are gone.
+        with `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory
+        of large new arrays is that of ones that are gone.
 
         Raises TypeError and ValueError that name the row or the argument at fault, and MemoryError.
         """

@@ -52,10 +52,12 @@ def as_encoder(model: Any) -> TextEncoder:
     weights = {name.removeprefix("text_model."): p for name, p in model.named_parameters()}
     values = TextConfig.from_transformers(config.to_dict())
     projection = weights.get("text_projection.weight")
-    values.projection = None if projection is None else projection.shape[0]
     table = weights.get("embeddings.token_embedding.weight")
-    if table is not None:
-        values.vocabulary = table.shape[0]
+    values = dataclasses.replace(
+        values,
+        projection=None if projection is None else projection.shape[0],
+        vocabulary=values.vocabulary if table is None else table.shape[0],
+    )
     with torch.device("meta"):
         made = TextEncoder(values)
     # transformers and we have the tower under `text_model.` or not, as versions and projections go.
