@@ -3,8 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
-TARGETS := aarch64-apple-darwin x86_64-apple-darwin x86_64-pc-windows-msvc aarch64-pc-windows-msvc \
-    x86_64-unknown-linux-musl aarch64-unknown-linux-gnu aarch64-unknown-linux-musl
+TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
 .PHONY: help demo test test-rust test-arm test-windows check-targets test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
