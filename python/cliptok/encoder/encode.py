@@ -94,8 +94,8 @@ def _blocks(executor: OnCpu | OnGpu, planned: Iterable[Planned], bar: _Bar) -> I
         for window, batches in planned:
             start, stop = batches[0].start, batches[-1].stop
             if start == 0:
-                distinct = torch.empty(len(window.lengths), width, dtype=tower.dtype, device=device)
-                copies = torch.from_numpy(window.inverse)
+                distinct = torch.empty(len(window), width, dtype=tower.dtype, device=device)
+                copies = torch.from_numpy(window.inverse())
                 repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
             # A caller's autocast would compute in other dtypes, and cache casts of weights that a graph then keeps.
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):

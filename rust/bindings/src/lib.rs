@@ -6,6 +6,7 @@ mod engine;
 mod errors;
 mod memory;
 mod nulls;
+mod prefix_plan;
 mod rows;
 mod texts;
 
@@ -15,6 +16,9 @@ use pyo3::prelude::*;
 mod _engine {
     #[pymodule_export]
     use crate::engine::PyEngine;
+
+    #[pymodule_export]
+    use crate::prefix_plan::PyWindow;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -44,6 +44,7 @@ mod mergeable_pairs;
 mod nontemporal;
 mod normalise;
 mod pack;
+pub mod prefix_plan;
 mod profile;
 mod row;
 mod scan;
