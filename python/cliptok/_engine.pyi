@@ -6,12 +6,17 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "Window", "__version__"]
+__all__ = ["Engine", "Window", "__version__", "available_instructions"]
 
 __version__: str
 
 # id, content, special, normalized, lstrip, rstrip, single_word
 _AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
+
+def available_instructions() -> list[str]:
+    """The sets of vector instructions that this machine has, the fastest first: of "avx512", "avx2", "sse", "neon", and
+    always "plain".
+    """
 
 @final
 class Engine:
@@ -35,7 +40,7 @@ class Engine:
         """The same vocabulary and warm cache with other added tokens."""
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
-        """Ids of one text, uncut."""
+        """Ids of one text, untruncated."""
 
     def encode_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids as `encode`, and each one's (begin, end) in characters of `text`. Only for the `transformers` profile."""
@@ -58,9 +63,9 @@ class Engine:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
         """One row per text: ids (n, width) of uint16, int32 or int64, and lengths (n,) and mask (n, width) on request.
 
-        The ids are a new array, or `out`, C-contiguous and writable. Longer texts are cut, or refused by row with
-        `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory of
-        large new arrays is that of ones that are gone.
+        The ids are a new array, or `out`, C-contiguous and writable. Longer texts are truncated, or refused by row
+        with `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory
+        of large new arrays is that of ones that are gone.
 
         Raises TypeError and ValueError that name the row or the argument at fault, and MemoryError.
         """
@@ -91,6 +96,9 @@ class Engine:
     def merges(self) -> list[tuple[str, str]]: ...
     @property
     def vocabulary_size(self) -> int: ...
+    @property
+    def instructions(self) -> str:
+        """The vector instructions in use: the fastest available, or those that `CLIPTOK_INSTRUCTIONS` names."""
 
 @final
 class Window:
@@ -100,15 +108,15 @@ class Window:
         cls,
         ids: npt.NDArray[np.int32],
         offsets: npt.NDArray[np.int64],
-        end_id: int,
+        end_id: int | None,
         positions: int,
         vocabulary: int,
         first_row: int,
     ) -> Window:
-        """The texts `ids[offsets[i]:offsets[i + 1]]`, each truncated behind its first `end_id`.
+        """The texts `ids[offsets[i]:offsets[i + 1]]`, each truncated behind its first `end_id`, or whole with None.
 
-        Raises ValueError for a text without one or with more than `positions` ids up to it, which it calls row
-        `first_row + i`, and for ids outside the vocabulary.
+        Raises ValueError for a text without one (or without ids) or with more than `positions` ids up to it, which it
+        calls row `first_row + i`, and for ids outside the vocabulary.
         """
 
     def __len__(self) -> int:
@@ -119,6 +127,9 @@ class Window:
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """(rows,) ids of each row."""
+
+    def paths(self, start: int, stop: int) -> npt.NDArray[np.int32]:
+        """(stop - start) * longest: the depth-first number of the node of each row at each position, 0 past its end."""
 
     def split(self, budget: int) -> list[tuple[int, int]]:
         """Ranges of consecutive rows whose tries have at most `budget` nodes (one row at least)."""

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptok.encoder.sharing.plan import CanonicalSize, Window, build_batch, build_canonical
+from cliptok.encoder.sharing.plan import CanonicalSize, Window, build_batch, build_canonical, row_nodes
 from support import plan_twin as twin
 from support.towers import Packed
 
@@ -72,6 +72,9 @@ def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
     for start, stop in window.split(budget):
         batch = build_batch(window, start, stop, chunk)
         same(batch, twin.build_batch(slow, start, stop, chunk))
+        tokens, _, pair, *_, eos = (part.numpy() for part in batch.parts())
+        for row, nodes, end in zip(distinct[start:stop], row_nodes(window, batch), eos, strict=True):
+            assert tuple(tokens[pair[nodes[: len(row)]]]) == row and nodes[len(row) - 1] == end
         assert batch.nodes <= budget or stop == start + 1
         check_batch(batch, distinct)
         seen.extend(range(batch.start, batch.stop))
@@ -119,9 +122,14 @@ def test_ids_too_large_for_a_sort_key_are_in_order_too():
 
 
 def test_texts_end_behind_their_first_end_of_sequence():
-    window = window_of([[5, END, 6, END], [5, END], [5, 6, END]])
-    assert window.inverse().tolist() == [1, 1, 0] or window.lengths().tolist() == [3, 2]
-    assert window.inverse().tolist()[0] == window.inverse().tolist()[1]
+    rows = [[5, END, 6, END], [5, END], [5, 6, END]]
+    window = window_of(rows)
+    assert window.inverse().tolist() == [1, 1, 0] and window.lengths().tolist() == [3, 2]
+    packed = Packed(rows)
+    whole = Window(packed.input_ids, packed.offsets, None, 4, 302, 0)
+    assert whole.inverse().tolist() == [2, 1, 0] and whole.lengths().tolist() == [3, 2, 4]
+    with pytest.raises(ValueError, match="texts row 7 has no ids"):
+        Window(packed.input_ids, np.array([0, 0]), None, 4, 302, 7)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ impl PyWindow {
         py: Python<'_>,
         ids: PyReadonlyArray1<'_, i32>,
         offsets: PyReadonlyArray1<'_, i64>,
-        end_id: i32,
+        end_id: Option<i32>,
         positions: usize,
         vocabulary: usize,
         first_row: usize,
@@ -41,9 +41,10 @@ impl PyWindow {
         }
         py.detach(|| Window::sort(ids, offsets, end_id, positions, vocabulary)).map(Self).map_err(|error| {
             PyValueError::new_err(match error {
+                PlanError::NoEnd { text } if end_id.is_none() => format!("texts row {} has no ids", first_row + text),
                 PlanError::NoEnd { text } => format!(
-                    "texts row {} has no end-of-text id ({end_id}) among its ids; the tokenizer must add special tokens and be the encoder's own",
-                    first_row + text
+                    "texts row {} has no end-of-text id ({}) among its ids; the tokenizer must add special tokens and be the encoder's own",
+                    first_row + text, end_id.unwrap_or_default()
                 ),
                 PlanError::TooLong { text, length } => {
                     format!("texts row {} has {length} ids but the encoder has {positions} positions", first_row + text)
@@ -66,6 +67,11 @@ impl PyWindow {
 
     fn lengths<'py>(&self, py: Python<'py>) -> Bound<'py, PyArray1<i64>> {
         PyArray1::from_iter(py, (0..self.0.len()).map(|row| self.0.row(row).len() as i64))
+    }
+
+    fn paths<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Bound<'py, PyArray1<i32>>> {
+        self.check(start, stop, 1)?;
+        Ok(self.0.paths(start..stop).0.into_pyarray(py))
     }
 
     fn split(&self, budget: usize) -> Vec<(usize, usize)> {

@@ -22,12 +22,14 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from cliptok._engine import Window
 
-__all__ = ["SLOTS", "Batch", "BatchShape", "CanonicalSize", "Window", "build_batch", "build_canonical"]
+__all__ = ["SLOTS", "Batch", "BatchShape", "CanonicalSize", "Window", "build_batch", "build_canonical", "row_nodes"]
 
 # A query's key slots, ancestors and own chunk together, are a multiple of this: vectors without a remainder.
 SLOTS = 32
@@ -98,3 +100,12 @@ def build_canonical(
     packed = torch.empty(sum(shape.sections()), dtype=torch.int32, pin_memory=pin)
     nodes = window.build_canonical(start, stop, size, chunk, slots, packed.numpy())
     return Batch(packed, shape, start, stop, nodes)
+
+
+def row_nodes(window: Window, batch: Batch) -> npt.NDArray[np.int64]:
+    """(rows, longest) where the state of each position of each row of a batch is stored; past a row's end anything."""
+    number = batch.parts()[3].numpy()
+    stored = np.empty(len(number), dtype=np.int64)
+    stored[number] = np.arange(len(number))
+    nodes: npt.NDArray[np.int64] = stored[window.paths(batch.start, batch.stop).reshape(batch.stop - batch.start, -1)]
+    return nodes

@@ -146,6 +146,26 @@ impl Window {
     }
 }
 
+impl Window {
+    /// The depth-first number of the node of each row at each position, and the positions of the longest row: past a
+    /// row's end there are zeros.
+    pub fn paths(&self, rows: Range<usize>) -> (Vec<i32>, usize) {
+        let longest = rows.clone().map(|row| self.row(row).len()).max().unwrap_or(0);
+        let mut paths = vec![0; rows.len() * longest];
+        let mut nodes = 0;
+        for (at, row) in rows.enumerate() {
+            let shared = if at == 0 { 0 } else { self.shared[row] };
+            let (before, path) = paths.split_at_mut(at * longest);
+            path[..shared].copy_from_slice(&before[before.len() - longest.min(before.len())..][..shared]);
+            for place in &mut path[shared..self.row(row).len()] {
+                *place = nodes;
+                nodes += 1;
+            }
+        }
+        (paths, longest)
+    }
+}
+
 /// The distinct pairs in ascending order, filled up to whole chunks, and which one each is.
 fn distinct_pairs(pairs: impl Iterator<Item = (i32, i32)>, chunk: usize) -> (Vec<(i32, i32)>, Vec<i32>) {
     let mut numbered: Vec<(i32, i32, u32)> =

@@ -73,11 +73,11 @@ impl std::error::Error for PlanError {}
 
 impl Window {
     /// Sorts the texts `ids[offsets[i]..offsets[i + 1]]`, each truncated behind its first `end_id`: causal attention
-    /// never looks further.
+    /// never looks further. Without `end_id` they are whole.
     ///
     /// # Errors
     ///
-    /// For the first text without `end_id`, then for the first with more than `positions` ids, then for an id that is
+    /// For the first text without `end_id` (or without ids, if there is none), then for the first with more than `positions` ids, then for an id that is
     /// negative or not below `vocabulary`.
     ///
     /// # Panics
@@ -88,14 +88,14 @@ impl Window {
     /// use cliptok::prefix_plan::Window;
     ///
     /// let ids = [7, 5, 9, 7, 9, 7, 5, 9, 1];
-    /// let window = Window::sort(&ids, &[0, 3, 5, 9], 9, 77, 10)?;
+    /// let window = Window::sort(&ids, &[0, 3, 5, 9], Some(9), 77, 10)?;
     /// assert_eq!((window.len(), window.inverse()), (2, &[0, 1, 0][..]));
     /// # Ok::<(), cliptok::prefix_plan::PlanError>(())
     /// ```
     pub fn sort(
         ids: &[i32],
         offsets: &[i64],
-        end_id: i32,
+        end_id: Option<i32>,
         positions: usize,
         vocabulary: usize,
     ) -> Result<Self, PlanError> {
@@ -213,13 +213,22 @@ fn wanted(remaining: usize, row: usize, sizes: &[Canonical]) -> Result<usize, Pl
     Ok(if full || up <= PADDING_IS_FREE || row > down { up } else { down })
 }
 
-/// Each text up to its first `end_id`.
-fn truncated<'i>(ids: &'i [i32], offsets: &[i64], end_id: i32, positions: usize) -> Result<Vec<&'i [i32]>, PlanError> {
+/// Each text up to its first `end_id`, or whole.
+fn truncated<'i>(
+    ids: &'i [i32],
+    offsets: &[i64],
+    end_id: Option<i32>,
+    positions: usize,
+) -> Result<Vec<&'i [i32]>, PlanError> {
     let mut texts = Vec::with_capacity(offsets.len().saturating_sub(1));
     let mut too_long = None;
     for (text, bounds) in offsets.windows(2).enumerate() {
         let whole = &ids[bounds[0] as usize..bounds[1] as usize];
-        let end = whole.iter().position(|&id| id == end_id).ok_or(PlanError::NoEnd { text })?;
+        let end = match end_id {
+            Some(end_id) => whole.iter().position(|&id| id == end_id),
+            None => whole.len().checked_sub(1),
+        };
+        let end = end.ok_or(PlanError::NoEnd { text })?;
         if end >= positions && too_long.is_none() {
             too_long = Some(PlanError::TooLong { text, length: end + 1 });
         }
