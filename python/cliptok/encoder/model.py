@@ -290,7 +290,7 @@ class TextModel(TextTower):
         if self.text_projection is None:
             output = cast(TextEncoderOutput, super().forward(*given, True, *more))
         else:
-            output = self._projected(self.text_model(*given, True, *more), self.text_projection)
+            output = self._projected(self.tower(*given, True, *more), self.text_projection)
         # TorchScript's tracer takes tuples of tensors only.
         return output.to_tuple() if return_dict is False or _is_tracing() else output
 
@@ -307,6 +307,11 @@ class TextModel(TextTower):
     @property
     def text_model(self) -> TextTower:
         """The tower; the encoder itself where it has no projection."""
+        return self.tower
+
+    @property
+    def tower(self) -> TextTower:
+        """The same as `text_model`."""
         return cast(TextTower, self._modules.get("text_model", self))
 
     def __getattr__(self, name: str) -> Any:
