@@ -21,6 +21,7 @@ mod alphabet;
 mod batch;
 mod bpe;
 mod cache;
+mod cleaning;
 mod crossings;
 mod decode;
 mod encode;
@@ -50,6 +51,7 @@ mod vocabulary;
 
 pub use added::AddedToken;
 pub use batch::{Feed, Report, RowOptions, Rows};
+pub use cleaning::fix_text;
 pub use engine::Engine;
 pub use error::Error;
 pub use pack::Target;
