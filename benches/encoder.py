@@ -32,8 +32,8 @@ from inputs import ROOT, available, explain, lines_of
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
 from cliptok.encoder.encode import sizes_of
-from cliptok.encoder.products import compute_dtype
-from cliptok.encoder.stable_diffusion import forward
+from cliptok.encoder.sharing.products import compute_dtype
+from cliptok.prompts.stable_diffusion import forward
 
 WANTED = {
     ("captions", "padded", "float32"): 7.0,

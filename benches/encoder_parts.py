@@ -12,8 +12,8 @@ from encoder_peer import POSITIONS
 
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.encode import WINDOW, Sizes, sizes_of
-from cliptok.encoder.plan import build_batch, cut_batches, sort_window
-from cliptok.encoder.products import Affine, Workspace, linear
+from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.sharing.products import Affine, Workspace, linear
 
 # Words in the names of the profiler's events; attention's own products are attention.
 ATTENTION = ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")

@@ -13,7 +13,7 @@ from inputs import corpus, spread
 from measure import Contender
 from peers import WIDTH, Peer
 
-from cliptok.texts import available_cpus
+from cliptok.tokenizer.texts import available_cpus
 
 MILLION = 1_000_000
 

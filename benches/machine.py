@@ -10,7 +10,7 @@ from pathlib import Path
 import peers
 from inputs import ROOT
 
-from cliptok.texts import available_cpus
+from cliptok.tokenizer.texts import available_cpus
 
 
 def cpu_name() -> str:

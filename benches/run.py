@@ -7,13 +7,14 @@ from pathlib import Path
 from time import perf_counter
 
 import machine
-import report
 from agree import IdsDifferError
 from case import Bench, Skip
 from cases import CASES
 from chart import draw
 from inputs import ROOT, explain
 from measure import measure
+
+import report
 
 RESULTS = ROOT / "benches" / "results"
 

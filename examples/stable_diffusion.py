@@ -15,7 +15,7 @@ import torch
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
-from cliptok.encoder.stable_diffusion import encode_prompts, encode_prompts_xl
+from cliptok.prompts.stable_diffusion import encode_prompts, encode_prompts_xl
 
 
 def with_our_encoders(folder: str | Path, dtype: torch.dtype, device: str) -> Any:

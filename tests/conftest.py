@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from cliptok import Tokenizer
-from corpora import SHARED, Corpus, corpora
-from references import PROFILES
-from shared import live, missing, tokenizer
+from support.corpora import SHARED, Corpus, corpora
+from support.references import PROFILES
+from support.shared import live, missing, tokenizer
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # No test needs the network.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # And tokenizers warns of forks unless it is set.

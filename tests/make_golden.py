@@ -8,7 +8,7 @@ Every failure ever found belongs in TEXTS. The ids come from the references alon
 import json
 from pathlib import Path
 
-from references import PROFILES, reference
+from support.references import PROFILES, reference
 
 GOLDEN = Path(__file__).with_name("golden.json")
 

@@ -9,8 +9,8 @@ line differs, or when the corpora are not all there.
 import sys
 
 from cliptok import Tokenizer
-from corpora import LINES, SHARED, corpora, unequal_lines
-from references import PROFILES
+from support.corpora import LINES, SHARED, corpora, unequal_lines
+from support.references import PROFILES
 
 _SHOWN = 3
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts import run_python
+from support.scripts import run_python
 
 HEAVY = (
     "numpy",

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cliptok._engine import __version__ as __version__
-    from cliptok.added_tokens import AddedToken as AddedToken
     from cliptok.encoder import TextEncoder as TextEncoder
-    from cliptok.encoding import BatchEncoding as BatchEncoding
+    from cliptok.tokenizer import AddedToken as AddedToken
+    from cliptok.tokenizer import BatchEncoding as BatchEncoding
     from cliptok.tokenizer import PackedTokens as PackedTokens
     from cliptok.tokenizer import Tokenizer as Tokenizer
 
 __all__ = ["AddedToken", "BatchEncoding", "PackedTokens", "TextEncoder", "Tokenizer", "__version__"]
 
 _HOMES = {
-    "AddedToken": "cliptok.added_tokens",
-    "BatchEncoding": "cliptok.encoding",
+    "AddedToken": "cliptok.tokenizer",
+    "BatchEncoding": "cliptok.tokenizer",
     "PackedTokens": "cliptok.tokenizer",
     "TextEncoder": "cliptok.encoder",
     "Tokenizer": "cliptok.tokenizer",

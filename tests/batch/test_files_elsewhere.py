@@ -10,7 +10,7 @@ import pytest
 from cliptok import Tokenizer
 from cliptok.batch import BadInputError, Embed, Tokenize, embed_files, tokenize_files
 from cliptok.encoder import TextEncoder
-from made import expected, text_file, tree
+from support.made import expected, text_file, tree
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray", "ignore::ResourceWarning"

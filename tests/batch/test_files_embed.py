@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from cliptok import Tokenizer
 from cliptok.batch import embed_files
 from cliptok.encoder import TextConfig, TextEncoder
-from made import parquet, text_file, tree
+from support.made import parquet, text_file, tree
 
 TEXTS = [f"a photo of {number % 300} cats, {'very ' * (number % 100)}small" for number in range(600)]
 

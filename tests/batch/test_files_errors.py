@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cliptok.batch import BadInputError, tokenize_files
-from made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
+from support.made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
 
 MANY = [f"caption {number} of a cat" for number in range(20_000)]
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-import cliptok.batch.read_lines as read_lines
+import cliptok.batch.reading.lines as read_lines
 from cliptok import Tokenizer
 from cliptok.batch import tokenize_files
-from made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
+from support.made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
 
 MAKERS = {
     "txt": text_file,

@@ -13,7 +13,7 @@ import pytest
 
 from cliptok import Tokenizer
 from cliptok.batch import tokenize_files
-from made import expected, ids_in, text_file, tree
+from support.made import expected, ids_in, text_file, tree
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_killed_at_any_moment(format: str, tmp_path: Path) -> None:
         path.write_bytes(text_file([f"caption {i} of {number} cats" for i in range(pick.randrange(5_000))]))
     tokenize_files(folder, tmp_path / "whole", format=format, lists="fixed")
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("killed.py"), folder, tmp_path / "out", format, "0"],
+        [sys.executable, Path(__file__).parents[1] / "support/killed.py", folder, tmp_path / "out", format, "0"],
         capture_output=True,
         text=True,
         timeout=120,

@@ -12,9 +12,9 @@ pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import torch
-from towers import FAMILIES, hf_model
 
 from cliptok.encoder import TextConfig, TextEncoder
+from support.towers import FAMILIES, hf_model
 
 
 def pytest_collection_modifyitems(items):

@@ -7,15 +7,16 @@ import copy
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from towers import FAMILIES, relative
 
-from cliptok.encoder import TextConfig, TextEncoder, encode, graphs
-from cliptok.encoder.attention import NodeBatch
+from cliptok.encoder import TextConfig, TextEncoder, encode
 from cliptok.encoder.encode import CUDA
-from cliptok.encoder.nodes import encode_nodes
-from cliptok.encoder.plan import build_batch, cut_batches, sort_window
-from cliptok.encoder.products import Workspace
-from cliptok.encoder.stable_diffusion import encode_prompts, encode_prompts_xl
+from cliptok.encoder.sharing import graphs
+from cliptok.encoder.sharing.attention import NodeBatch
+from cliptok.encoder.sharing.nodes import encode_nodes
+from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.sharing.products import Workspace
+from cliptok.prompts.stable_diffusion import encode_prompts, encode_prompts_xl
+from support.towers import FAMILIES, relative
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 TEXTS = ["a photo of a cat", "a photo", "", "a photo of a cat", "a dog " * 60, "a photo of a dog"]
@@ -165,7 +166,7 @@ def test_encode_on_a_gpu_equals_the_cpu(small, tokenizer, dtype):
 @pytest.mark.cuda
 @needs_gpu
 def test_graphs_on_a_gpu_equal_the_plain_forward_pass(small):
-    from cliptok.encoder.graphs import forward
+    from cliptok.encoder.sharing.graphs import forward
 
     encoder = copy.deepcopy(small).to("cuda", torch.float16)
     for seed in range(3):

@@ -11,9 +11,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from towers import END, START, Packed, relative, row_by_row
 
 from cliptok.encoder import TextConfig, TextEncoder
+from support.towers import END, START, Packed, relative, row_by_row
 
 # Few distinct tokens, so that beginnings are shared, nested and repeated; now and then the full 77.
 bodies = st.lists(st.integers(1, 3), max_size=12) | st.lists(st.integers(1, 2), min_size=75, max_size=75)

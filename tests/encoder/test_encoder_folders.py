@@ -9,7 +9,9 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import save_file
-from towers import (
+
+from cliptok.encoder import TextConfig, TextEncoder
+from support.towers import (
     FAMILIES,
     config_of,
     hf_model,
@@ -20,8 +22,6 @@ from towers import (
     same,
     same_as_open_clip,
 )
-
-from cliptok.encoder import TextConfig, TextEncoder
 
 
 @pytest.mark.parametrize("family", FAMILIES)

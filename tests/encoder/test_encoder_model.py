@@ -7,9 +7,9 @@ import itertools
 
 import pytest
 import torch
-from towers import hf_model, random_rows, relative
 
 from cliptok.encoder import PRESETS, TextConfig, TextEncoder
+from support.towers import hf_model, random_rows, relative
 
 
 def ours_from(model, config: TextConfig) -> TextEncoder:
@@ -95,7 +95,7 @@ def test_full_size_equals_transformers_and_encode():
     mine = encoder(ids, output_hidden_states=True)
     assert relative(mine.text_embeds, expected.text_embeds) < 1e-5
     assert relative(mine.last_hidden_state, expected.last_hidden_state) < 1e-5
-    from cliptok.encoder.plan import sort_window
+    from cliptok.encoder.sharing.plan import sort_window
 
     rows = [row[: int((row == config.end_id).int().argmax()) + 1].tolist() for row in ids]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from towers import Packed
 
-from cliptok.encoder.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window
+from support.towers import Packed
 
 
 @settings(max_examples=150, deadline=None)

@@ -6,11 +6,12 @@ import copy
 
 import pytest
 import torch
-from towers import END, FAMILIES, START, Packed, hf_model, relative, row_by_row
 
-from cliptok.encoder import TextConfig, TextEncoder, attention, products
+from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder import encode as encode_module
-from cliptok.encoder.products import compute_dtype
+from cliptok.encoder.sharing import attention, products
+from cliptok.encoder.sharing.products import compute_dtype
+from support.towers import END, FAMILIES, START, Packed, hf_model, relative, row_by_row
 
 
 def test_every_kernel_gives_the_same(family, monkeypatch):

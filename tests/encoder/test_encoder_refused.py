@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from towers import (
+
+from cliptok.encoder import TextEncoder
+from support.towers import (
     config_of,
     hf_model,
     load_named,
     open_clip_model,
 )
-
-from cliptok.encoder import TextEncoder
 
 
 def test_archive_that_asks_for_other_classes_is_refused(tmp_path):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
-from towers import (
+
+from cliptok.encoder import TextEncoder
+from support.towers import (
     config_of,
     hf_model,
     open_clip_model,
@@ -16,8 +18,6 @@ from towers import (
     same,
     same_as_open_clip,
 )
-
-from cliptok.encoder import TextEncoder
 
 
 class _OpenAI(torch.nn.Module):
@@ -129,7 +129,7 @@ def test_longclip_has_248_positions_from_two_tables(tmp_path):
 
 
 def test_only_the_text_tower_is_read(tmp_path, monkeypatch):
-    from cliptok.encoder import sources
+    from cliptok.encoder.checkpoints import sources
 
     config = config_of("ViT-L")
     tensors = prefixed(hf_model(config), "cond_stage_model.transformer.")

@@ -8,7 +8,7 @@ import torch
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
-from cliptok.encoder.stable_diffusion import encode_prompts, encode_prompts_xl
+from cliptok.prompts.stable_diffusion import encode_prompts, encode_prompts_xl
 
 diffusers = pytest.importorskip("diffusers")
 

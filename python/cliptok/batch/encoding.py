@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.columns import as_array, as_lists
+from cliptok.batch.list_columns import as_array, as_lists
 from cliptok.batch.tokenizing import Tokenizing
-from cliptok.bulk import PackedTokens
-from cliptok.options import check_int, one_of
-from cliptok.tokenizer import Tokenizer
+from cliptok.tokenizer.bulk import PackedTokens
+from cliptok.tokenizer.calls.options import check_int, one_of
+from cliptok.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from cliptok._common.atomic_files import remove_leftovers
+from cliptok._common.lines import BadInputError
 from cliptok._engine import __version__
-from cliptok.atomic import remove_leftovers
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
-from cliptok.batch.inputs import Paths, Shard, find
 from cliptok.batch.on_ray import run_on_ray
-from cliptok.batch.outputs import Record
 from cliptok.batch.pipeline import Job, Writer, run
-from cliptok.batch.policy import ON_NULL, ON_UNDECODABLE
-from cliptok.batch.reading import ROWS, Reading
-from cliptok.batch.records import Index, find_finished
+from cliptok.batch.progress import Tally
+from cliptok.batch.reading.inputs import Paths, Shard, find
+from cliptok.batch.reading.policy import ON_NULL, ON_UNDECODABLE
+from cliptok.batch.reading.reader import ROWS, Reading
 from cliptok.batch.report import Report
-from cliptok.batch.tally import Tally
 from cliptok.batch.tokenizing import LISTS, Tokenizing
-from cliptok.lines import BadInputError
-from cliptok.options import check_int, one_of
-from cliptok.tokenizer import Tokenizer
+from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.records import Index, find_finished
+from cliptok.tokenizer.calls.options import check_int, one_of
+from cliptok.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import torch

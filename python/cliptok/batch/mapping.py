@@ -7,12 +7,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from cliptok.batch.columns import as_array
 from cliptok.batch.encoding import Encoding, Model, plan
+from cliptok.batch.list_columns import as_array
 from cliptok.batch.report import Counts
 from cliptok.batch.tokenizing import LISTS, Tokenizing
-from cliptok.options import one_of
-from cliptok.tokenizer import Tokenizer
+from cliptok.tokenizer.calls.options import one_of
+from cliptok.tokenizer.tokenizer import Tokenizer
 
 
 class _Step:

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cliptok.ahead import ahead, behind
-from cliptok.batch.inputs import Shard
-from cliptok.batch.outputs import Record
+from cliptok._common.lines import BadInputError
+from cliptok._common.prefetch import ahead, behind
 from cliptok.batch.pipeline import Item, Job, Writer, encode, read, tokenize
+from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.report import Clock, Counts
-from cliptok.lines import BadInputError
+from cliptok.batch.writing.outputs import Record
 
 if TYPE_CHECKING:
     from cliptok.batch.encoding import Encoding, Model
-    from cliptok.batch.tally import Tally
+    from cliptok.batch.progress import Tally
 
 _Row = dict[str, Any]
 """A shard's `number`; the `record` of its file, or the `tokens` for it; seconds by `stages`; or an `error`."""

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from cliptok.ahead import ahead, behind
-from cliptok.atomic import replacing
-from cliptok.batch.inputs import Shard
-from cliptok.batch.outputs import Output, Record, create
-from cliptok.batch.reading import Reading
+from cliptok._common.atomic_files import replacing
+from cliptok._common.lines import BadInputError
+from cliptok._common.prefetch import ahead, behind
+from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.reader import Reading
 from cliptok.batch.report import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
-from cliptok.lines import BadInputError
+from cliptok.batch.writing.outputs import Output, Record, create
 
 if TYPE_CHECKING:
     from cliptok.batch.encoding import Encoding

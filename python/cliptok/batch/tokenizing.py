@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.columns import as_lists
+from cliptok.batch.list_columns import as_lists
 from cliptok.batch.report import Counts
 
 NAME = "input_ids"

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cliptok.data.captions import captions_of, named, picked
-from cliptok.encoding import BatchEncoding
-from cliptok.options import check_int
-from cliptok.tokenizer import Tokenizer
+from cliptok.tokenizer.calls.encoding import BatchEncoding
+from cliptok.tokenizer.calls.options import check_int
+from cliptok.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,7 +46,7 @@ class Collator:
         attention_mask: bool = False,
         captions: int | None = None,
     ) -> None:
-        from cliptok.arrays import as_dtype
+        from cliptok.tokenizer.arrays import as_dtype
 
         if not isinstance(tokenizer, Tokenizer):
             raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")

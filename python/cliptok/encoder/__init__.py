@@ -1,7 +1,7 @@
 """The CLIP text encoder, in torch."""
 
-from .config import PRESETS, TextConfig
-from .model import TextEncoder
-from .output import TextEncoderOutput
+from cliptok.encoder.config import PRESETS, TextConfig
+from cliptok.encoder.model import TextEncoder
+from cliptok.encoder.output import TextEncoderOutput
 
 __all__ = ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput"]

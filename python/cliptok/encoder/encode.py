@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import NodeBatch
-from .graphs import GRAPH_TOKENS, GraphedNodes
-from .nodes import encode_nodes
-from .plan import Batch, Window, build_batch, cut_batches
-from .products import Workspace, compute_dtype
-from .stream import ahead, is_lazy, windows
+from cliptok.encoder.sharing.attention import NodeBatch
+from cliptok.encoder.sharing.graphs import GRAPH_TOKENS, GraphedNodes
+from cliptok.encoder.sharing.nodes import encode_nodes
+from cliptok.encoder.sharing.plan import Batch, Window, build_batch, cut_batches
+from cliptok.encoder.sharing.products import Workspace, compute_dtype
+from cliptok.encoder.sharing.stream import ahead, is_lazy, windows
 
 if TYPE_CHECKING:
-    from .model import TextEncoder
+    from cliptok.encoder.model import TextEncoder
 
 # Texts sorted together: more find more common beginnings, and cost their tokens and embeddings in memory.
 WINDOW = 16384

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils.checkpoint import checkpoint
 
-from .config import TextConfig
-from .output import TextEncoderOutput
+from cliptok.encoder.config import TextConfig
+from cliptok.encoder.output import TextEncoderOutput
 
 if TYPE_CHECKING:
-    from .embeddings import TextualInversion
+    from cliptok.encoder.textual_inversion import TextualInversion
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -222,7 +222,7 @@ class TextEncoder(nn.Module):
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None) -> nn.Embedding:
         """Grow or cut the token table to `new_num_tokens` rows; new rows are random. Returns the new table."""
-        from .embeddings import resize_token_embeddings
+        from cliptok.encoder.textual_inversion import resize_token_embeddings
 
         return resize_token_embeddings(self, new_num_tokens)
 
@@ -230,26 +230,26 @@ class TextEncoder(nn.Module):
         self, source: Any, tokenizer: Any, token: str | None = None, **kwargs: Any
     ) -> TextualInversion:
         """Add an embedding file's vectors to this encoder and its placeholder to `tokenizer`; see `embeddings.load`."""
-        from .embeddings import load
+        from cliptok.encoder.textual_inversion import load
 
         return load(self, source, tokenizer, token, **kwargs)
 
     @classmethod
     def from_pretrained(cls, source: str | Path, **kwargs: Any) -> TextEncoder:
         """Load any published layout from a folder, a file or a hub name; arguments as in `loading.load`."""
-        from .loading import load
+        from cliptok.encoder.checkpoints.loading import load
 
         return load(cls, source, **kwargs)
 
     def save_pretrained(self, folder: str | Path, **kwargs: Any) -> None:
         """Write `config.json` and safetensors that transformers and diffusers load; see `loading.save`."""
-        from .loading import save
+        from cliptok.encoder.checkpoints.loading import save
 
         save(self, folder, **kwargs)
 
     def encode(self, texts: str | Sequence[str] | Iterable[str], tokenizer: Any = None, **kwargs: Any) -> Any:
         """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`."""
-        from .encode import encode
+        from cliptok.encoder.encode import encode
 
         return encode(self, texts, tokenizer, **kwargs)
 
@@ -257,7 +257,7 @@ class TextEncoder(nn.Module):
         self, class_names: Sequence[str], templates: Sequence[Any], tokenizer: Any = None, **kwargs: Any
     ) -> Tensor:
         """The (classes, d) matrix of zero-shot classification; arguments as in `zero_shot.zero_shot`."""
-        from .zero_shot import zero_shot
+        from cliptok.encoder.zero_shot import zero_shot
 
         return zero_shot(self, class_names, templates, tokenizer, **kwargs)
 

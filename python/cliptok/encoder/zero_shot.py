@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .encode import WINDOW, encode
+from cliptok.encoder.encode import WINDOW, encode
 
 if TYPE_CHECKING:
-    from .model import TextEncoder
+    from cliptok.encoder.model import TextEncoder
 
 Template = str | Callable[[str], str]
 

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cliptok.atomic import replacing
-from cliptok.batch.inputs import STDIN
+from cliptok._common.atomic_files import replacing
+from cliptok._common.lines import BadInputError
+from cliptok.batch.reading.inputs import STDIN
 from cliptok.batch.report import Counts
-from cliptok.lines import BadInputError
 from cliptok.report.page import page
 from cliptok.report.reading import texts_of
 from cliptok.report.survey import Survey
-from cliptok.tokenizer import Tokenizer
+from cliptok.tokenizer.tokenizer import Tokenizer
 
 
 def write_report(

@@ -12,8 +12,8 @@ from cliptok.report.sample import Sample
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from cliptok.bulk import PackedTokens
-    from cliptok.tokenizer import Tokenizer
+    from cliptok.tokenizer.bulk import PackedTokens
+    from cliptok.tokenizer.tokenizer import Tokenizer
 
 _LOOKED_AT = 500
 LONGEST = 400

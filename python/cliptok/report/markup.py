@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cliptok.report.pieces import pieces
 
 if TYPE_CHECKING:
-    from cliptok.tokenizer import Tokenizer
+    from cliptok.tokenizer.tokenizer import Tokenizer
 
 _LONGEST = 600
 """Characters of a text, or of a part of one, that are shown."""

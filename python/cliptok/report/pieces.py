@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from cliptok.tokenizer import Tokenizer
+    from cliptok.tokenizer.tokenizer import Tokenizer
 
 
 class Piece(NamedTuple):

@@ -8,7 +8,7 @@ import numpy as np
 from cliptok.report.differences import Differences
 from cliptok.report.sample import Sample
 from cliptok.report.words import SplitWords
-from cliptok.tokenizer import Tokenizer
+from cliptok.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt

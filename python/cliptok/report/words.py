@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from cliptok.bulk import PackedTokens
-    from cliptok.tokenizer import Tokenizer
+    from cliptok.tokenizer.bulk import PackedTokens
+    from cliptok.tokenizer.tokenizer import Tokenizer
 
 LEAST_TOKENS = 3
 MOST_TOKENS = 64

@@ -42,7 +42,7 @@ impl Instructions {
         #[cfg(target_arch = "x86_64")]
         let vectors = [(Self::Avx512, avx512::is_available()), (Self::Avx2, avx2::is_available())];
         #[cfg(not(target_arch = "x86_64"))]
-        let vectors = [];
+        let vectors: [(Self, bool); 0] = [];
         vectors.into_iter().filter_map(|(it, is_available)| is_available.then_some(it)).chain([Self::Plain])
     }
 

@@ -1,0 +1,112 @@
+"""Text files with one text per line, and JSON lines."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+
+from cliptok._common.lines import BadInputError
+from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.streams import opened
+
+_BLOCK = 1 << 23
+
+
+def read_text(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+    """Each line is a text."""
+    if keep:
+        raise BadInputError(f"a text file has no column {keep[0]!r} to keep, only {column!r}")
+    with opened(shard) as source:
+        yield pa.table({column: pa.array([], pa.large_binary())}), 0
+        for block in _blocks(source.stream):
+            yield pa.table({column: _lines(block)}), source.position()
+
+
+def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+    """Each line is an object; what it lacks is null. Kept fields have the types that the first lines show."""
+    options = pa.json.ParseOptions(
+        explicit_schema=pa.schema([(column, pa.string())]),
+        unexpected_field_behavior="infer" if keep else "ignore",
+    )
+    schema: pa.Schema | None = None
+    line, is_there = 1, False
+    with opened(shard) as source:
+        for block in _blocks(source.stream):
+            if not block.isspace():
+                try:
+                    table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
+                except pa.ArrowInvalid as error:
+                    trouble = _bad_line(block, line, column) or f"in the block that line {line} begins, {error}"
+                    raise BadInputError(trouble) from error
+                is_there = is_there or table.column(column).null_count < len(table)
+                table = _chosen(table, column, keep)
+                try:
+                    table = table if schema is None else table.cast(schema)
+                except (ValueError, NotImplementedError) as error:
+                    types = ", ".join(f"{field.name} {field.type}" for field in list(schema or ())[1:])
+                    raise BadInputError(
+                        f"after line {line - 1}, the fields to keep are not {types}: {error}"
+                    ) from error
+                schema = table.schema
+                yield table, source.position()
+            line += block.count(b"\n")
+    if schema is None:
+        yield pa.table({column: pa.array([], pa.string())}), 0
+    elif not is_there:
+        raise BadInputError(f"no line has a text in the field {column!r}")
+
+
+def _blocks(stream: Any) -> Iterator[bytes]:
+    """Whole lines, some 8 MiB at a time: only a line feed ends one, and the last may lack it."""
+    pieces: list[bytes] = []
+    while block := stream.read(_BLOCK):
+        end = block.rfind(b"\n") + 1
+        if end:
+            yield b"".join([*pieces, block[:end]])
+            pieces = []
+        if end < len(block):
+            pieces.append(block[end:])
+    if pieces:
+        yield b"".join(pieces)
+
+
+def _lines(block: bytes) -> pa.Array:
+    """The lines of a block without their ends, as bytes: one pass, no Python object for a line."""
+    data = np.frombuffer(block, np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    if not block.endswith(b"\n"):
+        ends = np.append(ends, len(data))
+    offsets = np.zeros(len(ends) + 1, np.int64)
+    offsets[1:] = ends - np.arange(len(ends))
+    text = data[data != ord("\n")]
+    return pa.Array.from_buffers(pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
+
+
+def _chosen(table: pa.Table, column: str, keep: list[str]) -> pa.Table:
+    """The texts, then the fields to keep. A field that no line of a block has is null."""
+    others = [name for name in table.column_names if name != column] if keep == ["*"] else keep
+    there = set(table.column_names)
+    nulls = pa.nulls(len(table))
+    return pa.table(
+        [table.column(name) if name in there else nulls for name in (column, *others)], names=[column, *others]
+    )
+
+
+def _bad_line(block: bytes, first: int, column: str) -> str | None:
+    """What is wrong with the first bad line of a block."""
+    for number, line in enumerate(block.split(b"\n"), first):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line.decode("utf-8-sig", "replace"))
+        except ValueError as error:
+            return f"line {number} is no JSON: {error}"
+        if not isinstance(value, dict):
+            return f"line {number} is no JSON object"
+        text = value.get(column)
+        if text is not None and not isinstance(text, str):
+            return f"line {number}: the field {column!r} is of type {type(text).__name__}; expected a string or null"
+    return None

@@ -1,0 +1,89 @@
+"""CSV, TSV and Parquet: tables whose columns have names."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pyarrow.types
+
+from cliptok._common.lines import BadInputError
+from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.streams import opened
+
+_BLOCK = 1 << 22
+_ROWS = 1 << 15
+_BYTES = 1 << 25
+
+
+def read_csv(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+    """The first row names the columns. Every value is text, so kept ones stay as they are written."""
+    options = csv_options(shard)
+    with opened(shard) as source, pa.csv.open_csv(source.stream, *options) as reader:
+        chosen = _choose(column, keep, reader.schema.names)
+    types = {**dict.fromkeys(chosen, pa.string()), column: pa.binary()}
+    converting = pa.csv.ConvertOptions(include_columns=chosen, column_types=types)
+    with opened(shard) as source, pa.csv.open_csv(source.stream, *options, converting) as reader:
+        yield reader.schema.empty_table(), 0
+        for batch in reader:
+            yield pa.Table.from_batches([batch]), source.position()
+
+
+def csv_options(shard: Shard) -> tuple[pa.csv.ReadOptions, pa.csv.ParseOptions]:
+    """How a file with commas or tabs is read."""
+    return (
+        pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False),  # With threads, errors do not name the row.
+        pa.csv.ParseOptions(delimiter="\t" if shard.kind == "tsv" else ",", newlines_in_values=True),
+    )
+
+
+def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+    """Columns are read in parts of a row group, so memory does not depend on how large these are."""
+    options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
+    with pq.ParquetFile(shard.source, **options) as file:
+        schema = file.schema_arrow
+        chosen = _choose(column, keep, schema.names)
+        _check_type(schema, column)
+        fields = [schema.field(name) for name in chosen]
+        empty = pa.schema(fields).empty_table()
+        yield empty, 0
+        rows, done = file.metadata.num_rows, 0
+        for batch in file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen):
+            done += len(batch)
+            yield pa.Table.from_batches([batch]).select(chosen), done * shard.size // rows
+
+
+def _choose(column: str, keep: list[str], names: list[str]) -> list[str]:
+    """The texts' column, then the columns to keep."""
+    others = [name for name in names if name != column] if keep == ["*"] else keep
+    for name in (column, *others):
+        if names.count(name) != 1:
+            what = "is no column" if name not in names else "is more than one column"
+            raise BadInputError(f"{name!r} {what}; there are {', '.join(names)}")
+    return [column, *others]
+
+
+def _check_type(schema: pa.Schema, column: str) -> None:
+    if not _is_text(schema.field(column).type):
+        able = [field.name for field in schema if _is_text(field.type)]
+        have = f"columns of strings are {', '.join(able)}" if able else "no column has strings"
+        raise BadInputError(f"column {column!r} is {schema.field(column).type}, not strings; {have}")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    kinds = pyarrow.types
+    if kinds.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    checks = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
+    return any(check(kind) for check in checks)
+
+
+def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:
+    """Rows in a batch: fewer where they are long, so that it has some 32 MiB at most."""
+    widest = 1
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema.split(".")[0] in chosen)
+        widest = max(widest, size // max(group.num_rows, 1))
+    return max(1, min(_ROWS, _BYTES // widest))

@@ -1,0 +1,1 @@
+"""Output files, and the records that tell which are finished."""

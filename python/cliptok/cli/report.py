@@ -1,0 +1,18 @@
+"""`cliptok report`."""
+
+import argparse
+import sys
+
+from cliptok.cli.tokenizers import load
+from cliptok.report import write_report
+from cliptok.report.numbers import number, percent
+
+
+def report(options: argparse.Namespace) -> int:
+    """Write the page, and say in a line what it is about."""
+    own = options.profile is not None or options.tokenizer is not None
+    tok = load(options) if own else None
+    survey = write_report(options.file, options.out, options.column, tok, options.max_length, options.on_undecodable)
+    cut = percent(survey.cut, survey.texts)
+    print(f"{number(survey.texts, 'text')}, {cut} cut at {options.max_length}, in {options.out}", file=sys.stderr)
+    return 0

@@ -1,0 +1,1 @@
+"""Checkpoint files of every layout: finding, recognising and reading them."""

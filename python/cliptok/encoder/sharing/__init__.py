@@ -1,0 +1,1 @@
+"""Batches whose texts share the work of their common beginnings."""

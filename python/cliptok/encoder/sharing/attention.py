@@ -1,0 +1,104 @@
+"""A planned batch on its device, and attention over its nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cliptok.encoder.sharing.plan import Batch, BatchShape
+from cliptok.encoder.sharing.products import Workspace
+
+
+@dataclasses.dataclass
+class Group:
+    """Chunks with equally many key slots, S, which attend together."""
+
+    first: int  # its first chunk
+    chunks: int
+    keys: Tensor  # (chunks * S,) the node of every key slot; slots without a node are masked
+    mask: Tensor  # (chunks, 1, chunk, S), 0 or -inf, in the compute dtype
+    heads: int
+
+    @functools.cached_property
+    def head_keys(self) -> Tensor:
+        """(chunks * heads * S,) the keys where every row is one head of one node."""
+        keys = self.keys.view(self.chunks, 1, -1) * self.heads
+        return (keys + torch.arange(self.heads, device=keys.device)[:, None]).flatten()
+
+
+@dataclasses.dataclass
+class NodeBatch:
+    """A `Batch` as tensors on the encoder's device."""
+
+    tokens: Tensor  # (U,) distinct pairs of token and position
+    positions: Tensor  # (U,)
+    pair: Tensor  # (N,) the pair of each node
+    groups: list[Group]
+    ends: Tensor  # (m,)
+    chunk: int
+    dtype: torch.dtype
+
+    @classmethod
+    def of(cls, batch: Batch, heads: int, dtype: torch.dtype, device: torch.device) -> NodeBatch:
+        """Move a batch to `device` in one copy, asynchronous from pinned memory on CUDA."""
+        packed = torch.from_numpy(batch.pack())
+        if device.type == "cuda":
+            packed = packed.pin_memory()
+        return cls.unpack(packed.to(device, non_blocking=True), batch.shape, heads, dtype)
+
+    @classmethod
+    def unpack(cls, packed: Tensor, shape: BatchShape, heads: int, dtype: torch.dtype) -> NodeBatch:
+        """From what `Batch.pack` laid out for a batch of this shape. No synchronisation."""
+        chunk, groups, padded = shape.chunk, shape.groups, shape.padded
+        sizes = [shape.pairs] * 2 + [padded] * 3 + [chunks * slots for chunks, slots in groups]
+        parts = torch.split(packed, [*sizes, packed.shape[0] - sum(sizes)])
+        tokens, positions, pair, number, subtree_end = parts[:5]
+        # A slot without a node (key number `padded`) has no descendants.
+        number, last = (torch.cat([t, t.new_zeros(1)]) for t in (number, subtree_end))
+        places = torch.arange(padded, device=packed.device).view(-1, chunk)
+        made: list[Group] = []
+        first = 0
+        for (chunks, slots), ancestors in zip(groups, parts[5:-1], strict=True):
+            own = places[first : first + chunks]
+            keys = torch.cat([ancestors.view(chunks, slots), own], dim=1)
+            query, key, end = number[own][:, :, None], number[keys][:, None, :], last[keys][:, None, :]
+            seen = (key <= query) & (query < end)
+            mask = torch.zeros(seen.shape, dtype=dtype, device=packed.device).masked_fill_(~seen, -torch.inf)
+            made.append(Group(first, chunks, keys.clamp(max=padded - 1).flatten(), mask[:, None], heads))
+            first += chunks
+        return cls(tokens, positions, pair, made, parts[-1], chunk, dtype)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, work: Workspace) -> Tensor:
+    """Attention of nodes to their ancestors and themselves; q, k, v and the result are (N, width)."""
+    out = work.take("attention", q.shape[0], q.shape[1], q)
+    attention = _attention_by_products if q.device.type == "cpu" else _fused_attention
+    for group in batch.groups:
+        rows = slice(group.first * batch.chunk, (group.first + group.chunks) * batch.chunk)
+        attention(q[rows], k, v, group, out[rows])
+    return out
+
+
+def _fused_attention(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
+    q, k, v = (
+        t.view(group.chunks, -1, group.heads, t.shape[1] // group.heads).transpose(1, 2)
+        for t in (q, k.index_select(0, group.keys), v.index_select(0, group.keys))
+    )
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask)
+    out.view(group.chunks, -1, *y.shape[1::2]).copy_(y.transpose(1, 2))
+
+
+def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
+    """The same in batched products: on blocks of so few rows the CPU's fused kernel is two to three times slower."""
+    chunks, heads, size = group.chunks, group.heads, q.shape[1] // group.heads
+    # Gathered head by head, so that every product's operands are contiguous.
+    q = q.view(chunks, -1, heads, size).transpose(1, 2).reshape(chunks * heads, -1, size)
+    k, v = (t.view(-1, size).index_select(0, group.head_keys).view(chunks * heads, -1, size) for t in (k, v))
+    scores = torch.bmm(q, k.transpose(1, 2)).view(chunks, heads, *group.mask.shape[2:])
+    torch.add(group.mask, scores, alpha=size**-0.5, out=scores)
+    y = torch.bmm(scores.softmax(dim=-1).flatten(0, 1), v)
+    out.view(chunks, -1, heads, size).copy_(y.view(chunks, heads, -1, size).transpose(1, 2))

@@ -1,0 +1,104 @@
+"""Texts in, sorted windows of tokens out: slicing, tokenization and planning, one window ahead of the compute."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from cliptok._common.prefetch import ahead as ahead
+from cliptok.encoder.sharing.plan import Int64, Window, sort_window
+from cliptok.encoder.textual_inversion import expand_placeholders, has_placeholders
+
+
+def is_lazy(texts: Any) -> bool:
+    """Whether `texts` is an iterable that may be larger than memory, rather than a column or a sequence.
+
+    Raises TypeError for what holds no texts at all.
+    """
+    if isinstance(texts, str) or hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
+        return False
+    if hasattr(texts, "input_ids") and hasattr(texts, "offsets"):
+        return False
+    if isinstance(texts, bytes | Mapping) or not isinstance(texts, Iterable):
+        raise TypeError(
+            f"texts is {type(texts).__name__}; expected str, a sequence or an iterable of str, an Arrow column or "
+            "packed tokens"
+        )
+    return not (hasattr(texts, "__len__") and hasattr(texts, "__getitem__"))
+
+
+def pieces(texts: Any, size: int) -> Iterator[Any]:
+    """`texts` in consecutive pieces of at most `size`, without a copy where the type can slice."""
+    if is_lazy(texts):
+        iterator = iter(texts)
+        while piece := list(itertools.islice(iterator, size)):
+            yield piece
+    elif hasattr(texts, "__len__") and hasattr(texts, "__getitem__"):
+        rows = texts.iloc if hasattr(texts, "iloc") else texts
+        try:
+            rows[0:0]
+        except TypeError:  # a sequence that cannot be cut, such as a deque
+            rows = list(texts)
+        for start in range(0, len(texts), size):
+            yield rows[start : start + size]
+    else:
+        yield texts  # an Arrow object that can only be handed over whole
+
+
+def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tuple[Any, Int64]:
+    """Packed ids and offsets; texts longer than `positions` are cut as the tokenizer's profile cuts them."""
+    if has_placeholders(tokenizer):
+        texts = expand_placeholders(tokenizer, texts.to_pylist() if hasattr(texts, "to_pylist") else texts)
+    try:
+        packed = tokenizer.encode_packed(texts, max_length=positions, dtype="int32")
+    except (TypeError, ValueError) as error:
+        # It counts rows from the beginning of this piece.
+        row = re.match(r"texts\[(\d+)\]", str(error))
+        if row is None or first_row == 0:
+            raise
+        raise type(error)(f"texts[{first_row + int(row[1])}]{str(error)[row.end() :]}") from None
+    return packed.input_ids, packed.offsets
+
+
+def cut_at_end(ids: Any, offsets: Int64, end_id: int, positions: int, first_row: int) -> tuple[Any, Int64]:
+    """Keep each text up to its first `end_id`, where it is pooled; what follows could not change that position."""
+    is_end = np.flatnonzero(ids == end_id)
+    at = np.searchsorted(is_end, offsets[:-1])
+    end = np.append(is_end, len(ids))[at]
+    if (bad := end >= offsets[1:]).any():
+        row = first_row + int(bad.argmax())
+        raise ValueError(
+            f"texts row {row} has no end-of-text id ({end_id}) among its ids; "
+            "the tokenizer must add special tokens and be the encoder's own"
+        )
+    lengths = end + 1 - offsets[:-1]
+    if len(lengths) and lengths.max() > positions:
+        row = first_row + int(lengths.argmax())
+        raise ValueError(f"texts row {row} has {lengths.max()} ids but the encoder has {positions} positions")
+    if (end + 1 == offsets[1:]).all():
+        return ids, offsets
+    keep = np.arange(len(ids)) < np.repeat(end + 1, np.diff(offsets))
+    return ids[keep], np.concatenate([[0], np.cumsum(lengths)])
+
+
+def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, vocabulary: int) -> Iterator[Window]:
+    """Sorted windows of at most `size` texts, in input order; `texts` may also be packed tokens."""
+    first_row = 0
+    packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
+    for piece in [texts] if packed else pieces(texts, size):
+        ids, offsets = (piece.input_ids, piece.offsets) if packed else tokenize(piece, tokenizer, positions, first_row)
+        ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
+        for start in range(0, len(offsets) - 1, size):
+            part = offsets[start : start + size + 1]
+            cut, part = cut_at_end(ids[part[0] : part[-1]], part - part[0], end_id, positions, first_row + start)
+            if len(cut) and cut.max() >= vocabulary:
+                raise ValueError(
+                    f"texts have the id {cut.max()} but the encoder's vocabulary has {vocabulary} entries; "
+                    "use the encoder's own tokenizer, or resize_token_embeddings(len(tokenizer))"
+                )
+            yield sort_window(cut, part)
+        first_row += len(offsets) - 1

@@ -1,0 +1,1 @@
+"""Prompts to the conditioning of Stable Diffusion pipelines."""

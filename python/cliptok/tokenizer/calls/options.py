@@ -1,0 +1,141 @@
+"""The padding and truncation arguments of a call, worked out as transformers does."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from cliptok.tokenizer.profiles import NO_LIMIT
+
+_PADDING = ("longest", "max_length", "do_not_pad")
+_TRUNCATION = ("only_first", "only_second", "longest_first", "do_not_truncate")
+_NOT_SUPPORTED = {
+    "text_pair": "CLIP has no pairs of texts",
+    "text_target": "CLIP has no target texts",
+    "text_pair_target": "CLIP has no target texts",
+    "is_split_into_words": "pass whole texts",
+    "split_special_tokens": "special tokens in a text are always found",
+    "tokenizer_kwargs": "pass the arguments themselves",
+}
+
+
+class Plan(NamedTuple):
+    """How rows are cut and padded."""
+
+    limit: int | None
+    """The most ids in a row, start and end included; None keeps texts whole."""
+    pad_to: str | None
+    """`longest`, `max_length` or None."""
+    length: int
+    """The length to pad to with `max_length`."""
+    multiple: int | None
+
+
+class Columns(NamedTuple):
+    """Which values a call returns beside `input_ids` and `attention_mask`."""
+
+    token_type_ids: bool = False
+    special_tokens_mask: bool = False
+    offset_mapping: bool = False
+    length: bool = False
+    overflow: bool = False
+
+
+def plan(*options: Any) -> Plan:
+    """What a call's padding, truncation, max_length, pad_to_multiple_of and add_special_tokens ask for, given the
+    tokenizer's model_max_length. Raises ValueError or TypeError that names the argument at fault.
+    """
+    try:
+        return _kept_plan(*options)
+    except TypeError:  # Of something that cannot be kept, too.
+        return _plan(*options)
+
+
+def _plan(
+    padding: Any, truncation: Any, max_length: int | None, multiple: int | None, specials: bool, default_length: int
+) -> Plan:
+    if max_length is not None:
+        check_int("max_length", max_length, 0)
+        if padding is False and truncation is None:  # A length alone asks for truncation.
+            truncation = True
+    if multiple is not None:
+        check_int("pad_to_multiple_of", multiple, 1)
+    padding = "longest" if padding is True else "do_not_pad" if padding is False else padding
+    pad_to = _choice("padding", padding, _PADDING)
+    if isinstance(truncation, bool) or truncation is None:
+        cut = bool(truncation)
+    else:
+        cut = _choice("truncation", truncation, _TRUNCATION) is not None
+        if truncation == "only_second":
+            raise ValueError("truncation is 'only_second', and there is no second text; use True")
+    if max_length is None:
+        # A tokenizer without a length of its own has nothing to pad or cut to.
+        unlimited = default_length > NO_LIMIT // 10**10
+        pad_to = None if unlimited and pad_to == "max_length" else pad_to
+        cut = cut and not unlimited
+        max_length = default_length
+    if cut and pad_to and multiple is not None and max_length % multiple:
+        raise ValueError(
+            f"max_length is {max_length}, no multiple of pad_to_multiple_of, {multiple}, as cutting and padding need"
+        )
+    # Start and end alone take two places: transformers leaves texts whole where those do not fit.
+    limit = max_length if cut and (max_length >= 2 or not specials) else None
+    return Plan(limit, pad_to, max_length, multiple)
+
+
+_kept_plan = lru_cache(maxsize=64, typed=True)(_plan)
+"""Most calls of a program have the same options."""
+
+
+def padded_length(plan: Plan, longest: int) -> int:
+    """The length that rows are padded to when the longest has `longest` ids; longer rows stay as they are."""
+    if plan.pad_to is None:
+        return 0
+    length = longest if plan.pad_to == "longest" else plan.length
+    return length if plan.multiple is None else -(-length // plan.multiple) * plan.multiple
+
+
+def check_stride(stride: Any, planned: Plan) -> None:
+    """Raise ValueError for a stride that leaves no way forward, whether or not a text is long enough to notice.
+
+    As transformers, it counts start and end even in a call that leaves them out.
+    """
+    check_int("stride", stride, 0)
+    if planned.limit is not None and planned.limit >= 2 and stride > planned.limit - 2:
+        raise ValueError(f"stride is {stride}; it must be less than the {planned.limit - 2} ids a row has room for")
+
+
+def side(name: str, value: str) -> str:
+    """`value` if it is a side, else a ValueError."""
+    if value in ("right", "left"):
+        return str(value)
+    raise ValueError(f"{name} is {value!r}; choose 'right' or 'left'")
+
+
+def refuse_unsupported(arguments: dict[str, Any]) -> None:
+    """Raise TypeError for an argument that is unknown, or known to transformers and not supported here."""
+    for name, value in arguments.items():
+        if name not in _NOT_SUPPORTED:
+            raise TypeError(f"{name} is no argument of a tokenizer call")
+        if value is not None and value is not False:
+            raise TypeError(f"{name} is not supported: {_NOT_SUPPORTED[name]}")
+
+
+def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str | None:
+    for choice in choices:
+        if value == choice:
+            return None if choice.startswith("do_not") else choice
+    raise ValueError(f"{name} is {value!r}; choose True, False or one of {', '.join(choices)}")
+
+
+def check_int(name: str, value: Any, least: int) -> None:
+    """Raise TypeError unless `value` is an int, ValueError if it is less than `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} is of type {type(value).__name__}; expected int")
+    if value < least:
+        raise ValueError(f"{name} is {value}; expected {least} or more")
+
+
+def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """`value`, or a ValueError that lists the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
+    return str(value)

@@ -1,0 +1,1 @@
+"""A tokenizer's folder: reading it and writing it."""

@@ -1,0 +1,1 @@
+"""The vocabulary's tokens, the added ones, and those with a role."""
