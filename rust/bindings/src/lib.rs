@@ -1,6 +1,7 @@
 //! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
 
 mod arrow;
+mod cleaning;
 mod engine;
 mod memory;
 mod rows;
@@ -10,6 +11,8 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 mod _engine {
+    #[pymodule_export]
+    use crate::cleaning::{clean, fix_text};
     #[pymodule_export]
     use crate::engine::PyEngine;
 

@@ -51,7 +51,7 @@ mod vocabulary;
 
 pub use added::AddedToken;
 pub use batch::{Feed, Report, RowOptions, Rows};
-pub use cleaning::fix_text;
+pub use cleaning::{clean, fix_text};
 pub use engine::Engine;
 pub use error::Error;
 pub use pack::Target;

@@ -21,7 +21,12 @@ use tables::Flags;
 
 /// The text as the profile's reference cleans it: in lower case, and one space for each run of white space. For
 /// [`Profile::Transformers`], which has no such cleaning, the text itself.
-pub(crate) fn clean(text: &str, profile: Profile) -> String {
+///
+/// ```
+/// use cliptok::{Profile, clean};
+/// assert_eq!(clean("  “Caf&eacute;&ampamp;”\n", Profile::OpenClip), "\"café&amp;\"");
+/// ```
+pub fn clean(text: &str, profile: Profile) -> String {
     let mut fixed = match profile {
         Profile::Transformers => return text.to_owned(),
         _ => fix_text(text),
