@@ -20,7 +20,9 @@ _ODD = sorted(
     {c for text in chardata.UTF8_CLUES.values() for c in text if c != "-"}
     | {bytes([b]).decode(codec, "ignore") for codec in chardata.CHARMAP_ENCODINGS for b in range(0x80, 0x100)}
     | set(map(chr, [*chardata.LIGATURES, *chardata.WIDTH_MAP, *chardata.CONTROL_CHARS]))
-    | set("\n\r\t\x0c\x1a\x1b ?&;#<>aAzZ09.,![m \u2018\u2019\u201c\u201d\u0300\u0301\u0323\u0345\u3099\u1161\u11a8\u03a3")
+    | set(
+        "\n\r\t\x0c\x1a\x1b ?&;#<>aAzZ09.,![m \u2018\u2019\u201c\u201d\u0300\u0301\u0323\u0345\u3099\u1161\u11a8\u03a3"
+    )
     - {""}
 )
 _ASCII = [" ", " ", " ", "a", "e", "s", "A", ".", ",", "?", "\n", "'", "1", "quele ", "s ", "\r\n", "<", "&"]
@@ -65,8 +67,14 @@ def _entities(chosen: random.Random) -> str:
             name = chosen.choice(_HTML)
             name = name if chosen.random() < 0.7 else chosen.choice([name.upper(), name.lower(), name.rstrip(";")])
         else:
-            number = chosen.choice([chosen.randrange(0x300), chosen.randrange(0x110200), chosen.choice([38, 59, 0x2019])])
-            name = chosen.choice(["#{};", "#{}", "#0{};"]).format(number) if kind < 0.7 else f"#x{number:{'xX'[kind < 0.8]}};"
+            number = chosen.choice(
+                [chosen.randrange(0x300), chosen.randrange(0x110200), chosen.choice([38, 59, 0x2019])]
+            )
+            name = (
+                chosen.choice(["#{};", "#{}", "#0{};"]).format(number)
+                if kind < 0.7
+                else f"#x{number:{'xX'[kind < 0.8]}};"
+            )
         parts.append("&" + chosen.choice(["", "", "amp;", "amp;amp;", "#38;", "AMP;", "a"]) + name)
     return chosen.choice(["", " ", "x"]).join(parts)
 
@@ -83,7 +91,24 @@ def _scattered(chosen: random.Random) -> str:
 
 
 def _terminal(chosen: random.Random) -> str:
-    pieces = ["\x1b[", "\x1b", "[", "1", ";", "m", "K", "\u0661", "x", " ", "\r", "\n", "\r\n", "\x00", "\x0b", "\u2028"]
+    pieces = [
+        "\x1b[",
+        "\x1b",
+        "[",
+        "1",
+        ";",
+        "m",
+        "K",
+        "\u0661",
+        "x",
+        " ",
+        "\r",
+        "\n",
+        "\r\n",
+        "\x00",
+        "\x0b",
+        "\u2028",
+    ]
     return "".join(chosen.choices(pieces, k=6)) + _text(chosen)
 
 
