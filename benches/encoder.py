@@ -32,7 +32,7 @@ from inputs import ROOT, available, explain, lines_of
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
 from cliptok.encoder.encode import sizes_of
-from cliptok.encoder.sharing.products import compute_dtype
+from cliptok.encoder.sharing.linear_layers import compute_dtype
 from cliptok.prompts.stable_diffusion import forward
 
 WANTED = {

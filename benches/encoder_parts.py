@@ -12,10 +12,10 @@ from encoder_peer import POSITIONS
 
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.encode import WINDOW, Sizes, sizes_of
-from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window
-from cliptok.encoder.sharing.products import Affine, Workspace, linear
+from cliptok.encoder.sharing.linear_layers import Affine, Workspace, linear
+from cliptok.encoder.sharing.plan import build_batch, sort_window, split_batches
 
-# Words in the names of the profiler's events; attention's own products are attention.
+# Words in the names of the profiler's events; attention's own GEMMs are attention.
 ATTENTION = ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")
 PRODUCTS = ("addmm", "aten::mm", "linear_pointwise", "gemm", "cutlass", "nvjet")
 
@@ -32,7 +32,7 @@ def seconds(device: torch.device, run: Callable[[], Any]) -> float:
 
 
 def matrix_rates(device: torch.device, dtype: torch.dtype, computed_in: torch.dtype) -> dict[str, float]:
-    """FLOP per second of an MLP's two products: torch's linear layer, as transformers has it, and the encoder's own."""
+    """FLOP per second of an MLP's two linear layers: `F.linear`, as transformers calls it, and the encoder's own."""
     rows, loops = sizes_of(device).budget, 10 if device.type == "cuda" else 2
 
     def made(dtype: torch.dtype) -> tuple[torch.Tensor, list[Affine]]:
@@ -65,14 +65,14 @@ def computed(rows: list[list[int]], sizes: Sizes) -> dict[str, float]:
     for start in range(0, len(rows), WINDOW):
         part = rows[start : start + WINDOW]
         window = sort_window(np.concatenate(part), np.cumsum([0, *map(len, part)]))
-        nodes += sum(build_batch(window, *cut, sizes.chunk).nodes for cut in cut_batches(window, sizes.budget))
+        nodes += sum(build_batch(window, *cut, sizes.chunk).nodes for cut in split_batches(window, sizes.budget))
     return {"of the tokens": nodes / sum(map(len, rows)), "of 77 positions": nodes / (POSITIONS * len(rows))}
 
 
 def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: float) -> dict[str, float]:
     """Shares of a run that takes `whole` seconds: by the profiler's events, and planning, timed by itself.
 
-    Activations that a product applies before it stores count as product.
+    Activations inside a GEMM count as matrix product.
     """
     cuda, sizes = encoder.device.type == "cuda", sizes_of(encoder.device)
     activities = [torch.profiler.ProfilerActivity.CUDA if cuda else torch.profiler.ProfilerActivity.CPU]
@@ -96,7 +96,7 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: 
     def plan() -> None:
         packed = tokenizer.encode_packed(texts, max_length=POSITIONS, dtype="int32")
         window = sort_window(packed.input_ids, packed.offsets)
-        for cut in cut_batches(window, sizes.budget):
+        for cut in split_batches(window, sizes.budget):
             build_batch(window, *cut, sizes.chunk)
 
     # It runs in threads of its own, beside the others.

@@ -12,9 +12,9 @@ from cliptok.encoder import TextConfig, TextEncoder, encode
 from cliptok.encoder.encode import CUDA
 from cliptok.encoder.sharing import graphs
 from cliptok.encoder.sharing.attention import NodeBatch
+from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.nodes import encode_nodes
-from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window
-from cliptok.encoder.sharing.products import Workspace
+from cliptok.encoder.sharing.plan import build_batch, sort_window, split_batches
 from cliptok.prompts.stable_diffusion import encode_prompts, encode_prompts_xl
 from support.towers import FAMILIES, relative
 
@@ -25,7 +25,7 @@ TEXTS = ["a photo of a cat", "a photo", "", "a photo of a cat", "a dog " * 60, "
 def planned(tokenizer):
     packed = tokenizer.encode_packed(TEXTS, max_length=77, dtype="int32")
     window = sort_window(packed.input_ids, packed.offsets)
-    return [build_batch(window, start, stop, CUDA.chunk) for start, stop in cut_batches(window, 40)]
+    return [build_batch(window, start, stop, CUDA.chunk) for start, stop in split_batches(window, 40)]
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def test_nodes_on_fake_cuda(tokenizer, fake_cuda, dtype, activation):
         # What `NodeBatch.of` does, with the one host copy replaced by a fake tensor on the device.
         packed = torch.zeros(len(batch.pack()), dtype=torch.int64, device="cuda")
         nodes = NodeBatch.unpack(packed, batch.shape, encoder.config.heads, dtype)
-        parts = [nodes.tokens, nodes.positions, nodes.ends, *(t for g in nodes.groups for t in (g.keys, g.mask))]
+        parts = [nodes.tokens, nodes.positions, nodes.eos_nodes, *(t for g in nodes.groups for t in (g.keys, g.mask))]
         assert all(tensor.device.type == "cuda" for tensor in parts)
         (pooled,) = encode_nodes(encoder, [nodes], work)
-        assert pooled.device.type == "cuda" and pooled.dtype == dtype and pooled.shape == (len(batch.ends), 64)
+        assert pooled.device.type == "cuda" and pooled.dtype == dtype and pooled.shape == (len(batch.eos_nodes), 64)
 
 
 @pytest.mark.parametrize("masked", [False, True])

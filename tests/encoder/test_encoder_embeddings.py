@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.textual_inversion import expand_placeholders
+from cliptok.encoder.placeholders import expand_placeholders
 
 
 @pytest.fixture

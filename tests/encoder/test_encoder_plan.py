@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cliptok.encoder.sharing.plan import build_batch, cut_batches, sort_window
+from cliptok.encoder.sharing.plan import build_batch, sort_window, split_batches
 from support.towers import Packed
 
 
@@ -26,7 +26,7 @@ def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
     assert [tuple(r[:n]) for r, n in zip(window.rows.tolist(), window.lengths, strict=True)] == distinct
     assert [distinct[i] for i in window.inverse] == [tuple(row) for row in rows]
     seen = []
-    for start, stop in cut_batches(window, budget):
+    for start, stop in split_batches(window, budget):
         batch = build_batch(window, start, stop, chunk)
         prefixes = {row[: n + 1] for row in distinct[start:stop] for n in range(len(row))}
         assert batch.nodes == len(prefixes) and (batch.nodes <= budget or stop == start + 1)
@@ -50,7 +50,7 @@ def test_plan_is_the_trie_of_its_rows(rows, budget, chunk):
             assert [positions[k] for k in visible] == list(range(len(visible)))
             texts[node] = tuple(int(tokens[k]) for k in visible)
         assert len(texts) == len(prefixes) and set(texts.values()) == prefixes
-        assert [texts[node] for node in batch.ends] == distinct[start:stop]
+        assert [texts[node] for node in batch.eos_nodes] == distinct[start:stop]
         assert all(end[node] == number[node] + 1 for node in range(padded) if node not in texts)
         seen.extend(batch.outputs)
     assert seen == list(range(len(distinct)))

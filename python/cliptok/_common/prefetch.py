@@ -1,4 +1,4 @@
-"""Threads that work ahead of whoever takes their items, or behind whoever makes them."""
+"""Pipeline stages in threads of their own: prefetching what comes next, and writing in the background."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -8,31 +8,31 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-def ahead(items: Iterable[T], depth: int = 1) -> Iterator[T]:
-    """`items`, produced by a thread that stays up to `depth` items ahead of the consumer. Its errors come in order."""
+def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
+    """Yields `items` in order while a thread produces up to `depth` further ones. It raises its errors in order."""
     iterator = iter(items)
     done = object()
 
     def produce() -> Any:
         return next(iterator, done)
 
-    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-ahead") as pool:
-        waiting: list[Future[Any]] = [pool.submit(produce) for _ in range(depth)]
-        while True:
-            item = waiting.pop(0).result()
-            if item is done:
-                return
+    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-prefetch") as pool:
+        waiting: deque[Future[Any]] = deque(pool.submit(produce) for _ in range(depth))
+        while (item := waiting.popleft().result()) is not done:
             waiting.append(pool.submit(produce))
             yield item
 
 
-def behind(items: Iterable[T], do: Callable[[T], object], depth: int = 1) -> None:
-    """`do(item)` for each item in a thread, which stays up to `depth` items behind. An error of either ends both."""
-    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-behind") as pool:
+def write_in_background(items: Iterable[T], write: Callable[[T], object], depth: int = 1) -> None:
+    """Calls `write(item)` for each item in one thread, while the caller's produces up to `depth` further items.
+
+    Returns when all are written. An error on either side stops both and is raised here.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="cliptok-writer") as pool:
         waiting: deque[Future[object]] = deque()
         try:
             for item in items:
-                waiting.append(pool.submit(do, item))
+                waiting.append(pool.submit(write, item))
                 if len(waiting) > depth:
                     waiting.popleft().result()
             while waiting:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from cliptok._common.lines import BadInputError
-from cliptok._common.prefetch import ahead, behind
+from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.pipeline import Item, Job, Writer, encode, read, tokenize
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.report import Clock, Counts
@@ -91,7 +91,7 @@ def _write_ids(row: _Row, job: Job, shards: list[Shard]) -> _Row:
     """Read, tokenize and write a shard."""
 
     def make(clock: Clock) -> _Row:
-        items = tokenize(job, ahead(read(job, [shards[row["number"]]], clock)), clock)
+        items = tokenize(job, prefetch(read(job, [shards[row["number"]]], clock)), clock)
         return {"record": _written(job, items, clock)}
 
     return _answer(row, make)
@@ -101,7 +101,7 @@ def _tokens(row: _Row, job: Job, shards: list[Shard]) -> _Row:
     """Read and tokenize a shard. Its tokens must fit into memory."""
 
     def make(clock: Clock) -> _Row:
-        items = list(tokenize(job, ahead(read(job, [shards[row["number"]]], clock)), clock))
+        items = list(tokenize(job, prefetch(read(job, [shards[row["number"]]], clock)), clock))
         tables = [item.table for item in items if item.table is not None]
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, tables[0].schema) as stream:
@@ -143,7 +143,7 @@ def _written(job: Job, items: Iterable[Item], clock: Clock) -> str:
             found.append(record)
 
     with Writer(job.settings, clock, Listener()) as writer:
-        behind(items, writer)
+        write_in_background(items, writer)
     return json.dumps(found[0])
 
 

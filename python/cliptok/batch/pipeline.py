@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from cliptok._common.atomic_files import replacing
 from cliptok._common.lines import BadInputError
-from cliptok._common.prefetch import ahead, behind
+from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
 from cliptok.batch.report import Clock, Counts
@@ -151,8 +151,8 @@ class Writer:
 
 def run(job: Job, encoding: "Encoding | None", shards: Iterable[Shard], writer: Writer, clock: Clock) -> None:
     """All stages, here: one thread reads, one tokenizes, one encodes, one writes."""
-    items = tokenize(job, ahead(read(job, shards, clock)), clock)
+    items = tokenize(job, prefetch(read(job, shards, clock)), clock)
     if encoding is not None:
-        items = encode(encoding, ahead(items), clock)
+        items = encode(encoding, prefetch(items), clock)
     with writer:
-        behind(items, writer)
+        write_in_background(items, writer)

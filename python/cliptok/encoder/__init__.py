@@ -1,7 +1,7 @@
 """The CLIP text encoder, in torch."""
 
 from cliptok.encoder.config import PRESETS, TextConfig
-from cliptok.encoder.model import TextEncoder
 from cliptok.encoder.output import TextEncoderOutput
+from cliptok.encoder.text_encoder import TextEncoder
 
 __all__ = ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput"]

@@ -1,4 +1,4 @@
-"""`TextEncoder.encode`: pooled embeddings of many texts, with no padding and nothing computed twice."""
+"""`TextEncoder.encode`: pooled embeddings of many texts, with no padding and no common prefix computed twice."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cliptok._common.prefetch import prefetch
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.graphs import GRAPH_TOKENS, GraphedNodes
+from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
 from cliptok.encoder.sharing.nodes import encode_nodes
-from cliptok.encoder.sharing.plan import Batch, Window, build_batch, cut_batches
-from cliptok.encoder.sharing.products import Workspace, compute_dtype
-from cliptok.encoder.sharing.stream import ahead, is_lazy, windows
+from cliptok.encoder.sharing.plan import Batch, Window, build_batch, split_batches
+from cliptok.encoder.sharing.stream import is_lazy, windows
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextEncoder
+    from cliptok.encoder.model import TextTower
 
-# Texts sorted together: more find more common beginnings, and cost their tokens and embeddings in memory.
+# Texts sorted together: more share more prefixes, and cost their tokens and embeddings in memory.
 WINDOW = 16384
 
 
@@ -28,11 +29,11 @@ class Sizes(NamedTuple):
 
     budget: int  # nodes per batch: a CPU's cache should hold their activations, a GPU wants enough rows to fill it
     chunk: int  # nodes that attend together: small ones waste less on the mask, large ones repeat fewer ancestors
-    together: int  # nodes that go through a layer, batch after batch, while its weights are in a CPU's cache
+    per_layer: int  # nodes that go through a layer, batch after batch, while its weights are in a CPU's cache
 
 
-CPU = Sizes(budget=1024, chunk=16, together=8192)
-CUDA = Sizes(budget=16384, chunk=64, together=1)
+CPU = Sizes(budget=1024, chunk=16, per_layer=8192)
+CUDA = Sizes(budget=16384, chunk=64, per_layer=1)
 
 
 def sizes_of(device: torch.device) -> Sizes:
@@ -40,7 +41,7 @@ def sizes_of(device: torch.device) -> Sizes:
 
 
 def encode(
-    encoder: TextEncoder,
+    encoder: TextTower,
     texts: Any,
     tokenizer: Any = None,
     *,
@@ -56,9 +57,9 @@ def encode(
     A `str`, a sequence, an Arrow or pandas column, or packed tokens give a tensor (n, d). Any other iterable, which may
     be larger than memory, gives an iterator of tensors (m, d), m at most `window`, and memory stays constant.
 
-    `tokenizer` defaults to `cliptok.Tokenizer()`; texts longer than the encoder's positions are cut. `output` is
+    `tokenizer` defaults to `cliptok.Tokenizer()`; texts longer than the encoder's positions are truncated. `output` is
     "text_embeds" (the default where there is a projection) or "pooler_output". `normalize` divides by the length.
-    `window` texts are sorted together and identical texts and common beginnings in it are computed once; a batch has
+    `window` texts are sorted together and identical texts and common prefixes in it are computed once; a batch has
     at most `budget` tokens of that. `progress` shows a tqdm bar.
 
     A row is the same whatever else is encoded with it, up to floating-point rounding. `batch_invariant=True` makes it
@@ -99,7 +100,7 @@ def encode(
 class _Run:
     """Batches in, rows of the wanted output out."""
 
-    def __init__(self, encoder: TextEncoder, output: str, normalize: bool) -> None:
+    def __init__(self, encoder: TextTower, output: str, normalize: bool) -> None:
         self.encoder, self.normalize = encoder, normalize
         self.projection = encoder.text_projection if output == "text_embeds" else None
         self.width = encoder.config.width if self.projection is None else self.projection.out_features
@@ -115,7 +116,7 @@ class _Run:
             heads, device = self.encoder.config.heads, self.encoder.device
             nodes = [NodeBatch.of(batch, heads, self.dtype, device) for batch in batches]
             pooled = encode_nodes(self.encoder, nodes, self.work)
-        # Batch by batch to the end: a product's rounding may depend on its number of rows.
+        # Batch by batch to the end: a GEMM's rounding may depend on its number of rows.
         return torch.cat([self._output(rows) for rows in pooled])
 
     def _output(self, pooled: Tensor) -> Tensor:
@@ -126,7 +127,7 @@ class _Run:
         return pooled.to(self.encoder.dtype)
 
 
-def _check_plain(encoder: TextEncoder) -> None:
+def _check_plain(encoder: TextTower) -> None:
     """`encode` reads weights itself: a layer that something else wrapped would be passed over in silence."""
     for name, module in encoder.named_modules():
         if hasattr(module, "weight") and type(module) not in (nn.Linear, nn.LayerNorm, nn.Embedding):
@@ -138,7 +139,7 @@ def _check_plain(encoder: TextEncoder) -> None:
 
 def _batches(window: Window, budget: int, chunk: int, alone: bool) -> Iterator[Batch]:
     if not alone:
-        for start, stop in cut_batches(window, budget):
+        for start, stop in split_batches(window, budget):
             yield build_batch(window, start, stop, chunk)
         return
     for row, length in enumerate(window.lengths.tolist()):
@@ -146,7 +147,7 @@ def _batches(window: Window, budget: int, chunk: int, alone: bool) -> Iterator[B
         yield build_batch(window, row, row + 1, -(-length // 8) * 8)
 
 
-def _together(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
+def _group(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
     """Consecutive batches of at least `nodes` nodes together."""
     group: list[Batch] = []
     held = 0
@@ -161,17 +162,17 @@ def _together(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
 
 
 def _encode_windows(
-    encoder: TextEncoder, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
+    encoder: TextTower, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
 ) -> Iterator[Tensor]:
     device = encoder.device
     sizes = sizes_of(device)
     with bar:
-        for window in ahead(planned):
+        for window in prefetch(planned):
             distinct = torch.empty(len(window.lengths), run.width, dtype=encoder.dtype, device=device)
             copies = torch.from_numpy(window.inverse)
             repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
             each = _batches(window, budget or sizes.budget, sizes.chunk, alone)
-            for batches in ahead(_together(each, sizes.together), depth=2):
+            for batches in prefetch(_group(each, sizes.per_layer), depth=2):
                 start, stop = int(batches[0].outputs[0]), int(batches[-1].outputs[-1]) + 1
                 distinct[start:stop] = run(batches)
                 if bar.shown:

@@ -1,13 +1,13 @@
 """The CLIP text tower: token and position embeddings, pre-norm causal blocks, a final LayerNorm, a projection.
 
 Module and parameter names are transformers', so that state dicts, adapters and optimiser groups carry over.
+Nothing here knows of files, texts or tokenizers: `text_encoder.py` adds those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +17,6 @@ from torch.utils.checkpoint import checkpoint
 
 from cliptok.encoder.config import TextConfig
 from cliptok.encoder.output import TextEncoderOutput
-
-if TYPE_CHECKING:
-    from cliptok.encoder.textual_inversion import TextualInversion
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -98,8 +95,8 @@ class Blocks(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
 
 
-class TextEncoder(nn.Module):
-    """A CLIP text encoder with random weights of CLIP's own initialisation; `from_pretrained` loads weights.
+class TextTower(nn.Module):
+    """Token ids in, hidden states and pooled embeddings out. Weights are random, by CLIP's own initialisation.
 
     Takes a `TextConfig` or the name of a preset, such as "ViT-L-14".
     """
@@ -114,7 +111,7 @@ class TextEncoder(nn.Module):
         super().__init__()
         self.config = TextConfig.preset(config) if isinstance(config, str) else config
         self.gradient_checkpointing = False
-        self.rows_without_inversions: int | None = None  # of the token table, once an embedding is loaded
+        self.rows_without_inversions: int | None = None  # of the token table, before textual inversions were added
         with torch.device(device if device is not None else torch.get_default_device()):
             self.embeddings = TextEmbeddings(self.config)
             self.encoder = Blocks(self.config)
@@ -170,14 +167,14 @@ class TextEncoder(nn.Module):
         if input_ids.dtype not in (torch.int32, torch.int64):
             input_ids = input_ids.long()
         mask = None if attention_mask is None else causal_mask(attention_mask, input_ids)
-        ends = end_positions(input_ids, self.config.end_id)
-        output = self.tower(input_ids, ends, mask, position_ids, output_hidden_states)
+        pooled_at = eos_positions(input_ids, self.config.end_id)
+        output = self.compute(input_ids, pooled_at, mask, position_ids, output_hidden_states)
         return output if return_dict else output.to_tuple()
 
-    def tower(
-        self, input_ids: Tensor, ends: Tensor, mask: Tensor | None, position_ids: Tensor | None, hidden: bool
+    def compute(
+        self, input_ids: Tensor, pooled_at: Tensor, mask: Tensor | None, position_ids: Tensor | None, hidden: bool
     ) -> TextEncoderOutput:
-        """The computation alone: everything is checked already, nothing waits for the device."""
+        """`forward` without its checks, so that nothing waits for the device; row i is pooled at `pooled_at[i]`."""
         x = self.embeddings(input_ids, position_ids)
         states = [x]
         for block in self.encoder.layers:
@@ -188,7 +185,7 @@ class TextEncoder(nn.Module):
             if hidden:
                 states.append(x)
         x = self.final_layer_norm(x)
-        pooled = x[torch.arange(x.shape[0], device=x.device), ends]
+        pooled = x[torch.arange(x.shape[0], device=x.device), pooled_at]
         return TextEncoderOutput(
             last_hidden_state=x,
             pooler_output=pooled,
@@ -208,59 +205,6 @@ class TextEncoder(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.final_layer_norm.weight.dtype
 
-    @property
-    def text_model(self) -> TextEncoder:
-        """The encoder itself: diffusers asks transformers' encoders for `text_model.final_layer_norm`."""
-        return self
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        return self.embeddings.token_embedding
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        self.embeddings.token_embedding = value
-        self.config.vocabulary = value.num_embeddings
-
-    def resize_token_embeddings(self, new_num_tokens: int | None = None) -> nn.Embedding:
-        """Grow or cut the token table to `new_num_tokens` rows; new rows are random. Returns the new table."""
-        from cliptok.encoder.textual_inversion import resize_token_embeddings
-
-        return resize_token_embeddings(self, new_num_tokens)
-
-    def load_textual_inversion(
-        self, source: Any, tokenizer: Any, token: str | None = None, **kwargs: Any
-    ) -> TextualInversion:
-        """Add an embedding file's vectors to this encoder and its placeholder to `tokenizer`; see `embeddings.load`."""
-        from cliptok.encoder.textual_inversion import load
-
-        return load(self, source, tokenizer, token, **kwargs)
-
-    @classmethod
-    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> TextEncoder:
-        """Load any published layout from a folder, a file or a hub name; arguments as in `loading.load`."""
-        from cliptok.encoder.checkpoints.loading import load
-
-        return load(cls, source, **kwargs)
-
-    def save_pretrained(self, folder: str | Path, **kwargs: Any) -> None:
-        """Write `config.json` and safetensors that transformers and diffusers load; see `loading.save`."""
-        from cliptok.encoder.checkpoints.loading import save
-
-        save(self, folder, **kwargs)
-
-    def encode(self, texts: str | Sequence[str] | Iterable[str], tokenizer: Any = None, **kwargs: Any) -> Any:
-        """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`."""
-        from cliptok.encoder.encode import encode
-
-        return encode(self, texts, tokenizer, **kwargs)
-
-    def zero_shot(
-        self, class_names: Sequence[str], templates: Sequence[Any], tokenizer: Any = None, **kwargs: Any
-    ) -> Tensor:
-        """The (classes, d) matrix of zero-shot classification; arguments as in `zero_shot.zero_shot`."""
-        from cliptok.encoder.zero_shot import zero_shot
-
-        return zero_shot(self, class_names, templates, tokenizer, **kwargs)
-
 
 def causal_mask(attention_mask: Tensor, input_ids: Tensor) -> Tensor:
     """The boolean mask (n, 1, length, length): a query sees itself and what is before it, less what is masked out."""
@@ -274,8 +218,8 @@ def causal_mask(attention_mask: Tensor, input_ids: Tensor) -> Tensor:
     return causal & attention_mask.to(input_ids.device, torch.bool)[:, None, None, :]
 
 
-def end_positions(input_ids: Tensor, end_id: int) -> Tensor:
-    """The position (n,) of each row's first `end_id`. A row without one raises ValueError."""
+def eos_positions(input_ids: Tensor, end_id: int) -> Tensor:
+    """The end-of-sequence position (n,) of each row: its first `end_id`. Raises ValueError for a row without one."""
     is_end = input_ids == end_id
     if torch.compiler.is_compiling() or isinstance(input_ids, FakeTensor):
         # A graph cannot branch on data: the assertion travels in it.
@@ -284,6 +228,6 @@ def end_positions(input_ids: Tensor, end_id: int) -> Tensor:
         row = int((~is_end.any(dim=1)).nonzero()[0])
         raise ValueError(
             f"input_ids row {row} has no end-of-text id ({end_id}), where its pooled output would be taken; "
-            "tokenize with special tokens, and cut long texts with truncation=True"
+            "tokenize with special tokens, and truncate long texts with truncation=True"
         )
     return is_end.int().argmax(dim=1)

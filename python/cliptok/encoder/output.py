@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,4 +48,7 @@ class TextEncoderOutput:
         return len(self.keys())
 
 
-torch.export.register_dataclass(TextEncoderOutput, serialized_type_name="cliptok.TextEncoderOutput")
+with warnings.catch_warnings():
+    # torch 2.4 calls a function of its own that it has deprecated.
+    warnings.filterwarnings("ignore", "`torch.utils._pytree._register_pytree_node` is deprecated", FutureWarning)
+    torch.export.register_dataclass(TextEncoderOutput, serialized_type_name="cliptok.TextEncoderOutput")

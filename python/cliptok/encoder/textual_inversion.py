@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cliptok.encoder.checkpoints.sources import load_pickle
-
-if TYPE_CHECKING:
-    from cliptok.encoder.model import TextEncoder
+from cliptok.encoder.model import TextTower
 
 
 @torch.no_grad()
-def resize_token_embeddings(encoder: TextEncoder, new_num_tokens: int | None = None) -> nn.Embedding:
+def resize_token_embeddings(encoder: TextTower, new_num_tokens: int | None = None) -> nn.Embedding:
     """Give the token table `new_num_tokens` rows: the old ones and random new ones. Returns the table."""
-    old = encoder.get_input_embeddings()
+    old = encoder.embeddings.token_embedding
     if new_num_tokens is None or new_num_tokens == old.num_embeddings:
         return old
     if new_num_tokens < 1:
@@ -31,7 +28,8 @@ def resize_token_embeddings(encoder: TextEncoder, new_num_tokens: int | None = N
     kept = min(new_num_tokens, old.num_embeddings)
     new.weight[:kept] = old.weight[:kept]
     new.weight.requires_grad_(old.weight.requires_grad)
-    encoder.set_input_embeddings(new)
+    encoder.embeddings.token_embedding = new
+    encoder.config.vocabulary = new_num_tokens
     return new
 
 
@@ -41,7 +39,7 @@ class TextualInversion:
 
     tokens: tuple[str, ...]
     ids: tuple[int, ...]
-    encoder: TextEncoder
+    encoder: TextTower
     tokenizer: Any
     loaded: bool = True
 
@@ -50,7 +48,7 @@ class TextualInversion:
         if not self.loaded:
             raise ValueError(f"{self.tokens[0]} is unloaded already")
         self.tokenizer.remove_tokens(self.tokens)
-        table = self.encoder.get_input_embeddings()
+        table = self.encoder.embeddings.token_embedding
         with torch.no_grad():
             table.weight[list(self.ids)] = 0
         # Empty rows at the end go, down to the size before any embedding was loaded. A row in the middle stays.
@@ -63,7 +61,7 @@ class TextualInversion:
 
 
 def load(
-    encoder: TextEncoder,
+    encoder: TextTower,
     source: str | os.PathLike[str] | Mapping[str, Any] | Tensor,
     tokenizer: Any,
     token: str | None = None,
@@ -95,7 +93,7 @@ def load(
         raise ValueError(f"token {taken[0]!r} is in the tokenizer already; choose another with token=, or unload it")
     tokenizer.add_tokens(list(tokens))
     ids = tuple(tokenizer.convert_tokens_to_ids(list(tokens)))
-    table = encoder.get_input_embeddings()
+    table = encoder.embeddings.token_embedding
     if encoder.rows_without_inversions is None:
         encoder.rows_without_inversions = table.num_embeddings
     if max(ids) >= table.num_embeddings:
@@ -103,32 +101,6 @@ def load(
     with torch.no_grad():
         table.weight[list(ids)] = vectors.to(table.weight)
     return TextualInversion(tokens, ids, encoder, tokenizer)
-
-
-def has_placeholders(tokenizer: Any) -> bool:
-    """Whether `tokenizer` has a placeholder of several vectors."""
-    added = getattr(tokenizer, "added_tokens_encoder", {})
-    return any(f"{token}_1" in added for token in added)
-
-
-def expand_placeholders(tokenizer: Any, texts: Iterable[str]) -> list[str]:
-    """Write every placeholder of several vectors as all of its tokens, unless the text does so already."""
-    texts = list(texts)
-    added = getattr(tokenizer, "added_tokens_encoder", {})
-    heads = sorted((t for t in added if f"{t}_1" in added), key=len, reverse=True)
-    if not heads:
-        return texts
-    expansions = {}
-    for head in heads:
-        count = 1
-        while f"{head}_{count}" in added:
-            count += 1
-        expansions[head] = " ".join([head, *(f"{head}_{i}" for i in range(1, count))])
-    # The longest first: `<a>_1` is not `<a>` with something after it.
-    names = sorted(added, key=len, reverse=True)
-    written = "|".join(re.escape(expansion) for expansion in expansions.values())
-    pattern = re.compile(f"{written}|" + "|".join(re.escape(name) for name in names))
-    return [pattern.sub(lambda found: expansions.get(found[0], found[0]), text) for text in texts]
 
 
 def _read(source: Any, width: int) -> tuple[str, str | None, Tensor]:

@@ -12,13 +12,13 @@ from torch import Tensor
 from cliptok.encoder.encode import WINDOW, encode
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextEncoder
+    from cliptok.encoder.model import TextTower
 
 Template = str | Callable[[str], str]
 
 
 def zero_shot(
-    encoder: TextEncoder,
+    encoder: TextTower,
     class_names: Sequence[str],
     templates: Sequence[Template],
     tokenizer: Any = None,

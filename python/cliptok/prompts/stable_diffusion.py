@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cliptok.encoder.placeholders import expand_placeholders
 from cliptok.encoder.sharing.graphs import forward
-from cliptok.encoder.textual_inversion import expand_placeholders
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextEncoder
+    from cliptok.encoder.text_encoder import TextEncoder
 
 
 class PromptEmbeds(NamedTuple):

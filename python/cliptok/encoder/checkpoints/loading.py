@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -15,9 +15,9 @@ from cliptok._common.atomic_files import replacing
 from cliptok.encoder.checkpoints.sources import DictSource, ShardedSource, Source, open_source
 from cliptok.encoder.checkpoints.weights import check, choose_tower, origins, read_config
 from cliptok.encoder.config import TextConfig
+from cliptok.encoder.model import TextTower
 
-if TYPE_CHECKING:
-    from cliptok.encoder.model import TextEncoder
+Tower = TypeVar("Tower", bound=TextTower)
 
 # open_clip's options that make another network of a text tower
 _FOREIGN = (
@@ -60,7 +60,7 @@ class _Repository:
 
 
 def load(
-    cls: type[TextEncoder],
+    cls: type[Tower],
     source: str | os.PathLike[str] | Mapping[str, torch.Tensor],
     *,
     subfolder: str | None = None,
@@ -73,7 +73,7 @@ def load(
     token: str | bool | None = None,
     local_files_only: bool = False,
     **changes: Any,
-) -> TextEncoder:
+) -> Tower:
     """Load a text encoder, in evaluation mode.
 
     `source` is a folder (transformers, diffusers or open_clip, sharded or not), a single file of any known layout, a
@@ -134,7 +134,7 @@ def load(
     return model.eval()
 
 
-def save(model: TextEncoder, folder: str | os.PathLike[str], *, variant: str | None = None) -> None:
+def save(model: TextTower, folder: str | os.PathLike[str], *, variant: str | None = None) -> None:
     """Write `config.json` and `model.safetensors` (`model.<variant>.safetensors`) into `folder`, made if need be.
 
     transformers loads the result as `CLIPTextModelWithProjection`, or as `CLIPTextModel` without a projection.

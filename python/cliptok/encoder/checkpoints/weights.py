@@ -160,7 +160,7 @@ def read_config(source: Source, tower: Tower, known: TextConfig | None, changes:
 
 
 def origins(source: Source, tower: Tower, config: TextConfig) -> dict[str, Origin]:
-    """Where each parameter of `TextEncoder(config)` comes from, by our name."""
+    """Where each parameter of `TextTower(config)` comes from, by our name."""
     d, m, p = config.width, config.mlp, tower.prefix
     result: dict[str, Origin] = {}
     if tower.openai:

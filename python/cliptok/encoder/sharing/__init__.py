@@ -1,1 +1,1 @@
-"""Batches whose texts share the work of their common beginnings."""
+"""Prefix sharing: tokens that many texts begin with are computed once."""

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.plan import Batch, BatchShape
-from cliptok.encoder.sharing.products import Workspace
 
 
 @dataclasses.dataclass
@@ -38,7 +38,7 @@ class NodeBatch:
     positions: Tensor  # (U,)
     pair: Tensor  # (N,) the pair of each node
     groups: list[Group]
-    ends: Tensor  # (m,)
+    eos_nodes: Tensor  # (m,)
     chunk: int
     dtype: torch.dtype
 
@@ -76,7 +76,7 @@ class NodeBatch:
 def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, work: Workspace) -> Tensor:
     """Attention of nodes to their ancestors and themselves; q, k, v and the result are (N, width)."""
     out = work.take("attention", q.shape[0], q.shape[1], q)
-    attention = _attention_by_products if q.device.type == "cpu" else _fused_attention
+    attention = _attention_by_matmul if q.device.type == "cpu" else _fused_attention
     for group in batch.groups:
         rows = slice(group.first * batch.chunk, (group.first + group.chunks) * batch.chunk)
         attention(q[rows], k, v, group, out[rows])
@@ -92,10 +92,10 @@ def _fused_attention(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor)
     out.view(group.chunks, -1, *y.shape[1::2]).copy_(y.transpose(1, 2))
 
 
-def _attention_by_products(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
-    """The same in batched products: on blocks of so few rows the CPU's fused kernel is two to three times slower."""
+def _attention_by_matmul(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
+    """The same by batched GEMMs: on blocks of so few rows the CPU's fused kernel is two to three times slower."""
     chunks, heads, size = group.chunks, group.heads, q.shape[1] // group.heads
-    # Gathered head by head, so that every product's operands are contiguous.
+    # Gathered head by head, so that the operands of both are contiguous.
     q = q.view(chunks, -1, heads, size).transpose(1, 2).reshape(chunks * heads, -1, size)
     k, v = (t.view(-1, size).index_select(0, group.head_keys).view(chunks * heads, -1, size) for t in (k, v))
     scores = torch.bmm(q, k.transpose(1, 2)).view(chunks, heads, *group.mask.shape[2:])

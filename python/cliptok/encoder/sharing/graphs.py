@@ -10,20 +10,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from cliptok.encoder.model import end_positions
+from cliptok.encoder.model import eos_positions
 from cliptok.encoder.output import TextEncoderOutput
 from cliptok.encoder.sharing.attention import NodeBatch
+from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.nodes import encode_nodes
 from cliptok.encoder.sharing.plan import Batch
-from cliptok.encoder.sharing.products import Workspace
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextEncoder
+    from cliptok.encoder.model import TextTower
 
 # Beyond this many tokens a large GPU is busy for longer than the launches take.
 GRAPH_TOKENS = 8192
 KEPT = 32  # graphs per encoder; the least recently used goes first
-ENDS = 32  # ends of text are rounded up to this, so that fewer shapes need a graph
+EOS_ROUNDED = 32  # end-of-sequence nodes are padded to a multiple of this, so that fewer shapes need a graph
 
 
 class Graph:
@@ -67,28 +67,28 @@ class GraphCache:
         return compute(*inputs) if graph is None else graph(*inputs)
 
 
-_caches: WeakKeyDictionary[TextEncoder, GraphCache] = WeakKeyDictionary()
+_caches: WeakKeyDictionary[TextTower, GraphCache] = WeakKeyDictionary()
 
 
-def _weights(encoder: TextEncoder) -> int:
+def _weights(encoder: TextTower) -> int:
     """A graph holds addresses: weights that moved, or changed dtype, need another one."""
     return hash(tuple((parameter.data_ptr(), parameter.dtype) for parameter in encoder.parameters()))
 
 
 @torch.no_grad()
-def forward(encoder: TextEncoder, input_ids: Tensor, output_hidden_states: bool = False) -> TextEncoderOutput:
+def forward(encoder: TextTower, input_ids: Tensor, output_hidden_states: bool = False) -> TextEncoderOutput:
     """`encoder(input_ids)` without gradients; on CUDA, small batches replay a graph."""
     if not input_ids.is_cuda or input_ids.numel() > GRAPH_TOKENS or encoder.training:
         output = encoder(input_ids, output_hidden_states=output_hidden_states)
         assert isinstance(output, TextEncoderOutput)
         return output
-    ends = end_positions(input_ids, encoder.config.end_id)  # raises, which a graph cannot
+    pooled_at = eos_positions(input_ids, encoder.config.end_id)  # raises, which a graph cannot
     key = ("forward", tuple(input_ids.shape), input_ids.dtype, output_hidden_states, _weights(encoder))
 
-    def compute(ids: Tensor, ends: Tensor) -> TextEncoderOutput:
-        return encoder.tower(ids, ends, None, None, output_hidden_states)
+    def compute(ids: Tensor, pooled_at: Tensor) -> TextEncoderOutput:
+        return encoder.compute(ids, pooled_at, None, None, output_hidden_states)
 
-    output = _caches.setdefault(encoder, GraphCache()).run(key, compute, input_ids, ends)
+    output = _caches.setdefault(encoder, GraphCache()).run(key, compute, input_ids, pooled_at)
     states = output.hidden_states
     return TextEncoderOutput(
         last_hidden_state=output.last_hidden_state.clone(),
@@ -101,7 +101,7 @@ def forward(encoder: TextEncoder, input_ids: Tensor, output_hidden_states: bool 
 class GraphedNodes:
     """`encode_nodes` on CUDA for small batches: one copy to the device and one launch."""
 
-    def __init__(self, encoder: TextEncoder, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: TextTower, dtype: torch.dtype) -> None:
         self.encoder, self.dtype = encoder, dtype
         self.cache = _caches.setdefault(encoder, GraphCache())
         self.weights = _weights(encoder)
@@ -109,13 +109,13 @@ class GraphedNodes:
     def __call__(self, batch: Batch) -> Tensor:
         """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
         shape = batch.shape
-        ends = -(-len(batch.ends) // ENDS) * ENDS
-        packed = torch.from_numpy(batch.pack(ends)).pin_memory().to(self.encoder.device, non_blocking=True)
+        eos = -(-len(batch.eos_nodes) // EOS_ROUNDED) * EOS_ROUNDED
+        packed = torch.from_numpy(batch.pack(eos)).pin_memory().to(self.encoder.device, non_blocking=True)
 
         def compute(packed: Tensor) -> Tensor:
             nodes = NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype)
             return encode_nodes(self.encoder, [nodes], Workspace())[0]
 
-        key = ("nodes", shape, ends, self.dtype, self.weights)
+        key = ("nodes", shape, eos, self.dtype, self.weights)
         pooled: Tensor = self.cache.run(key, compute, packed)
-        return pooled[: len(batch.ends)].clone()
+        return pooled[: len(batch.eos_nodes)].clone()

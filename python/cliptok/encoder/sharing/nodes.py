@@ -1,7 +1,8 @@
 """The tower over the nodes of a trie: every position-wise layer once per node, attention in chunks of nodes.
 
-The arithmetic is `model.py`'s, arranged so that little but matrix products is left: factors ride on the products,
-activations work in place or inside them, and the last layer computes queries, output and MLP only where texts end.
+The arithmetic is `model.py`'s, arranged so that little but matrix products is left: scale factors are folded into the
+linear layers, activations run in place or inside them, and the last block computes queries, output and MLP only at
+end-of-sequence positions.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cliptok.encoder.sharing.attention import NodeBatch, attend
-from cliptok.encoder.sharing.products import Affine, Workspace, add_linear_, linear
+from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import Block, TextEncoder
+    from cliptok.encoder.model import Block, TextTower
 
 
 @dataclasses.dataclass
@@ -61,7 +62,7 @@ def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
     """`x += block.mlp(block.layer_norm2(x))`."""
     h = norm(x, layer.norm2, layer.eps)
     if layer.quick_gelu:
-        # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors ride on the matrix products.
+        # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors are folded into the linear layers.
         return add_linear_(x, linear(h, layer.fc1, work, "mlp", "silu", 1.702, 1.702), layer.fc2, work, 1 / 1.702)
     return add_linear_(x, linear(h, layer.fc1, work, "mlp", "gelu"), layer.fc2, work)
 
@@ -72,24 +73,24 @@ def project(x: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, Tensor, T
     return linear(h, layer.q, work, "q"), linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
 
 
-def finish_(x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch, work: Workspace) -> None:
-    """The rest of a block, in place: attention and MLP of every node."""
+def attend_and_mlp_(x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch, work: Workspace) -> None:
+    """The rest of a block, in place: attention, its output layer and the MLP of every node."""
     q, k, v = qkv
     add_linear_(x, attend(q, k, v, batch, work), layer.out, work)
     mlp_(x, layer, work)
 
 
 def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Tensor:
-    """The last block at the ends of text alone, (m, width): every other query is left zero and its answer dropped."""
+    """The last block at end-of-sequence nodes alone, (m, width). Other queries are zero and their output is dropped."""
     h = norm(x, layer.norm1, layer.eps)
     k, v = linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
-    q = torch.zeros_like(h).index_copy_(0, batch.ends, linear(h[batch.ends], layer.q, work, "q"))
-    y = attend(q, k, v, batch, work)[batch.ends]
-    return mlp_(add_linear_(x[batch.ends], y, layer.out, work), layer, work)
+    q = torch.zeros_like(h).index_copy_(0, batch.eos_nodes, linear(h[batch.eos_nodes], layer.q, work, "q"))
+    y = attend(q, k, v, batch, work)[batch.eos_nodes]
+    return mlp_(add_linear_(x[batch.eos_nodes], y, layer.out, work), layer, work)
 
 
 @torch.inference_mode()
-def encode_nodes(encoder: TextEncoder, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
+def encode_nodes(encoder: TextTower, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
     """Per batch the pooled outputs (m, width), after the final LayerNorm, of the texts that end in it.
 
     Each layer sees all batches before the next layer does, while its weights are in the cache.
@@ -105,7 +106,7 @@ def encode_nodes(encoder: TextEncoder, batches: Sequence[NodeBatch], work: Works
             # Before any attention a state is its token and position: few pairs stand for many nodes.
             qkv = project(states[i] if depth else pairs[i], layer, work)
             rows = qkv if depth else (part.index_select(0, batch.pair) for part in qkv)
-            finish_(states[i], rows, layer, batch, work)
+            attend_and_mlp_(states[i], rows, layer, batch, work)
     layer, final = Layer.of(last, dtype), encoder.final_layer_norm
-    ends = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
-    return [norm(x, Affine.of(final, dtype), final.eps) for x in ends]
+    pooled = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
+    return [norm(x, Affine.of(final, dtype), final.eps) for x in pooled]

@@ -1,7 +1,7 @@
-"""Which tokens to compute: texts merged into a prefix trie, the trie cut into batches.
+"""Which tokens to compute: texts merged into a prefix trie, the trie split into batches.
 
-A causal encoder's state at a position depends only on the tokens up to it. Texts with a common beginning therefore have
-equal states there, and a node of the trie, which is a token with all that comes before it, is computed once.
+A causal encoder's state at a position depends only on the tokens up to it. Texts with a common prefix therefore have
+equal states there, and a node of the trie, which is a token with its whole prefix, is computed once.
 
 Nodes are numbered depth first, in the order of the sorted texts. Then a node's descendants are a range that starts
 with itself, `[node, subtree_end[node])`, and node k may look at node j exactly if `j <= k < subtree_end[j]`.
@@ -28,7 +28,7 @@ SLOTS = 32
 
 
 class BatchShape(NamedTuple):
-    """What the sizes of a batch's tensors follow from."""
+    """The numbers that determine every tensor shape of a batch."""
 
     pairs: int  # U
     groups: tuple[tuple[int, int], ...]  # (chunks, P) in the order of storage
@@ -53,8 +53,8 @@ class Batch:
     number: Int64  # (N,)
     subtree_end: Int64  # (N,) one past the number of the last descendant
     ancestors: list[Int64]  # per group (chunks, P): nodes before each chunk that its first node may look at; N for none
-    ends: Int64  # (m,) the node of each distinct text's last token
-    outputs: Int64  # (m,) the distinct text that each end belongs to
+    eos_nodes: Int64  # (m,) the node of each distinct text's end-of-sequence token
+    outputs: Int64  # (m,) the distinct text (row of the window) of each
     nodes: int  # N without padding
     chunk: int  # nodes per chunk
 
@@ -63,13 +63,13 @@ class Batch:
         groups = tuple((len(rows), rows.shape[1]) for rows in self.ancestors)
         return BatchShape(len(self.tokens), groups, self.chunk)
 
-    def pack(self, ends: int | None = None) -> Int64:
-        """Everything that the device needs in one array; `ends` rounds the number of ends up, with node 0."""
+    def pack(self, eos: int | None = None) -> Int64:
+        """Everything that the device needs in one array; `eos` pads `eos_nodes` to this many, with node 0."""
         parts = [self.tokens, self.positions, self.pair, self.number, self.subtree_end]
         parts += [rows.ravel() for rows in self.ancestors]
-        parts.append(self.ends)
-        if ends is not None:
-            parts.append(np.zeros(ends - len(self.ends), dtype=np.int64))
+        parts.append(self.eos_nodes)
+        if eos is not None:
+            parts.append(np.zeros(eos - len(self.eos_nodes), dtype=np.int64))
         return np.concatenate(parts)
 
 
@@ -79,7 +79,7 @@ class Window:
 
     rows: Int32  # (u, longest) distinct id rows, sorted; padded with -1
     lengths: Int64  # (u,)
-    shared: Int64  # (u,) length of the beginning in common with the row before; 0 for the first
+    shared: Int64  # (u,) length of the prefix in common with the row before; 0 for the first
     inverse: Int64  # (n,) input text i is distinct row inverse[i]
 
 
@@ -92,7 +92,7 @@ def sort_window(input_ids: npt.NDArray[np.integer], offsets: Int64) -> Window:
     column = np.arange(longest)
     rows = np.full((len(lengths), longest), -1, dtype=np.int32)
     rows[column < lengths[:, None]] = input_ids[offsets[0] : offsets[-1]]
-    # Big-endian ids + 1 compare as bytes just as the rows compare as sequences, a beginning before what continues it.
+    # Big-endian ids + 1 compare as bytes just as the rows compare as sequences, a prefix before what continues it.
     keys = np.ascontiguousarray(rows + 1).astype(">u4").view(f"S{4 * longest}").ravel()
     order = np.argsort(keys, kind="stable")
     rows, lengths = rows[order], lengths[order]
@@ -108,12 +108,12 @@ def sort_window(input_ids: npt.NDArray[np.integer], offsets: Int64) -> Window:
     return Window(rows[new], lengths[new], shared[new], inverse)
 
 
-def cut_batches(window: Window, budget: int) -> Iterator[tuple[int, int]]:
+def split_batches(window: Window, budget: int) -> Iterator[tuple[int, int]]:
     """Ranges of consecutive distinct rows whose tries have at most `budget` nodes (one row at least)."""
     new_nodes = np.cumsum(window.lengths - window.shared)
     start = 0
     while start < len(new_nodes):
-        # A batch computes its first row whole, also the beginning that it shares with the batch before.
+        # A batch computes its first row whole, also the prefix that it shares with the batch before.
         before = new_nodes[start] - window.lengths[start]
         stop = max(int(np.searchsorted(new_nodes, before + budget, side="right")), start + 1)
         yield start, stop
@@ -163,7 +163,7 @@ def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
         above = path[head_row[group]][:, np.minimum(slot, longest - 1)]
         above = np.where(slot < depth[order[group], None], above, padded)
         groups.append(place[above // chunk] * chunk + above % chunk)
-    ends = path[np.arange(len(lengths)), lengths - 1]
+    eos = path[np.arange(len(lengths)), lengths - 1]
     pairs, pair = np.unique(tokens[number] * longest + positions[number], return_inverse=True)
     pairs = np.append(pairs, np.zeros(-len(pairs) % chunk, dtype=np.int64))  # fewer different shapes
     return Batch(
@@ -173,7 +173,7 @@ def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
         number=number,
         subtree_end=subtree_end[number],
         ancestors=groups,
-        ends=place[ends // chunk] * chunk + ends % chunk,
+        eos_nodes=place[eos // chunk] * chunk + eos % chunk,
         outputs=np.arange(start, stop),
         nodes=nodes,
         chunk=chunk,

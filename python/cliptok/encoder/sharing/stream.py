@@ -1,4 +1,4 @@
-"""Texts in, sorted windows of tokens out: slicing, tokenization and planning, one window ahead of the compute."""
+"""Texts in, sorted windows of tokens out: slicing, tokenization, truncation and sorting."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cliptok._common.prefetch import ahead as ahead
+from cliptok.encoder.placeholders import expand_placeholders, has_placeholders
 from cliptok.encoder.sharing.plan import Int64, Window, sort_window
-from cliptok.encoder.textual_inversion import expand_placeholders, has_placeholders
 
 
 def is_lazy(texts: Any) -> bool:
@@ -31,17 +30,17 @@ def is_lazy(texts: Any) -> bool:
     return not (hasattr(texts, "__len__") and hasattr(texts, "__getitem__"))
 
 
-def pieces(texts: Any, size: int) -> Iterator[Any]:
-    """`texts` in consecutive pieces of at most `size`, without a copy where the type can slice."""
+def slices(texts: Any, size: int) -> Iterator[Any]:
+    """Consecutive slices of at most `size` texts, without a copy where the type can slice."""
     if is_lazy(texts):
         iterator = iter(texts)
-        while piece := list(itertools.islice(iterator, size)):
-            yield piece
+        while part := list(itertools.islice(iterator, size)):
+            yield part
     elif hasattr(texts, "__len__") and hasattr(texts, "__getitem__"):
         rows = texts.iloc if hasattr(texts, "iloc") else texts
         try:
             rows[0:0]
-        except TypeError:  # a sequence that cannot be cut, such as a deque
+        except TypeError:  # a sequence that cannot be sliced, such as a deque
             rows = list(texts)
         for start in range(0, len(texts), size):
             yield rows[start : start + size]
@@ -50,13 +49,13 @@ def pieces(texts: Any, size: int) -> Iterator[Any]:
 
 
 def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tuple[Any, Int64]:
-    """Packed ids and offsets; texts longer than `positions` are cut as the tokenizer's profile cuts them."""
+    """Packed ids and offsets; texts longer than `positions` are truncated as the tokenizer's profile does it."""
     if has_placeholders(tokenizer):
         texts = expand_placeholders(tokenizer, texts.to_pylist() if hasattr(texts, "to_pylist") else texts)
     try:
         packed = tokenizer.encode_packed(texts, max_length=positions, dtype="int32")
     except (TypeError, ValueError) as error:
-        # It counts rows from the beginning of this piece.
+        # It counts rows from the beginning of this slice.
         row = re.match(r"texts\[(\d+)\]", str(error))
         if row is None or first_row == 0:
             raise
@@ -64,8 +63,8 @@ def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tupl
     return packed.input_ids, packed.offsets
 
 
-def cut_at_end(ids: Any, offsets: Int64, end_id: int, positions: int, first_row: int) -> tuple[Any, Int64]:
-    """Keep each text up to its first `end_id`, where it is pooled; what follows could not change that position."""
+def truncate_at_eos(ids: Any, offsets: Int64, end_id: int, positions: int, first_row: int) -> tuple[Any, Int64]:
+    """Truncate each text behind its first `end_id`, where it is pooled: causal attention never looks further."""
     is_end = np.flatnonzero(ids == end_id)
     at = np.searchsorted(is_end, offsets[:-1])
     end = np.append(is_end, len(ids))[at]
@@ -89,16 +88,16 @@ def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, 
     """Sorted windows of at most `size` texts, in input order; `texts` may also be packed tokens."""
     first_row = 0
     packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
-    for piece in [texts] if packed else pieces(texts, size):
-        ids, offsets = (piece.input_ids, piece.offsets) if packed else tokenize(piece, tokenizer, positions, first_row)
+    for rows in [texts] if packed else slices(texts, size):
+        ids, offsets = (rows.input_ids, rows.offsets) if packed else tokenize(rows, tokenizer, positions, first_row)
         ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
         for start in range(0, len(offsets) - 1, size):
             part = offsets[start : start + size + 1]
-            cut, part = cut_at_end(ids[part[0] : part[-1]], part - part[0], end_id, positions, first_row + start)
-            if len(cut) and cut.max() >= vocabulary:
+            kept, part = truncate_at_eos(ids[part[0] : part[-1]], part - part[0], end_id, positions, first_row + start)
+            if len(kept) and kept.max() >= vocabulary:
                 raise ValueError(
-                    f"texts have the id {cut.max()} but the encoder's vocabulary has {vocabulary} entries; "
+                    f"texts have the id {kept.max()} but the encoder's vocabulary has {vocabulary} entries; "
                     "use the encoder's own tokenizer, or resize_token_embeddings(len(tokenizer))"
                 )
-            yield sort_window(cut, part)
+            yield sort_window(kept, part)
         first_row += len(offsets) - 1

@@ -1,7 +1,7 @@
-"""Linear layers over many rows: in which dtype and by which library a matrix product is fastest.
+"""Linear layers over many rows: which dtype to compute in, and which library's GEMM is the fastest.
 
-oneDNN's products apply an activation before they round and store. On CPUs with AVX-512 they are also the faster ones:
-MKL runs its AVX2 kernels on AMD's, at half of oneDNN's rate in float32. With AVX2 alone MKL is ahead.
+oneDNN's GEMM applies an activation before it rounds and stores. On CPUs with AVX-512 it is also the faster one: MKL
+runs its AVX2 kernels on AMD's CPUs, at half of oneDNN's rate in float32. With AVX2 alone MKL is faster.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Affine(NamedTuple):
-    """What a linear layer or a LayerNorm multiplies by and adds, in the dtype that is computed in."""
+    """Weight and bias of a linear layer or a LayerNorm, in the compute dtype."""
 
     weight: Tensor
     bias: Tensor
@@ -31,7 +31,7 @@ _ONEDNN_ACTIVATION = {None: ("none", ""), "silu": ("swish", ""), "gelu": ("gelu"
 
 
 class Workspace:
-    """Buffers for one batch after another: on a CPU every fresh large tensor costs page faults."""
+    """Buffers that one batch after another uses again: on a CPU every fresh large tensor costs page faults."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, int], Tensor] = {}
@@ -45,9 +45,9 @@ class Workspace:
 
 
 def compute_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
-    """The dtype to calculate in: float32 for half precision on CPUs without instructions for it.
+    """The dtype to compute in: float32 for half precision on CPUs without instructions for it.
 
-    There oneDNN's and ATen's bf16 and fp16 products are emulated, at a tenth to a half of float32's rate. Weights keep
+    There oneDNN's and ATen's bf16 and fp16 GEMMs are emulated, at a tenth to a half of float32's rate. Weights keep
     their dtype and are converted a layer at a time; results are the more exact for it.
     """
     if device.type != "cpu" or dtype not in (torch.bfloat16, torch.float16):
@@ -109,7 +109,7 @@ def linear(
 
 
 def add_linear_(residual: Tensor, x: Tensor, layer: Affine, work: Workspace, scale: float = 1.0) -> Tensor:
-    """`residual += scale * x @ weight.T + layer.bias`. In float32 MKL's product does the sum; in half precision that
+    """`residual += scale * x @ weight.T + layer.bias`. In float32 MKL's GEMM does the sum; in half precision that
     would round the large residual twice.
     """
     if _onednn(x) is not None:

@@ -9,29 +9,29 @@ import torch
 
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder import encode as encode_module
-from cliptok.encoder.sharing import attention, products
-from cliptok.encoder.sharing.products import compute_dtype
+from cliptok.encoder.sharing import attention, linear_layers
+from cliptok.encoder.sharing.linear_layers import compute_dtype
 from support.towers import END, FAMILIES, START, Packed, hf_model, relative, row_by_row
 
 
 def test_every_kernel_gives_the_same(family, monkeypatch):
-    """The products of every CPU, and the attention that runs on CUDA, whichever of them this machine prefers."""
+    """The GEMMs of every CPU, and the attention that runs on CUDA, whichever of them this machine prefers."""
     encoder = TextEncoder.from_pretrained(
         dict(hf_model(family).state_dict()), heads=family.heads, activation=family.activation
     )
     rows = [[START, *body, END] for body in ([1, 2] * 30, [1, 2, 3], [1, 2] * 20, [], *([4, n] for n in range(1, 30)))]
     expected = row_by_row(encoder, rows)
     assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
-    monkeypatch.setattr(products, "_onednn_linear", lambda: None)
+    monkeypatch.setattr(linear_layers, "_onednn_linear", lambda: None)
     assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
-    monkeypatch.setattr(attention, "_attention_by_products", attention._fused_attention)
+    monkeypatch.setattr(attention, "_attention_by_matmul", attention._fused_attention)
     assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("native", [False, True])
 def test_half_precision_is_no_further_from_float64_than_transformers(dtype, native, tokenizer, monkeypatch):
-    """Both where the CPU has instructions for it and where products are done in float32."""
+    """Both where the CPU has instructions for it and where GEMMs are done in float32."""
     config = TextConfig(**FAMILIES["bigG"])
     half = hf_model(config).to(dtype)
     encoder = TextEncoder.from_pretrained(dict(half.state_dict()), heads=config.heads, activation="gelu")
