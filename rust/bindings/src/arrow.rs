@@ -1,7 +1,7 @@
 //! Arrow columns of strings: `string`, `large_string` and `string_view`, in one chunk or many, sliced, and
-//! dictionary-encoded. Nothing is copied but the places of the texts.
+//! dictionary-encoded. The texts are borrowed, not copied.
 
-use crate::texts::Nulls;
+use crate::nulls::Nulls;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
@@ -19,7 +19,8 @@ pub(crate) struct Column {
 }
 
 impl Column {
-    /// The chunks are checked but for the texts of plain strings, which are checked when they are taken up.
+    /// Imports and validates the column, except for the UTF-8 of `string` and `large_string`, which is checked when texts
+    /// are read.
     pub(crate) fn new(column: &Bound<'_, PyAny>) -> PyResult<Self> {
         let chunks = import(column)?;
         for chunk in &chunks {
@@ -49,13 +50,13 @@ impl Column {
     }
 
     /// Appends the texts of these rows.
-    pub(crate) fn take_up<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
+    pub(crate) fn read<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
         let mut begin = 0;
         for chunk in &self.chunks {
             let end = begin + chunk.len();
             let (from, to) = (rows.start.max(begin), rows.end.min(end));
             if from < to {
-                take_up_chunk(chunk, begin, from - begin..to - begin, nulls, texts)?;
+                read_chunk(chunk, begin, from - begin..to - begin, nulls, texts)?;
             }
             begin = end;
         }
@@ -63,7 +64,7 @@ impl Column {
     }
 }
 
-fn take_up_chunk<'t>(
+fn read_chunk<'t>(
     chunk: &'t ArrayRef,
     first_row: usize,
     rows: Range<usize>,
@@ -107,7 +108,7 @@ fn push_strings<'t>(
     }
 }
 
-/// Strings one after the other in one buffer, which are checked together.
+/// Strings that lie one after the other in one buffer, so that their UTF-8 is checked at once.
 fn push_plain<'t, O: OffsetSizeTrait>(
     array: &'t GenericStringArray<O>,
     first_row: usize,
@@ -126,7 +127,7 @@ fn push_plain<'t, O: OffsetSizeTrait>(
             None => bytes.get(start..end).and_then(|bytes| std::str::from_utf8(bytes).ok()),
         };
         texts.push(match text {
-            _ if is_null(row) => "", // whatever stands there
+            _ if is_null(row) => "", // a null may point anywhere
             Some(text) => text,
             None => {
                 let row = first_row + row;
@@ -141,8 +142,8 @@ fn malformed(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(format!("texts is a malformed Arrow column: {error}"))
 }
 
-/// Takes over what the column's capsules hold, by the rules of the Arrow `PyCapsule` interface: the structures are moved
-/// out and left marked as released, so that each is released once, by us.
+/// Takes ownership of the column's C structures, by the rules of the Arrow `PyCapsule` interface: they are moved out and
+/// marked as released in the capsule, so that each is released once, by us.
 fn import(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     let unreadable = |error: ArrowError| PyValueError::new_err(format!("texts is no readable Arrow column: {error}"));
     if column.hasattr("__arrow_c_stream__")? {

@@ -1,9 +1,12 @@
-//! The Python class around the engine.
+//! The Python class `Engine`.
 
-use crate::memory::Growing;
+use crate::cleaner::Cleaner;
+use crate::errors::{Failure, value_error};
+use crate::memory::GrowingArray;
+use crate::nulls::Nulls;
 use crate::rows;
-use crate::texts::{Batch, Nulls, utf8};
-use cliptok::{AddedToken, Engine, Error, Id, Profile, RowOptions, Vocabulary};
+use crate::texts::{Batch, utf8};
+use cliptok::{AddedToken, Engine, Id, Profile, RowOptions, Vocabulary};
 use numpy::{Element, PyArray1};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -12,31 +15,14 @@ use std::collections::HashMap;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
 type Offsets = Vec<(usize, usize)>;
-/// All ids joined, and where each text's begin and end.
+/// The ids of all texts joined, and n + 1 offsets of the texts in them.
 type Packed<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>);
 type PyVocabulary = (HashMap<String, u32>, Vec<(String, String)>, Option<String>);
 
 #[pyclass(name = "Engine", module = "cliptok._engine", frozen)]
 pub(crate) struct PyEngine {
-    pub(crate) engine: Engine,
-    clean: Option<Py<PyAny>>,
-}
-
-/// What an engine's error or a Python callback's exception becomes.
-pub(crate) struct Failure(pub(crate) PyErr);
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self(value_error(&error))
-    }
-}
-
-fn nulls(as_empty: bool) -> Nulls {
-    if as_empty { Nulls::Empty } else { Nulls::Refuse }
-}
-
-pub(crate) fn value_error(error: &Error) -> PyErr {
-    PyValueError::new_err(error.to_string())
+    engine: Engine,
+    cleaner: Cleaner,
 }
 
 fn added_tokens(tokens: Vec<PyAddedToken>) -> Vec<AddedToken> {
@@ -79,7 +65,7 @@ impl PyEngine {
         let engine = vocabulary
             .and_then(|vocabulary| Engine::new(profile, vocabulary, self::added_tokens(added_tokens), start_id, end_id))
             .map_err(|error| value_error(&error))?;
-        Ok(Self { engine, clean })
+        Ok(Self { engine, cleaner: Cleaner(clean) })
     }
 
     fn with_added_tokens(
@@ -92,7 +78,7 @@ impl PyEngine {
         let (profile, vocabulary) = (self.engine.profile(), self.engine.vocabulary().clone());
         let engine = Engine::new(profile, vocabulary, self::added_tokens(added_tokens), start_id, end_id)
             .map_err(|error| value_error(&error))?;
-        Ok(Self { engine, clean: self.clean.as_ref().map(|clean| clean.clone_ref(py)) })
+        Ok(Self { engine, cleaner: self.cleaner.clone_ref(py) })
     }
 
     #[pyo3(signature = (text, add_special_tokens=false))]
@@ -100,7 +86,7 @@ impl PyEngine {
         let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
         let mut ids = if self.engine.needs_cleaning(text) {
-            self.engine.encode_cleaned(text, |text| self.clean(py, text)).map_err(|failure| failure.0)?
+            self.engine.encode_cleaned(text, |text| self.cleaner.clean(py, text)).map_err(|failure| failure.0)?
         } else {
             self.engine.encode(text)
         };
@@ -117,7 +103,7 @@ impl PyEngine {
             return Err(PyValueError::new_err("offsets are only defined in the profile `transformers`"));
         }
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        // Offsets in bytes become offsets in characters.
+        // From byte offsets to character offsets.
         let mut characters = vec![0; text.len() + 1];
         for (i, (byte, c)) in text.char_indices().enumerate() {
             characters[byte + c.len_utf8()] = i + 1;
@@ -144,12 +130,13 @@ impl PyEngine {
         null_as_empty: bool,
         threads: usize,
     ) -> PyResult<rows::Arrays<'py>> {
-        let (batch, nulls) = (Batch::new(texts)?, nulls(null_as_empty));
+        let (batch, nulls) = (Batch::new(texts)?, Nulls::new(null_as_empty));
         let options = RowOptions { width, pad: pad_id, add_special_tokens, pad_left };
-        let fill = rows::Fill { py: texts.py(), batch, nulls, options, refuse_long, mask, lengths, threads };
+        let (py, engine, cleaner) = (texts.py(), &self.engine, &self.cleaner);
+        let fill = rows::Fill { py, engine, cleaner, batch, nulls, options, refuse_long, mask, lengths, threads };
         match out {
-            Some(out) => fill.to_out(self, out),
-            None => fill.to_fresh(self, dtype),
+            Some(out) => fill.into_out(out),
+            None => fill.into_new(dtype),
         }
     }
 
@@ -163,7 +150,7 @@ impl PyEngine {
         null_as_empty: bool,
         threads: usize,
     ) -> PyResult<Packed<'py>> {
-        let (batch, nulls) = (Batch::new(texts)?, nulls(null_as_empty));
+        let (batch, nulls) = (Batch::new(texts)?, Nulls::new(null_as_empty));
         let pack = &Pack { batch, nulls, max_length, add_special_tokens, threads };
         match dtype {
             "int64" => self.pack_as::<i64>(texts.py(), pack),
@@ -182,9 +169,9 @@ impl PyEngine {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let py = texts.py();
         let batch = Batch::new(texts)?;
-        let texts = &batch.texts(nulls(null_as_empty))?[..];
+        let texts = &batch.texts(Nulls::new(null_as_empty))?[..];
         let mut counts = vec![0; texts.len()];
-        py.detach(|| self.engine.count(texts, &mut counts, threads, |text| self.clean_attached(text)))
+        py.detach(|| self.engine.count(texts, &mut counts, threads, |text| self.cleaner.clean_attached(text)))
             .map_err(|failure| failure.0)?;
         Ok(PyArray1::from_vec(py, counts))
     }
@@ -239,31 +226,19 @@ struct Pack<'py> {
 
 impl PyEngine {
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
-        // Rather too many than too few: memory that is not written to costs nothing.
+        // An overestimate: memory that is not written to costs nothing.
         const BYTES_PER_ID: usize = 3;
         let texts = &pack.batch.texts(pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let mut ids = Growing::<T>::new(bytes / BYTES_PER_ID + 2 * texts.len())?;
+        let mut ids = GrowingArray::<T>::new(bytes / BYTES_PER_ID + 2 * texts.len())?;
         let offsets = py
             .detach(|| {
-                let clean = |text: &str| self.clean_attached(text);
+                let clean = |text: &str| self.cleaner.clean_attached(text);
                 self.engine.pack::<T, _, Failure>(texts, max_length, add_special_tokens, threads, clean, &mut ids)
             })
             .map_err(|failure| failure.0)?;
         let offsets = offsets.into_iter().map(|offset| offset as i64);
         Ok((ids.into_array(py)?.into_any(), PyArray1::from_iter(py, offsets)))
-    }
-
-    /// The profile's cleaning in Python. It is there when the profile cleans: `new` saw to that.
-    pub(crate) fn clean(&self, py: Python<'_>, text: &str) -> Result<String, Failure> {
-        let Some(clean) = &self.clean else {
-            return Ok(text.to_owned());
-        };
-        clean.call1(py, (text,)).and_then(|cleaned| cleaned.extract(py)).map_err(Failure)
-    }
-
-    fn clean_attached(&self, text: &str) -> Result<String, Failure> {
-        Python::attach(|py| self.clean(py, text))
     }
 }

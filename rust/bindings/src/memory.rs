@@ -1,8 +1,8 @@
-//! Memory of large results: in huge pages where the system has them, and used again.
+//! The memory of large arrays: a pool of mappings, in huge pages where the system has them.
 //!
-//! A kernel hands out fresh memory page by page, each cleared, which takes longer than writing a batch's rows into it. So
-//! the memory of a large array goes into a store when the array does, and the next large array is made of it. While it
-//! lies there the kernel may take its pages whenever it is short of memory.
+//! The kernel clears new memory page by page, which takes longer than writing a batch's rows. So the memory of a large
+//! array goes into a pool when the array is freed, and the next large array reuses it. While memory is in the pool, the
+//! kernel may reclaim its pages.
 
 use cliptok::{Id, Target};
 use memmap2::MmapMut;
@@ -12,47 +12,47 @@ use pyo3::exceptions::PyMemoryError;
 use pyo3::prelude::*;
 use std::sync::Mutex;
 
-/// Smaller arrays come from the allocator, which has its own ways to use memory again.
+/// Smaller arrays come from the allocator, which reuses memory itself.
 const LARGE: usize = 1 << 20;
-/// The most bytes in the store.
-const MOST_STORED: usize = 256 << 20;
-/// What the size of a large array's memory is a multiple of: a huge page.
+/// The most bytes in the pool.
+const MAX_POOLED: usize = 256 << 20;
+/// Mappings are multiples of this: a huge page.
 const STEP: usize = 2 << 20;
 
-static STORE: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
+static POOL: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
 
-/// What large arrays refer to: gives its memory to the store when the last of them goes.
+/// The base object of a large array, which returns the memory to the pool when the array is freed.
 #[pyclass(frozen)]
-struct Memory(Option<MmapMut>);
+struct PooledMemory(Option<MmapMut>);
 
-impl Drop for Memory {
+impl Drop for PooledMemory {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(store);
+        self.0.take().into_iter().for_each(release);
     }
 }
 
-/// Puts memory into the store.
-fn store(memory: MmapMut) {
-    // A process that was forked while another thread had the lock does without the store.
-    let Ok(mut store) = STORE.try_lock() else { return };
-    if memory.len() > MOST_STORED {
+/// Puts memory into the pool.
+fn release(memory: MmapMut) {
+    // Not `lock`: in a process that was forked while another thread held the lock, it would block for ever.
+    let Ok(mut pool) = POOL.try_lock() else { return };
+    if memory.len() > MAX_POOLED {
         return;
     }
     #[cfg(target_os = "linux")]
-    // SAFETY: what is in this memory is not looked at again before it is written: zeros may take its place.
+    // SAFETY: nothing reads this memory before it is written again, so the kernel may replace it by zeros.
     #[allow(unsafe_code)]
     let _ = unsafe { memory.unchecked_advise(memmap2::UncheckedAdvice::Free) };
-    store.push(memory);
-    let mut stored: usize = store.iter().map(|memory| memory.len()).sum();
-    while stored > MOST_STORED {
-        stored -= store.remove(0).len();
+    pool.push(memory);
+    let mut pooled: usize = pool.iter().map(|memory| memory.len()).sum();
+    while pooled > MAX_POOLED {
+        pooled -= pool.remove(0).len();
     }
 }
 
-/// A new array, C-contiguous and with anything in it, which nobody else has yet.
-pub(crate) struct Fresh<'py, T, D>(Bound<'py, PyArray<T, D>>);
+/// An uninitialised C-contiguous array that nothing else references yet.
+pub(crate) struct NewArray<'py, T, D>(Bound<'py, PyArray<T, D>>);
 
-impl<'py, T: Id + Element, D: Dimension> Fresh<'py, T, D> {
+impl<'py, T: Id + Element, D: Dimension> NewArray<'py, T, D> {
     pub(crate) fn new(py: Python<'py>, shape: impl IntoDimension<Dim = D>) -> PyResult<Self> {
         let shape = shape.into_dimension();
         let bytes = shape.slice().iter().try_fold(size_of::<T>(), |bytes, &count| bytes.checked_mul(count));
@@ -63,9 +63,9 @@ impl<'py, T: Id + Element, D: Dimension> Fresh<'py, T, D> {
         Ok(Self(array_in(py, large(bytes)?, shape)?))
     }
 
-    /// What is in it.
+    /// The elements: zeros, or integers left over from an earlier array.
     pub(crate) fn slice(&mut self) -> PyResult<&mut [T]> {
-        // SAFETY: nobody else has the array, so nobody else reads or writes it while this is borrowed.
+        // SAFETY: nothing else references the array, so nobody reads or writes it during this borrow.
         #[allow(unsafe_code)]
         unsafe {
             Ok(self.0.as_slice_mut()?)
@@ -77,19 +77,19 @@ impl<'py, T: Id + Element, D: Dimension> Fresh<'py, T, D> {
     }
 }
 
-/// Joined ids, of which nobody knows beforehand how many there will be.
-pub(crate) enum Growing<T> {
+/// A growing buffer of ids, which becomes an array.
+pub(crate) enum GrowingArray<T> {
     Small(Vec<T>),
     Large {
         memory: MmapMut,
         len: usize,
-        /// Why there are not all.
+        /// The error of growing; ids after it are dropped.
         failure: Option<PyErr>,
     },
 }
 
-impl<T: Id + Element> Growing<T> {
-    /// With room for so many at first.
+impl<T: Id + Element> GrowingArray<T> {
+    /// With an initial capacity in ids.
     pub(crate) fn new(room: usize) -> PyResult<Self> {
         let bytes = room.checked_mul(size_of::<T>()).ok_or_else(out_of_memory)?;
         if bytes < LARGE {
@@ -107,7 +107,7 @@ impl<T: Id + Element> Growing<T> {
     }
 }
 
-impl<T: Id + Element> Target<T> for Growing<T> {
+impl<T: Id + Element> Target<T> for GrowingArray<T> {
     fn append(&mut self, ids: &[T]) {
         match self {
             Self::Small(all) => all.extend_from_slice(ids),
@@ -118,7 +118,7 @@ impl<T: Id + Element> Target<T> for Growing<T> {
                     match large(2 * end * size_of::<T>()) {
                         Ok(mut larger) => {
                             slice_of::<T>(&mut larger)[..*len].copy_from_slice(&slice_of(memory)[..*len]);
-                            store(std::mem::replace(memory, larger));
+                            release(std::mem::replace(memory, larger));
                         }
                         Err(error) => {
                             *failure = Some(error);
@@ -134,20 +134,20 @@ impl<T: Id + Element> Target<T> for Growing<T> {
 }
 
 fn out_of_memory() -> PyErr {
-    PyMemoryError::new_err("there is no memory for so large an array")
+    PyMemoryError::new_err("out of memory: the array is too large")
 }
 
-/// What is in the memory.
+/// The memory as integers.
 fn slice_of<T: Id>(memory: &mut MmapMut) -> &mut [T] {
-    // SAFETY: the memory begins with a page, and is initialised, by the kernel or by who had it before. `Id` is only
-    // implemented by integers, which any bytes are.
+    // SAFETY: the mapping is page-aligned and initialised, by the kernel or an earlier array. `Id` is only implemented
+    // for integers, for which any bytes are valid.
     #[allow(unsafe_code)]
     unsafe {
         std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), memory.len() / size_of::<T>())
     }
 }
 
-/// An array of this shape in memory that is large enough.
+/// An array of this shape at the beginning of `memory`, which must be large enough.
 fn array_in<T: Id + Element, D: Dimension>(
     py: Python<'_>,
     mut memory: MmapMut,
@@ -155,32 +155,33 @@ fn array_in<T: Id + Element, D: Dimension>(
 ) -> PyResult<Bound<'_, PyArray<T, D>>> {
     let view = ArrayViewMut::from_shape(shape.clone(), &mut slice_of::<T>(&mut memory)[..shape.size()]);
     let first = view.map_err(|_| out_of_memory())?.as_mut_ptr();
-    let memory = Bound::new(py, Memory(Some(memory)))?;
-    // SAFETY: the view is of this memory, which stays where it is. Nobody else writes to it: it was in the store or is
-    // fresh. The array refers to `Memory`, which keeps it mapped and never touches it, and is itself the only way to it.
+    let memory = Bound::new(py, PooledMemory(Some(memory)))?;
+    // SAFETY: the view is of this mapping, which does not move, and which nobody else uses: it came from the pool or is
+    // new. The array references `PooledMemory`, which keeps it mapped and never accesses it.
     #[allow(unsafe_code)]
     unsafe {
         Ok(PyArray::borrow_from_array(&ArrayView::from_shape_ptr(shape, first), memory.into_any()))
     }
 }
 
-/// Memory of at least so many bytes, with anything in it.
+/// At least this many bytes, from the pool or new.
 fn large(bytes: usize) -> PyResult<MmapMut> {
     let size = bytes.max(1).checked_next_multiple_of(STEP).ok_or_else(out_of_memory)?;
-    stored(size).map_or_else(|| fresh(size), Ok).map_err(|_| out_of_memory())
+    pooled(size).map_or_else(|| mapped(size), Ok).map_err(|_| out_of_memory())
 }
 
-/// Stored memory that is large enough, and not much too large: of equals what was stored last, whose pages are there.
-fn stored(size: usize) -> Option<MmapMut> {
-    let mut store = STORE.try_lock().ok()?;
+/// The smallest mapping in the pool of `size..=2 * size` bytes; of equal ones the newest, since its pages are likeliest to
+/// be resident.
+fn pooled(size: usize) -> Option<MmapMut> {
+    let mut pool = POOL.try_lock().ok()?;
     let fits = |memory: &MmapMut| (size..=2 * size).contains(&memory.len());
-    let at = (0..store.len()).rev().filter(|&at| fits(&store[at])).min_by_key(|&at| store[at].len())?;
-    Some(store.remove(at))
+    let at = (0..pool.len()).rev().filter(|&at| fits(&pool[at])).min_by_key(|&at| pool[at].len())?;
+    Some(pool.remove(at))
 }
 
-fn fresh(size: usize) -> std::io::Result<MmapMut> {
+fn mapped(size: usize) -> std::io::Result<MmapMut> {
     let memory = MmapMut::map_anon(size)?;
     #[cfg(target_os = "linux")]
-    let _ = memory.advise(memmap2::Advice::HugePage); // where there are none, ordinary pages do
+    let _ = memory.advise(memmap2::Advice::HugePage); // without huge pages, ordinary ones do
     Ok(memory)
 }

@@ -1,37 +1,30 @@
-//! Python's texts as the engine's: borrowed, never copied.
+//! The texts of a Python sequence or an Arrow column as `&str`, borrowed and never copied.
 
 use crate::arrow::Column;
+use crate::nulls::Nulls;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// The texts of a batch, from whatever Python has for them. What was taken up stays alive as long as this does, whatever
-/// other threads do to where it came from.
+/// The texts of a batch. Those that were read stay alive as long as this does, even if another thread changes the list.
 pub(crate) enum Batch<'py> {
     List(List<'py>),
     Tuple(Bound<'py, PyTuple>),
     Arrow(Column),
 }
 
-/// A list, which others may change at any time, and the slices that were taken of it: lists that nobody else has.
+/// A list, which other threads may change at any time, and the slices of it that were read: lists that nobody else has.
 pub(crate) struct List<'py> {
     list: Bound<'py, PyList>,
-    taken: RefCell<Vec<Bound<'py, PyList>>>,
-}
-
-/// What becomes of a None or a null.
-#[derive(Clone, Copy)]
-pub(crate) enum Nulls {
-    Refuse,
-    Empty,
+    slices: RefCell<Vec<Bound<'py, PyList>>>,
 }
 
 impl<'py> Batch<'py> {
     pub(crate) fn new(texts: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(list) = texts.cast::<PyList>() {
-            return Ok(Self::List(List { list: list.clone(), taken: RefCell::default() }));
+            return Ok(Self::List(List { list: list.clone(), slices: RefCell::default() }));
         }
         if let Ok(tuple) = texts.cast::<PyTuple>() {
             return Ok(Self::Tuple(tuple.clone()));
@@ -52,29 +45,29 @@ impl<'py> Batch<'py> {
     }
 
     /// Appends the texts of these rows.
-    pub(crate) fn take_up<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
+    pub(crate) fn read<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
         match self {
-            Self::List(list) => list.take_up(rows, nulls, texts),
+            Self::List(list) => list.read(rows, nulls, texts),
             Self::Tuple(tuple) => {
                 for row in rows {
                     texts.push(text_of_row(tuple.get_borrowed_item(row)?, row, nulls)?);
                 }
                 Ok(())
             }
-            Self::Arrow(column) => column.take_up(rows, nulls, texts),
+            Self::Arrow(column) => column.read(rows, nulls, texts),
         }
     }
 
     /// All texts.
     pub(crate) fn texts(&self, nulls: Nulls) -> PyResult<Vec<&str>> {
         let mut texts = Vec::with_capacity(self.len());
-        self.take_up(0..self.len(), nulls, &mut texts)?;
+        self.read(0..self.len(), nulls, &mut texts)?;
         Ok(texts)
     }
 }
 
 impl List<'_> {
-    fn take_up<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
+    fn read<'t>(&'t self, rows: Range<usize>, nulls: Nulls, texts: &mut Vec<&'t str>) -> PyResult<()> {
         let slice = self.list.get_slice(rows.start, rows.end);
         if slice.len() < rows.len() {
             let message = "texts is a list that another thread has made shorter while it was being read";
@@ -82,12 +75,12 @@ impl List<'_> {
         }
         for (row, text) in rows.zip(slice.iter()) {
             let text = text_of_row(text.as_borrowed(), row, nulls)?;
-            // SAFETY: the text belongs to a string that never changes and that the slice refers to. Nobody but this list
-            // has the slice, and it keeps it for as long as it is borrowed, and longer.
+            // SAFETY: the text belongs to an immutable string that the slice references. Only `self` has the slice, and
+            // keeps it until it is dropped, so for 't.
             #[allow(unsafe_code)]
             texts.push(unsafe { &*std::ptr::from_ref(text) });
         }
-        self.taken.borrow_mut().push(slice);
+        self.slices.borrow_mut().push(slice);
         Ok(())
     }
 }
@@ -99,7 +92,7 @@ fn text_of_row<'t>(text: Borrowed<'t, '_, PyAny>, row: usize, nulls: Nulls) -> P
     }
 }
 
-/// The string's own UTF-8; `name` is called for the error.
+/// The UTF-8 that the string object itself holds. `name` names the argument in an error.
 pub(crate) fn utf8<'a>(text: Borrowed<'a, '_, PyAny>, name: impl Fn() -> String) -> PyResult<&'a str> {
     let Ok(string) = text.cast::<PyString>() else {
         let found = if text.is_none() { "None".to_owned() } else { text.get_type().name()?.to_string() };
@@ -112,7 +105,7 @@ pub(crate) fn utf8<'a>(text: Borrowed<'a, '_, PyAny>, name: impl Fn() -> String)
             name()
         ))
     })?;
-    // SAFETY: the bytes belong to the string object, which never changes and is referenced for 'a.
+    // SAFETY: the bytes belong to the string object, which is immutable and referenced for 'a.
     #[allow(unsafe_code)]
     Ok(unsafe { &*std::ptr::from_ref(utf8) })
 }

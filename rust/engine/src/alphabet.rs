@@ -1,9 +1,9 @@
-//! The printable letters in which byte-level vocabularies write bytes.
+//! The byte alphabet of GPT-2: the printable letters in which byte-level vocabularies spell bytes.
 //!
-//! The printable Latin-1 bytes stand for themselves; the other 68 take the code points from 256 on, in order. CLIP
-//! numbers its first 256 tokens in that order too: printable bytes first.
+//! Printable Latin-1 bytes stand for themselves; the other 68 are the code points from 256 on, in order. CLIP's first 256
+//! tokens are in that order too: printable bytes first.
 
-/// Marks the last symbol of a word.
+/// The suffix of a word's last symbol.
 pub(crate) const END_OF_WORD: &str = "</w>";
 
 const fn is_printable(byte: u8) -> bool {

@@ -1,86 +1,74 @@
-//! Many texts at once: rows of one buffer, or counts, on as many threads as are worth it.
+//! Many texts at once, on several threads: into rows of one buffer, or counted.
 
-use crate::encode::Scratch;
+use crate::chunk::{Buffers, Chunk, ChunkReport};
+use crate::encode::EncodeScratch;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::piece::{Buffers, Piece, PieceReport};
-use crate::row::{Row, Written};
-use crate::sink::{Count, Id};
-use crate::stream;
-use crate::threads::{Foreman, in_threads, led_by};
+use crate::ids::Id;
+use crate::nontemporal;
+use crate::row::{Row, RowOptions, Written};
+use crate::sink::Count;
+use crate::threads::{Producer, parallel_map, run_producer};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// How rows are filled.
-#[derive(Clone, Copy, Debug)]
-pub struct RowOptions {
-    /// Ids in a row.
-    pub width: usize,
-    /// What fills the rest of a row.
-    pub pad: u32,
-    /// Whether start and end of text are put around each text.
-    pub add_special_tokens: bool,
-    /// Whether the padding stands before the ids.
-    pub pad_left: bool,
-}
-
-/// The rows of a batch: `ids` holds `width` per text, and so does `mask` where it is wanted; `lengths` holds one per
-/// text.
+/// The buffers that a batch of `n` texts is written to.
 #[derive(Debug)]
 pub struct Rows<'a, T> {
-    /// Ids, row after row.
+    /// The ids, row after row: `n * width`.
     pub ids: &'a mut [T],
-    /// Receives how many ids each row has, padding left out.
+    /// The number of ids in each row without padding: `n`, if wanted.
     pub lengths: Option<&'a mut [i64]>,
-    /// Receives 1 for an id and 0 for padding.
+    /// 1 for an id and 0 for padding: `n * width`, if wanted.
     pub mask: Option<&'a mut [i64]>,
 }
 
-/// What a batch has left to do, and what did not fit.
+/// What the caller has to know about a batch after its rows were filled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report<'t> {
-    /// Texts that must be cleaned first, by row, in order; their rows are not written.
+pub struct BatchReport<'t> {
+    /// The texts that must be cleaned first, with their row numbers, in order. Their rows have not been written.
     pub needs_cleaning: Vec<(usize, &'t str)>,
-    /// The first text that was cut.
-    pub first_cut: Option<usize>,
+    /// The row of the first text that was truncated.
+    pub first_truncated: Option<usize>,
 }
 
-/// Where texts come from that only the calling thread can get at, which others do not wait for.
-pub trait Feed<'t> {
-    /// Why it has none.
+/// A source of texts that only the calling thread can read, while other threads encode what was read before.
+pub trait TextSource<'t> {
+    /// The error of reading.
     type Error: From<Error>;
-    /// Appends the texts of these rows. It is asked for all rows, in order.
+    /// Appends the texts of these rows. All rows are asked for, in order.
     ///
     /// # Errors
     ///
-    /// Whatever the feed has to say; then no more rows are asked for.
-    fn take_up(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Self::Error>;
-    /// Calls `work`, which takes a while and needs nothing of the feed.
-    fn meanwhile(&mut self, work: &mut (dyn FnMut() + Send)) {
-        work();
+    /// When a text cannot be read. Then no more rows are asked for.
+    fn read(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Self::Error>;
+    /// Calls `task`, which may block and does not read the source: the place to release an interpreter's lock.
+    fn run_detached(&mut self, task: &mut (dyn FnMut() + Send)) {
+        task();
     }
 }
 
-/// Texts that are there already.
+/// Texts in memory.
 struct Slice<'t, S>(&'t [S]);
 
-impl<'t, S: AsRef<str>> Feed<'t> for Slice<'t, S> {
+impl<'t, S: AsRef<str>> TextSource<'t> for Slice<'t, S> {
     type Error = Error;
 
-    fn take_up(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Error> {
+    fn read(&mut self, rows: Range<usize>, texts: &mut Vec<&'t str>) -> Result<(), Error> {
         texts.extend(self.0[rows].iter().map(AsRef::as_ref));
         Ok(())
     }
 }
 
-/// Texts per piece of work: large enough that handing it out costs nothing, small enough that threads end together, and
-/// that texts which the calling thread has taken up are still in the cache when they are encoded.
-pub(crate) const CHUNK: usize = 512;
+/// Texts per chunk: so many that queueing a chunk costs nothing, and so few that threads finish together and that texts
+/// are still in the processor's cache when a thread encodes what the calling thread has read.
+pub(crate) const CHUNK_TEXTS: usize = 512;
 
 impl Engine {
     /// Writes one row per text.
     ///
-    /// A text that does not fit is cut: its row keeps the first ids and, with special tokens, ends in the end of text.
+    /// A text that does not fit is truncated: its row keeps the first ids and, with special tokens, ends with the end of
+    /// text.
     ///
     /// # Errors
     ///
@@ -92,51 +80,50 @@ impl Engine {
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,
-    ) -> Result<Report<'t>, Error> {
+    ) -> Result<BatchReport<'t>, Error> {
         self.fill_rows_from(&mut Slice(texts), texts.len(), rows, options, threads)
     }
 
-    /// [`Engine::fill_rows`] with `count` texts that the calling thread gets from a feed, while others encode those
-    /// before.
+    /// [`Engine::fill_rows`] with `count` texts that the calling thread reads from a source while others encode.
     ///
     /// # Errors
     ///
-    /// As [`Engine::fill_rows`], and the feed's.
-    pub fn fill_rows_from<'t, T: Id, F: Feed<'t>>(
+    /// As [`Engine::fill_rows`], and the source's.
+    pub fn fill_rows_from<'t, T: Id, F: TextSource<'t>>(
         &self,
-        feed: &mut F,
+        source: &mut F,
         count: usize,
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,
-    ) -> Result<Report<'t>, F::Error> {
+    ) -> Result<BatchReport<'t>, F::Error> {
         self.check_rows::<T>(count, &rows, options)?;
         let bytes = size_of_val(rows.ids) + rows.mask.as_ref().map_or(0, |mask| size_of_val(&mask[..]));
-        let in_pieces = CHUNK * options.width.max(1);
-        let mut pieces = Pieces {
-            feed,
+        let chunk_ids = CHUNK_TEXTS * options.width.max(1);
+        let mut producer = BatchProducer {
+            source,
             rows: 0..count,
-            ids: rows.ids.chunks_mut(in_pieces),
-            mask: rows.mask.map(|mask| mask.chunks_mut(in_pieces)),
-            lengths: rows.lengths.map(|lengths| lengths.chunks_mut(CHUNK)),
-            past_caches: bytes >= stream::LARGE,
+            ids: rows.ids.chunks_mut(chunk_ids),
+            mask: rows.mask.map(|mask| mask.chunks_mut(chunk_ids)),
+            lengths: rows.lengths.map(|lengths| lengths.chunks_mut(CHUNK_TEXTS)),
+            non_temporal: bytes >= nontemporal::LARGE,
             texts: PhantomData,
         };
-        let threads = threads.clamp(1, count.div_ceil(CHUNK).max(1));
-        let reports = led_by(&mut pieces, threads, |piece: Piece<'_, 't, T>, buffers: &mut Buffers<T>| {
-            piece.fill(self, &options, buffers)
+        let threads = threads.clamp(1, count.div_ceil(CHUNK_TEXTS).max(1));
+        let reports = run_producer(&mut producer, threads, |chunk: Chunk<'_, 't, T>, buffers: &mut Buffers<T>| {
+            chunk.fill(self, &options, buffers)
         })?;
-        let mut all = Report::default();
-        for PieceReport { needs_cleaning, first_cut } in reports {
+        let mut all = BatchReport::default();
+        for ChunkReport { needs_cleaning, first_truncated } in reports {
             all.needs_cleaning.extend(needs_cleaning);
-            all.first_cut = [all.first_cut, first_cut].into_iter().flatten().min();
+            all.first_truncated = [all.first_truncated, first_truncated].into_iter().flatten().min();
         }
         all.needs_cleaning.sort_unstable();
         Ok(all)
     }
 
-    /// Writes the row of one text that needs cleaning, as [`Engine::encode_cleaned`] does. Returns how many ids it has
-    /// and whether it was cut.
+    /// Writes the row of one text that needs cleaning, see [`Engine::encode_cleaned`]. Returns how many ids the row has,
+    /// padding left out, and whether the text was truncated.
     ///
     /// # Errors
     ///
@@ -151,8 +138,8 @@ impl Engine {
     ) -> Result<(usize, bool), E> {
         let mut row = Row::new(row, mask, [self.start, self.end], &options);
         self.encode_cleaning(text, clean, &mut row)?;
-        let Written { length, cut } = row.written();
-        Ok((length, cut))
+        let Written { length, truncated } = row.written();
+        Ok((length, truncated))
     }
 
     fn check_rows<T: Id>(&self, n: usize, rows: &Rows<'_, T>, options: RowOptions) -> Result<(), Error> {
@@ -162,7 +149,7 @@ impl Engine {
             || !fits(rows.mask.as_ref().map(|mask| mask.len()), size)
             || !fits(rows.lengths.as_ref().map(|lengths| lengths.len()), Some(n))
         {
-            return Err(Error::Argument(format!("the buffers are not of {n} rows of {} ids", options.width)));
+            return Err(Error::Argument(format!("the buffers do not have {n} rows of {} ids", options.width)));
         }
         if options.add_special_tokens && options.width < 2 {
             let message = format!("max_length is {}; start and end of text alone take 2", options.width);
@@ -179,8 +166,8 @@ impl Engine {
         Ok(())
     }
 
-    /// How many ids each text has, start and end of text included. `clean` is called for the texts that need
-    /// cleaning, from this thread.
+    /// Writes the number of ids of each text, start and end of text included and untruncated. `clean` is called on this
+    /// thread for the texts that need cleaning.
     ///
     /// # Errors
     ///
@@ -193,8 +180,8 @@ impl Engine {
         mut clean: impl FnMut(&str) -> Result<String, E>,
     ) -> Result<(), E> {
         const SPECIAL: i64 = 2;
-        let work = counts.chunks_mut(CHUNK).enumerate().map(|(i, counts)| (i * CHUNK, counts));
-        let uncleaned = in_threads(work, threads, |(from, counts), scratch: &mut Scratch| {
+        let work = counts.chunks_mut(CHUNK_TEXTS).enumerate().map(|(i, counts)| (i * CHUNK_TEXTS, counts));
+        let uncleaned = parallel_map(work, threads, |(from, counts), scratch: &mut EncodeScratch| {
             let mut uncleaned = Vec::new();
             for (i, count) in counts.iter_mut().enumerate() {
                 let mut sink = Count::default();
@@ -214,43 +201,43 @@ impl Engine {
     }
 }
 
-/// A batch's rows with the texts that a feed has for them, piece by piece.
-struct Pieces<'f, 'a, 't, F, T> {
-    feed: &'f mut F,
+/// Joins the texts of a source with the rows that they go to, chunk by chunk.
+struct BatchProducer<'s, 'a, 't, F, T> {
+    source: &'s mut F,
     rows: Range<usize>,
     ids: std::slice::ChunksMut<'a, T>,
     mask: Option<std::slice::ChunksMut<'a, i64>>,
     lengths: Option<std::slice::ChunksMut<'a, i64>>,
-    past_caches: bool,
+    non_temporal: bool,
     texts: PhantomData<&'t str>,
 }
 
-impl<'a, 't, F: Feed<'t>, T: Id> Foreman for Pieces<'_, 'a, 't, F, T> {
-    type Piece = Piece<'a, 't, T>;
+impl<'a, 't, F: TextSource<'t>, T: Id> Producer for BatchProducer<'_, 'a, 't, F, T> {
+    type Item = Chunk<'a, 't, T>;
     type Error = F::Error;
 
-    fn prepare(&mut self) -> Option<Result<Self::Piece, F::Error>> {
-        let from = self.rows.start;
-        let rows = from..self.rows.end.min(from + CHUNK);
+    fn next(&mut self) -> Option<Result<Self::Item, F::Error>> {
+        let first_row = self.rows.start;
+        let rows = first_row..self.rows.end.min(first_row + CHUNK_TEXTS);
         if rows.is_empty() {
             return None;
         }
         self.rows.start = rows.end;
         let mut texts = Vec::with_capacity(rows.len());
-        if let Err(error) = self.feed.take_up(rows, &mut texts) {
+        if let Err(error) = self.source.read(rows, &mut texts) {
             return Some(Err(error));
         }
-        Some(Ok(Piece {
-            from,
+        Some(Ok(Chunk {
+            first_row,
             texts,
             ids: self.ids.next().unwrap_or_default(),
             mask: self.mask.as_mut().and_then(Iterator::next),
             lengths: self.lengths.as_mut().and_then(Iterator::next),
-            past_caches: self.past_caches,
+            non_temporal: self.non_temporal,
         }))
     }
 
-    fn work(&mut self, work: &mut (dyn FnMut() + Send)) {
-        self.feed.meanwhile(work);
+    fn run_detached(&mut self, task: &mut (dyn FnMut() + Send)) {
+        self.source.run_detached(task);
     }
 }

@@ -1,22 +1,22 @@
-//! From one word to its ids: the cache, and on a miss the merges.
+//! From one word to its ids: by the merge cache and, on a miss, by merging.
 
-use crate::cache::{Cache, Ids, Key};
-use crate::crossings::Crossings;
-use crate::long_cache::LongCache;
+use crate::long_word_cache::LongWordCache;
 use crate::merge;
-use crate::pairs::{Merge, PairTable};
+use crate::merge_table::{Merge, MergeTable};
+use crate::mergeable_pairs::MergeablePairs;
+use crate::word_cache::{Ids, Key, WordCache};
 
-/// The symbols that bytes begin as, the merges, and the words seen before.
+/// A vocabulary's merges, and the cache of words merged before. Shared by all engines of the vocabulary.
 #[derive(Debug)]
 pub(crate) struct Bpe {
-    /// Symbol of each byte within a word.
+    /// The symbol (token id) of each byte within a word.
     first: [u16; 256],
-    /// Symbol of each byte at the end of a word.
+    /// The symbol of each byte at the end of a word.
     last: [u16; 256],
-    pairs: PairTable,
-    crossings: Crossings,
-    cache: Cache,
-    long_cache: LongCache,
+    merges: MergeTable,
+    mergeable: MergeablePairs,
+    cache: WordCache,
+    long_cache: LongWordCache,
 }
 
 impl Bpe {
@@ -24,20 +24,20 @@ impl Bpe {
         Self {
             first: *first,
             last: *last,
-            pairs: PairTable::new(merges),
-            crossings: Crossings::new([first, last], merges),
-            cache: Cache::new(),
-            long_cache: LongCache::new(),
+            merges: MergeTable::new(merges),
+            mergeable: MergeablePairs::new([first, last], merges),
+            cache: WordCache::new(),
+            long_cache: LongWordCache::new(),
         }
     }
 
-    /// The ids of a short word where the cache has them at hand. Where it does not, [`Bpe::ids`] knows.
+    /// The ids of a short word from the cache's primary bucket. On a miss, ask [`Bpe::ids`].
     #[inline(always)]
     pub(crate) fn cached(&self, key: Key) -> Option<Ids> {
         self.cache.get(key)
     }
 
-    /// Puts the ids of any word into `symbols`, from wherever in the caches they are, or merged and then cached.
+    /// Replaces `symbols` by the ids of any word: from the caches, or merged and then cached.
     pub(crate) fn ids(&self, word: &[u8], symbols: &mut Vec<u16>) {
         let key = Key::new(word);
         if let Some(ids) = key.and_then(|key| self.cache.get_anywhere(key)) {
@@ -52,28 +52,28 @@ impl Bpe {
         }
     }
 
-    /// Merges a word part by part: where no merge ever joins two bytes, the one part has nothing to do with the other.
+    /// Merges a word part by part: between two bytes that no merge joins, its parts merge independently.
     fn merge(&self, word: &[u8], symbols: &mut Vec<u16>) {
         symbols.clear();
         let mut begin = 0;
         for end in 1..=word.len() {
-            if end == word.len() || !self.crossings.has(word[end - 1], word[end]) {
+            if end == word.len() || !self.mergeable.contains(word[end - 1], word[end]) {
                 let merged = symbols.len();
                 self.spell(&word[begin..end], end == word.len(), symbols);
-                merge::merge_from(merged, symbols, &self.pairs);
+                merge::merge_from(merged, symbols, &self.merges);
                 begin = end;
             }
         }
     }
 
-    /// Merges a word without the cache, and says how many bytes each id covers.
+    /// Merges a word without the cache. Yields each id and how many bytes it covers.
     pub(crate) fn merge_with_lengths(&self, word: &[u8]) -> impl Iterator<Item = (u16, u32)> + use<> {
         let mut symbols = Vec::new();
         self.spell(word, true, &mut symbols);
-        merge::merge_by_heap(&symbols, &self.pairs)
+        merge::merge_by_heap(&symbols, &self.merges)
     }
 
-    /// Appends the symbols of some of a word's bytes, of its last ones or not.
+    /// Appends the symbols of a word's bytes before merging. `last`: whether the word ends with them.
     fn spell(&self, bytes: &[u8], last: bool, symbols: &mut Vec<u16>) {
         symbols.extend(bytes.iter().map(|&byte| self.first[usize::from(byte)]));
         if let (true, Some(symbol), Some(&byte)) = (last, symbols.last_mut(), bytes.last()) {

@@ -5,12 +5,12 @@ use crate::engine::Engine;
 use crate::error::Error;
 
 impl Engine {
-    /// The tokens of `ids`, joined and taken back from byte letters to text; `</w>` still stands where words end, and
-    /// bytes that are no UTF-8 become replacement characters.
+    /// The tokens of `ids`, joined and decoded from byte letters to text. `</w>` remains where words end, and bytes that
+    /// are not UTF-8 become replacement characters.
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownId`] for an id without a token.
+    /// [`Error::UnknownId`] for an id that no token has.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
         let mut bytes = Vec::new();
         for &id in ids {
@@ -23,7 +23,7 @@ impl Engine {
                 if let Some(byte) = byte(letter) {
                     bytes.push(byte);
                 } else {
-                    // An added token need not be written in byte letters: then it stands for itself.
+                    // The token is not spelled in byte letters, as added tokens need not be: take it literally.
                     bytes.truncate(before);
                     bytes.extend_from_slice(token.as_bytes());
                     break;

@@ -1,42 +1,52 @@
-//! From one text to its ids.
+//! Encoding one text: by the ASCII scan, a pass over Unicode runs, or the general way around added tokens.
 
-use crate::added::Finder;
-use crate::cache::Key;
+use crate::added_tokens::Finder;
 use crate::engine::Engine;
+use crate::id_buffer::IdBuffer;
 use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
-use crate::scan::{Place, Scan, Size, Stop, is_ascii_without, is_space};
-use crate::sink::{Gathered, Sink};
-use crate::spare::Spare;
-use crate::split::{Piece, split};
-use crate::stretch::Stretch;
+use crate::scan::{Scan, ScanEnd, Size, is_ascii_without};
+use crate::scratch::{Reusable, ThreadScratch};
+use crate::sink::Sink;
+use crate::split::{PreToken, split};
 use crate::unicode;
+use crate::unicode_run::UnicodeRun;
+use crate::word_cache::Key;
+use crate::words::{Offset, is_space};
+use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
+use std::thread::LocalKey;
 
-/// Buffers that are used again from text to text.
+/// The buffers that encoding a text needs, reused from text to text.
 #[derive(Debug, Default)]
-pub(crate) struct Scratch {
+pub(crate) struct EncodeScratch {
     scan: Scan,
-    stretch: Stretch,
+    unicode_run: UnicodeRun,
     text: String,
     words: Words,
 }
 
-impl Scratch {
+thread_local! {
+    static SCRATCH: Cell<Option<Box<EncodeScratch>>> = const { Cell::new(None) };
+}
+
+impl Reusable for EncodeScratch {
+    const SLOT: &'static LocalKey<Cell<Option<Box<Self>>>> = &SCRATCH;
+
     /// Whether a long text has made it grow.
-    pub(crate) fn is_large(&self) -> bool {
+    fn is_large(&self) -> bool {
         const LARGE: usize = 1 << 16;
-        self.stretch.capacity().max(self.text.capacity()).max(self.words.symbols.capacity()) > LARGE
+        self.unicode_run.capacity().max(self.text.capacity()).max(self.words.symbols.capacity()) > LARGE
     }
 }
 
 /// Buffers for the ids of words.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
-    pub(crate) gathered: Gathered,
+    pub(crate) buffer: IdBuffer,
     symbols: Vec<u16>,
 }
 
-/// A stretch of a text between or at added tokens.
+/// An added token in a text, or the text between two.
 enum Segment {
     Text(Range<usize>),
     Added(u32, Range<usize>),
@@ -52,27 +62,26 @@ fn flow(more: bool) -> ControlFlow<()> {
     if more { GO_ON } else { ControlFlow::Break(()) }
 }
 
-/// What is noted of a word.
-pub(crate) trait Note {
-    /// Where its ids end among those gathered.
-    fn ids_end(&mut self, end: usize);
+/// Records, for one word, where its ids end in the id buffer, or nothing.
+pub(crate) trait RecordEnd {
+    fn record_end(&mut self, end: usize);
 }
 
-impl Note for () {
+impl RecordEnd for () {
     #[inline(always)]
-    fn ids_end(&mut self, _: usize) {}
+    fn record_end(&mut self, _: usize) {}
 }
 
-impl Note for &mut u16 {
+impl RecordEnd for &mut u16 {
     #[inline(always)]
-    fn ids_end(&mut self, end: usize) {
+    fn record_end(&mut self, end: usize) {
         **self = end as u16;
     }
 }
 
-/// Hands an id to a sink, behind those gathered before.
-fn push(id: u32, sink: &mut impl Sink, gathered: &mut Gathered) -> ControlFlow<()> {
-    flow(gathered.empty_into(sink) && sink.push(id))
+/// Passes an id to the sink, after those in the buffer.
+fn push(id: u32, sink: &mut impl Sink, buffer: &mut IdBuffer) -> ControlFlow<()> {
+    flow(buffer.flush_into(sink) && sink.push(id))
 }
 
 impl Engine {
@@ -82,7 +91,7 @@ impl Engine {
     /// [`Engine::needs_cleaning`] holds must be cleaned by the caller first: see [`Engine::encode_cleaned`].
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.encode_uncleaned(text, &mut ids, &mut Spare::default());
+        self.encode_uncleaned(text, &mut ids, &mut ThreadScratch::default());
         ids
     }
 
@@ -94,7 +103,7 @@ impl Engine {
             && unicode::needs_cleaning(text)
     }
 
-    /// The ids of a text that needs cleaning. `clean` gets each stretch of the text that holds no added token, and
+    /// The ids of a text that needs cleaning. `clean` is called with each part of the text between added tokens and
     /// returns it as the profile's reference cleans it, in lower case.
     ///
     /// # Errors
@@ -110,7 +119,7 @@ impl Engine {
         &self,
         text: &str,
         sink: &mut impl Sink,
-        scratch: &mut Scratch,
+        scratch: &mut EncodeScratch,
     ) -> Result<(), NeedsCleaning> {
         if self.needs_cleaning(text) {
             return Err(NeedsCleaning);
@@ -128,7 +137,7 @@ impl Engine {
         let mut words = Words::default();
         let mut result = Ok(());
         let flown = segments(text, self.added.in_original.as_ref(), |segment| match segment {
-            Segment::Added(id, _) => push(id, sink, &mut words.gathered),
+            Segment::Added(id, _) => push(id, sink, &mut words.buffer),
             Segment::Text(range) => match clean(&text[range]) {
                 Ok(cleaned) => self.encode_normalised(&cleaned, sink, &mut words),
                 Err(error) => {
@@ -138,115 +147,116 @@ impl Engine {
             },
         });
         if flown.is_continue() {
-            words.gathered.empty_into(sink);
+            words.buffer.flush_into(sink);
         }
         sink.finish();
         result
     }
 
-    pub(crate) fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) {
+    pub(crate) fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) {
         let mut rest = text;
-        scratch.words.gathered.set_end(Gathered::BEGIN); // a text that was cut may have left some
+        scratch.words.buffer.set_end(IdBuffer::BEGIN); // a truncated text leaves ids behind
         while !rest.is_empty() {
-            let Scratch { scan, words, .. } = &mut *scratch;
+            let EncodeScratch { scan, words, .. } = &mut *scratch;
             scan.truncate(Size::default());
-            let stop = scan.append(rest.as_bytes(), &self.added.marks, self.instructions);
+            let stop = scan.append(rest.as_bytes(), &self.added.starts, self.instructions);
             let mut flown = self.encode_words(scan.lower(), scan.words(), sink, words, std::iter::repeat(()));
             let mut end = match stop {
-                Stop::End => rest.len(),
-                Stop::Segment(end) | Stop::Other(end, _) => end,
+                ScanEnd::End => rest.len(),
+                ScanEnd::Segment(end) | ScanEnd::Other(end, _) => end,
             };
-            if let (Stop::Other(_, other), ControlFlow::Continue(())) = (stop, flown) {
-                let (length, marked) = self.end_of_stretch(&rest[end..], other - end);
-                let stretch = &rest[end..end + length];
-                flown = if marked {
-                    self.encode_with_added(stretch, sink, scratch)
+            if let (ScanEnd::Other(_, other), ControlFlow::Continue(())) = (stop, flown) {
+                let (length, may_hold_token) = self.unicode_run_end(&rest[end..], other - end);
+                let run = &rest[end..end + length];
+                flown = if may_hold_token {
+                    self.encode_with_added(run, sink, scratch)
                 } else {
-                    self.encode_stretch(stretch, sink, scratch)
+                    self.encode_unicode_run(run, sink, scratch)
                 };
                 end += length;
             }
-            if flown.is_break() || !scratch.words.gathered.empty_into(sink) {
-                break; // all that comes now is too much
+            if flown.is_break() || !scratch.words.buffer.flush_into(sink) {
+                break; // the sink is full
             }
             rest = &rest[end..];
         }
         sink.finish();
     }
 
-    /// The ids of words in a text in lower case, behind which there is room: where they start and where they end.
-    /// There is a note for each word.
+    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` and `ends` are
+    /// offsets into `lower`, from each of which a cache key can be read. `ids_ends` yields one recorder per word.
     #[inline(always)]
-    pub(crate) fn encode_words<P: Place, N: Note>(
+    pub(crate) fn encode_words<P: Offset, R: RecordEnd>(
         &self,
         lower: &[u8],
         [starts, ends]: [&[P]; 2],
         sink: &mut impl Sink,
         words: &mut Words,
-        notes: impl Iterator<Item = N>,
+        ids_ends: impl Iterator<Item = R>,
     ) -> ControlFlow<()> {
         let bpe = &*self.vocabulary.bpe;
-        let Words { gathered, symbols } = words;
-        let mut at = gathered.end(); // in a register
-        for ((start, end), mut note) in starts.iter().zip(ends).zip(notes) {
-            if Gathered::is_full(at) {
-                gathered.set_end(at);
-                flow(gathered.empty_into(sink))?;
-                at = gathered.end();
+        let Words { buffer, symbols } = words;
+        let mut at = buffer.end(); // a local, so that it stays in a register
+        for ((start, end), mut ids_end) in starts.iter().zip(ends).zip(ids_ends) {
+            if IdBuffer::is_full(at) {
+                buffer.set_end(at);
+                flow(buffer.flush_into(sink))?;
+                at = buffer.end();
             }
             let (start, end) = (start.get(), end.get());
             if let Some(ids) = Key::within(lower, start, end).and_then(|key| bpe.cached(key)) {
-                at = gathered.put(at, ids);
+                at = buffer.put(at, ids);
             } else {
-                gathered.set_end(at);
-                flow(self.encode_new_word(&lower[start..end], sink, gathered, symbols))?;
-                at = gathered.end();
+                buffer.set_end(at);
+                flow(self.encode_new_word(&lower[start..end], sink, buffer, symbols))?;
+                at = buffer.end();
             }
-            note.ids_end(at);
+            ids_end.record_end(at);
         }
-        gathered.set_end(at);
+        buffer.set_end(at);
         GO_ON
     }
 
-    /// The end of a stretch of `text` that is not plain at `other`: white space from which on it is plain again for a
-    /// while, or which ends a stretch long enough, or the text's end. And whether an added token may begin in it.
-    fn end_of_stretch(&self, text: &str, other: usize) -> (usize, bool) {
-        const PLAIN: usize = 16;
+    /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes
+    /// of ASCII behind it, or any white space after 512 bytes, or the end of the text. Also returns whether an added
+    /// token may begin in the run.
+    fn unicode_run_end(&self, text: &str, other: usize) -> (usize, bool) {
+        const ASCII_AGAIN: usize = 16;
         const LONG: usize = 512;
         let bytes = text.as_bytes();
-        let mut marked = false;
+        let mut may_hold_token = false;
         for (at, &byte) in bytes.iter().enumerate().skip(other) {
-            marked |= self.added.marks.begin(&bytes[at..]);
-            if marked && self.added.any_has_space {
+            may_hold_token |= self.added.starts.may_begin(&bytes[at..]);
+            if may_hold_token && self.added.any_has_space {
                 break;
             }
-            if is_space(byte) && (at >= LONG || bytes[at..].iter().take(PLAIN).all(u8::is_ascii)) {
-                return (at, marked);
+            if is_space(byte) && (at >= LONG || bytes[at..].iter().take(ASCII_AGAIN).all(u8::is_ascii)) {
+                return (at, may_hold_token);
             }
         }
-        (bytes.len(), marked)
+        (bytes.len(), may_hold_token)
     }
 
-    /// A text in which no added token begins.
-    fn encode_stretch(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
-        let Scratch { stretch, text: normalised, words, .. } = scratch;
-        if stretch.scan(text, self.profile) {
-            return self.encode_words(stretch.lower(), stretch.words(), sink, words, std::iter::repeat(()));
+    /// Encodes a Unicode run in which no added token begins.
+    fn encode_unicode_run(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) -> ControlFlow<()> {
+        let EncodeScratch { unicode_run, text: normalised, words, .. } = scratch;
+        if unicode_run.scan(text, self.profile) {
+            return self.encode_words(unicode_run.lower(), unicode_run.words(), sink, words, std::iter::repeat(()));
         }
         normalised.clear();
         normalise_into(normalised, text, self.profile);
         self.encode_normalised(normalised, sink, words)
     }
 
-    fn encode_with_added(&self, text: &str, sink: &mut impl Sink, scratch: &mut Scratch) -> ControlFlow<()> {
-        let Scratch { text: normalised, words, .. } = scratch;
+    fn encode_with_added(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) -> ControlFlow<()> {
+        let EncodeScratch { text: normalised, words, .. } = scratch;
         segments(text, self.added.in_original.as_ref(), |segment| match segment {
-            Segment::Added(id, _) => push(id, sink, &mut words.gathered),
+            Segment::Added(id, _) => push(id, sink, &mut words.buffer),
             Segment::Text(range) => {
                 normalised.clear();
                 normalise_into(normalised, &text[range], self.profile);
                 segments(normalised, self.added.in_normalised.as_ref(), |segment| match segment {
-                    Segment::Added(id, _) => push(id, sink, &mut words.gathered),
+                    Segment::Added(id, _) => push(id, sink, &mut words.buffer),
                     Segment::Text(range) => self.encode_normalised(&normalised[range], sink, words),
                 })
             }
@@ -254,30 +264,30 @@ impl Engine {
     }
 
     fn encode_normalised(&self, text: &str, sink: &mut impl Sink, words: &mut Words) -> ControlFlow<()> {
-        let Words { gathered, symbols } = words;
-        split(text, self.profile, |piece| match piece {
-            Piece::Special(which, _) => push(self.pattern_specials[which], sink, gathered),
-            Piece::Word(range) => flow(self.encode_new_word(&text.as_bytes()[range], sink, gathered, symbols)),
+        let Words { buffer, symbols } = words;
+        split(text, self.profile, |pre_token| match pre_token {
+            PreToken::Special(which, _) => push(self.pattern_specials[which], sink, buffer),
+            PreToken::Word(range) => flow(self.encode_new_word(&text.as_bytes()[range], sink, buffer, symbols)),
         })
     }
 
-    /// The ids of a word that is not in the cache, or long, or has come by a way that is not quick anyway. Whether they
-    /// fit.
+    /// Appends the ids of a word that the hot loop did not find, or that took a slow path anyway. Returns whether they
+    /// fit the sink.
     #[cold]
     #[inline(never)]
     fn encode_new_word(
         &self,
         word: &[u8],
         sink: &mut impl Sink,
-        gathered: &mut Gathered,
+        buffer: &mut IdBuffer,
         symbols: &mut Vec<u16>,
     ) -> bool {
         self.vocabulary.bpe.ids(word, symbols);
-        gathered.pass(symbols, sink)
+        buffer.pass(symbols, sink)
     }
 
-    /// The ids of a text and the bytes of the text that each of them covers, as tokenizers reports offsets. For the
-    /// `transformers` profile; the other references have no such notion.
+    /// The ids of a text, and for each the byte range of `text` that it covers, as tokenizers reports offsets. Only
+    /// meaningful for the `transformers` profile: the other references have no offsets.
     pub fn encode_offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
         let mut out = Vec::new();
         let _ = segments(text, self.added.in_original.as_ref(), |segment| {
@@ -295,16 +305,16 @@ impl Engine {
         let original =
             |within: Range<usize>| range.start + origins[within.start].0..range.start + origins[within.end - 1].1;
         let _ = segments(&normalised, self.added.in_normalised.as_ref(), |segment| {
-            let piece = match segment {
+            let part = match segment {
                 Segment::Added(id, within) => {
                     out.push((id, original(within)));
                     return GO_ON;
                 }
                 Segment::Text(within) => within,
             };
-            split(&normalised[piece.clone()], self.profile, |part| {
-                let (Piece::Word(word) | Piece::Special(_, word)) = part;
-                let mut at = piece.start + word.start;
+            split(&normalised[part.clone()], self.profile, |pre_token| {
+                let (PreToken::Word(word) | PreToken::Special(_, word)) = pre_token;
+                let mut at = part.start + word.start;
                 for (id, bytes) in self.vocabulary.bpe.merge_with_lengths(&normalised.as_bytes()[at..][..word.len()]) {
                     out.push((id.into(), original(at..at + bytes as usize)));
                     at += bytes as usize;
@@ -315,7 +325,7 @@ impl Engine {
     }
 }
 
-/// Calls `take` with the stretches of `text` between added tokens and with the added tokens, in order.
+/// Calls `take` with each added token in `text` and with the text between them, in order.
 fn segments(text: &str, finder: Option<&Finder>, mut take: impl FnMut(Segment) -> ControlFlow<()>) -> ControlFlow<()> {
     let mut at = 0;
     for (range, token) in finder.into_iter().flat_map(|finder| finder.find(text)) {

@@ -1,14 +1,15 @@
-//! The engine: one vocabulary, one profile and its added tokens.
+//! The engine: a vocabulary, a profile and added tokens.
 
-use crate::added::{AddedToken, Finder, Marks};
+use crate::added_tokens::{AddedToken, Finder, TokenStarts};
+use crate::byte_set::ByteSet;
 use crate::error::Error;
+use crate::instructions::Instructions;
 use crate::profile::Profile;
-use crate::scan::{ByteSet, Instructions};
 use crate::unicode;
 use crate::vocabulary::{CLIP_START, Vocabulary};
 use std::collections::HashMap;
 
-/// A tokenizer that does not change: share it between threads as you like.
+/// An immutable tokenizer, which threads may share.
 ///
 /// ```
 /// use cliptok::{Engine, Profile, Vocabulary};
@@ -25,27 +26,27 @@ pub struct Engine {
     pub(crate) start: u32,
     pub(crate) end: u32,
     pub(crate) added: Added,
-    /// Ids of start and end of text where the split finds them spelled out.
+    /// The ids for the spellings of start and end of text that the split's pattern finds.
     pub(crate) pattern_specials: [u32; 2],
-    /// ASCII that cleaning may change.
+    /// The ASCII bytes that cleaning may change.
     pub(crate) suspects: ByteSet,
     pub(crate) instructions: Instructions,
 }
 
-/// The added tokens, ready to be found in texts and looked up by id.
+/// The added tokens, with what finds them in texts and by id.
 #[derive(Debug)]
 pub(crate) struct Added {
     pub(crate) tokens: Vec<AddedToken>,
     pub(crate) by_id: HashMap<u32, usize>,
     pub(crate) in_original: Option<Finder>,
     pub(crate) in_normalised: Option<Finder>,
-    pub(crate) marks: Marks,
-    /// Whether white space is part of one, so that a text must not be cut there.
+    pub(crate) starts: TokenStarts,
+    /// Whether white space is part of one, so that a text must not be divided there.
     pub(crate) any_has_space: bool,
 }
 
 impl Engine {
-    /// CLIP's own vocabulary under a profile's rules, with the start and the end of text found as its reference does.
+    /// The bundled CLIP vocabulary under a profile's rules, which finds spelled-out specials as the reference does.
     ///
     /// # Panics
     ///
@@ -68,7 +69,7 @@ impl Engine {
         Self::new(profile, vocabulary, added, start, end).expect("the bundled vocabulary is well formed")
     }
 
-    /// An engine from its parts. `start` and `end` are put around every text.
+    /// An engine from its parts. `start` and `end` are the ids put around every text.
     ///
     /// # Errors
     ///
@@ -108,7 +109,7 @@ impl Engine {
         let added = Added {
             in_original: Finder::new(&added_tokens, false, profile)?,
             in_normalised: Finder::new(&added_tokens, true, profile)?,
-            marks: Marks::new(&added_tokens, profile),
+            starts: TokenStarts::new(&added_tokens, profile),
             any_has_space: added_tokens.iter().any(|token| token.content.contains(char::is_whitespace)),
             by_id,
             tokens: added_tokens,
@@ -125,8 +126,8 @@ impl Engine {
         Ok(Self { profile, vocabulary, start, end, added, pattern_specials, suspects, instructions })
     }
 
-    /// The same engine with the machine's second, third… best instructions, the last of which are plain: for comparing
-    /// them. `None` when it has no more.
+    /// The same engine with the machine's `number`-th fastest set of instructions, the last of which is plain: for tests
+    /// that compare them. `None` when the machine has no more.
     #[doc(hidden)]
     #[must_use]
     pub fn with_instructions(mut self, number: usize) -> Option<Self> {
@@ -144,12 +145,12 @@ impl Engine {
         &self.vocabulary
     }
 
-    /// The ids put before and behind every text.
+    /// The ids put before and after every text.
     pub fn start_and_end(&self) -> [u32; 2] {
         [self.start, self.end]
     }
 
-    /// The largest id that encoding can give.
+    /// The largest id that encoding can produce.
     pub fn largest_id(&self) -> u32 {
         let added = self.added.tokens.iter().map(|token| token.id).max().unwrap_or(0);
         added.max(self.vocabulary.id_bound().saturating_sub(1)).max(self.start).max(self.end)

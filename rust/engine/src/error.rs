@@ -1,4 +1,4 @@
-//! What can go wrong, in the engine's own terms. The bindings turn it into Python's.
+//! The engine's errors, which the bindings turn into Python exceptions.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// A vocabulary that byte-pair encoding cannot use; the message says where.
+    /// The vocabulary is inconsistent; the message says where.
     Vocabulary(String),
-    /// An added token that cannot be; the message says which.
+    /// An added token is not supported or given twice; the message says which.
     AddedToken(String),
     /// A text has more tokens than fit a row.
     TooLong {
-        /// Which text.
+        /// The index of the text.
         row: usize,
-        /// The most ids a row takes.
+        /// The ids in a row.
         max_length: usize,
     },
-    /// An id that no token has.
+    /// No token has this id.
     UnknownId(u32),
-    /// An argument out of range; the message names it.
+    /// An argument is out of range; the message names it.
     Argument(String),
 }
 

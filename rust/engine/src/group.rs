@@ -1,34 +1,38 @@
-//! Short plain texts of a batch, encoded side by side.
+//! Short ASCII texts of a batch, encoded together.
 //!
-//! One text has a dozen words, and a processor that guesses wrongly where they end has nothing left to do while it waits
-//! for the cache. So texts are scanned until there are some hundred words, then all of these are looked up in one go, and
-//! then the rows are written.
+//! A caption has a dozen words, and a loop over so few ends in a mispredicted branch. So texts are scanned one behind the
+//! other until there are some hundred words, then all words are looked up in one loop, then the rows are written.
 
 use crate::encode::Words;
 use crate::engine::Engine;
-use crate::scan::{ROOM, SEGMENT, Scan, Size, Stop};
-use crate::sink::{Count, Gathered};
+use crate::id_buffer::IdBuffer;
+use crate::scan::{ROOM, SEGMENT, Scan, ScanEnd, Size};
+use crate::scratch::Reusable;
+use crate::sink::Count;
+use std::cell::Cell;
+use std::thread::LocalKey;
 
-/// The most texts of a group: more are only there when they are empty, or nearly so.
-const MOST: usize = 64;
+/// The most texts of a group: a limit that only nearly empty texts reach.
+const MAX_TEXTS: usize = 64;
 
 /// A text of a group.
 #[derive(Debug)]
 pub(crate) struct Text {
+    /// Which text of the chunk it is.
     pub(crate) number: usize,
-    /// How many words there are up to its end.
+    /// The words of the group up to the end of this text.
     words: usize,
-    /// Between which places in [`Group::ids`] its ids are, once they have been looked up.
+    /// Its ids are `from..to` of [`Group::ids`], after [`Group::look_up`].
     pub(crate) from: usize,
     pub(crate) to: usize,
 }
 
-/// Texts that have been scanned, and whose words are to be looked up together.
+/// Texts that have been scanned, with the ids of their words once looked up.
 #[derive(Debug)]
 pub(crate) struct Group {
     scan: Scan,
     texts: Vec<Text>,
-    /// Where the ids of each word end among those gathered.
+    /// Where the ids of each word end in the id buffer.
     ends: [u16; ROOM],
     words: Words,
 }
@@ -40,14 +44,15 @@ impl Default for Group {
 }
 
 impl Group {
-    /// Takes in a text with a number of its own. False where it is not short and plain.
+    /// Scans a text and adds it. Returns false, and leaves the group as it was, when the text is longer than a scan or
+    /// the scan stopped before its end.
     #[inline(always)]
     pub(crate) fn add(&mut self, engine: &Engine, text: &str, number: usize) -> bool {
         let before = self.scan.size();
         if text.len() > SEGMENT {
             return false;
         }
-        let plain = self.scan.append(text.as_bytes(), &engine.added.marks, engine.instructions) == Stop::End;
+        let plain = self.scan.append(text.as_bytes(), &engine.added.starts, engine.instructions) == ScanEnd::End;
         if plain {
             self.texts.push(Text { number, words: self.scan.size().words, from: 0, to: 0 });
         } else {
@@ -56,42 +61,54 @@ impl Group {
         plain
     }
 
-    /// Whether there is no room for another text.
+    /// Whether another text might not fit.
     #[inline(always)]
     pub(crate) fn is_full(&self) -> bool {
-        self.scan.size().bytes > ROOM - SEGMENT || self.texts.len() == MOST
+        self.scan.size().bytes > ROOM - SEGMENT || self.texts.len() == MAX_TEXTS
     }
 
-    /// Gathers the ids of all texts.
+    /// Looks up the ids of all words.
     #[inline(always)]
     pub(crate) fn look_up(&mut self, engine: &Engine) {
         let Self { scan, texts, ends, words } = self;
-        // Nothing goes there: there is room for an id a byte.
-        let mut nowhere = Count::default();
-        let flown = engine.encode_words(scan.lower(), scan.words(), &mut nowhere, words, ends.iter_mut());
-        debug_assert!(flown.is_continue() && nowhere.0 == 0);
-        let mut from = Gathered::BEGIN;
+        // The id buffer has room for one id per byte, so it is never flushed to the sink.
+        let mut unused = Count::default();
+        let flown = engine.encode_words(scan.lower(), scan.words(), &mut unused, words, ends.iter_mut());
+        debug_assert!(flown.is_continue() && unused.0 == 0);
+        let mut from = IdBuffer::BEGIN;
         for text in texts {
             let to = if text.words == 0 { from } else { ends[text.words - 1].into() };
             (text.from, text.to, from) = (from, to, to);
         }
     }
 
-    /// The texts, those together whose numbers follow each other.
+    /// The texts, in runs of consecutive numbers, whose rows are adjacent.
     #[inline(always)]
-    pub(crate) fn neighbours(&self) -> impl Iterator<Item = &[Text]> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &[Text]> {
         self.texts.chunk_by(|text, next| text.number + 1 == next.number)
     }
 
     #[inline(always)]
-    pub(crate) fn ids(&self) -> &Gathered {
-        &self.words.gathered
+    pub(crate) fn ids(&self) -> &IdBuffer {
+        &self.words.buffer
     }
 
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.scan.truncate(Size::default());
         self.texts.clear();
-        self.words.gathered.set_end(Gathered::BEGIN);
+        self.words.buffer.set_end(IdBuffer::BEGIN);
+    }
+}
+
+thread_local! {
+    static GROUP: Cell<Option<Box<Group>>> = const { Cell::new(None) };
+}
+
+impl Reusable for Group {
+    const SLOT: &'static LocalKey<Cell<Option<Box<Self>>>> = &GROUP;
+
+    fn is_large(&self) -> bool {
+        false
     }
 }

@@ -1,60 +1,73 @@
 //! CLIP's byte-pair tokenizer: exact to the reference implementations, and fast.
 //!
-//! [`Engine`] is one vocabulary under the rules of one [`Profile`]. A text goes through these steps:
+//! [`Engine`] is a vocabulary under the rules of a [`Profile`]. A text goes through these steps:
 //!
-//! 1. plain ASCII is put in lower case and split into words 64 bytes at a time (`scan`), other text character by
-//!    character (`stretch`), by tables that the references made (`unicode`);
-//! 2. where an added token may begin, added tokens are cut out first (`added`);
-//! 3. what NFC would change, or stands between added tokens, is normalised (`normalise`) and split (`split`);
-//! 4. each word is looked up in caches shared by all threads (`cache`, `long_cache`), or merged (`merge`, `crossings`), to
-//!    ids (`bpe`);
-//! 5. ids go straight to where they are wanted (`sink`): a row (`row`), a vector, a count.
+//! 1. ASCII is lowercased and split into words 64 bytes at a time (`scan`), by the vector `instructions` that the machine
+//!    has; other text character by character (`unicode_run`), by tables generated from the references (`unicode`).
+//! 2. Where an added token may begin, added tokens are matched first (`added_tokens`).
+//! 3. Text that NFC may change, or that stands between added tokens, is normalised (`normalise`) and split by the
+//!    pre-tokenizer (`split`).
+//! 4. Each word is looked up in the merge cache that all threads share (`word_cache`, `long_word_cache`, whose entries are
+//!    sequence locks: `seqlock`, `slot_array`). On a miss it is merged (`merge`, `merge_table`, `mergeable_pairs`). `bpe` is
+//!    all of this step.
+//! 5. Ids collect in a fixed buffer (`id_buffer`) in front of a `sink`: a `row`, a vector, or a count.
 //!
-//! Batches become rows (`batch`) on several threads (`threads`), piece by piece (`piece`); short plain texts go through
-//! the steps side by side (`group`). Or their ids are joined without padding (`pack`, `turns`).
+//! A batch becomes rows (`batch`) chunk by chunk (`chunk`) on several threads (`threads`); short ASCII texts go through
+//! the steps together (`group`), in thread-local buffers (`scratch`). Rows of large batches are written with non-temporal
+//! stores (`nontemporal`). Or ids are packed without padding (`pack`), in order by a `sequencer`.
 //!
-//! The cleaning by ftfy and html that three of the profiles ask for is Python's work: the engine knows the texts that
-//! it cannot change, and hands over the others ([`Engine::needs_cleaning`]).
+//! Three of the profiles clean texts with ftfy and html, which Python does: the engine proves of most texts that cleaning
+//! cannot change them, and asks the caller to clean the others ([`Engine::needs_cleaning`]).
+//!
+//! Modules only use modules further down in this order: `decode`, `encode`, `pack`, `batch`, `chunk`, `group`; `engine`,
+//! `added_tokens`, `vocabulary`, `bpe` and the caches; `scan`, `unicode_run`, `split`, `normalise`; `profile`, `unicode`,
+//! `words`, `byte_set`.
 
-mod added;
+mod added_tokens;
 mod alphabet;
 mod batch;
 mod bpe;
-mod cache;
+mod byte_set;
+mod chunk;
 mod cleaning;
-mod crossings;
 mod decode;
 mod encode;
 mod engine;
-mod entry;
 mod error;
 mod group;
-mod long_cache;
+mod id_buffer;
+mod ids;
+mod instructions;
+mod long_word_cache;
 mod merge;
+mod merge_table;
+mod mergeable_pairs;
+mod nontemporal;
 mod normalise;
 mod pack;
-mod pairs;
-mod piece;
 mod profile;
 mod row;
 mod scan;
+mod scratch;
+mod seqlock;
+mod sequencer;
 mod sink;
-mod spare;
+mod slot_array;
 mod split;
-mod stream;
-mod stretch;
-mod table;
 mod threads;
-mod turns;
 mod unicode;
+mod unicode_run;
 mod vocabulary;
+mod word_cache;
+mod words;
 
-pub use added::AddedToken;
-pub use batch::{Feed, Report, RowOptions, Rows};
+pub use added_tokens::AddedToken;
+pub use batch::{BatchReport, Rows, TextSource};
 pub use cleaning::{clean, fix_text};
 pub use engine::Engine;
 pub use error::Error;
+pub use ids::Id;
 pub use pack::Target;
 pub use profile::Profile;
-pub use sink::Id;
+pub use row::RowOptions;
 pub use vocabulary::Vocabulary;

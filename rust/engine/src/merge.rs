@@ -1,14 +1,14 @@
 //! Byte-pair merging of one word: the lowest-ranked pair first, the leftmost among equals, until none is left.
 
-use crate::pairs::{Merge, PairTable};
+use crate::merge_table::{Merge, MergeTable};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Up to here a scan for the lowest rank beats a heap.
+/// Up to this many symbols, searching all ranks for the lowest beats a heap.
 const SCAN_LIMIT: usize = 64;
 
 /// Merges the symbols from `from` on in place.
-pub(crate) fn merge_from(from: usize, symbols: &mut Vec<u16>, pairs: &PairTable) {
+pub(crate) fn merge_from(from: usize, symbols: &mut Vec<u16>, pairs: &MergeTable) {
     let unmerged = &mut symbols[from..];
     if unmerged.len() <= SCAN_LIMIT {
         let left = merge_by_scan(unmerged, pairs);
@@ -20,16 +20,16 @@ pub(crate) fn merge_from(from: usize, symbols: &mut Vec<u16>, pairs: &PairTable)
     }
 }
 
-/// Quadratic in the number of symbols, but in steps of eight ranks at once, and without allocation: for few of them.
-/// Returns how many are left.
-fn merge_by_scan(symbols: &mut [u16], pairs: &PairTable) -> usize {
+/// Merges in place and returns how many symbols are left. Quadratic in their number, but the search is vectorised and
+/// nothing is allocated.
+fn merge_by_scan(symbols: &mut [u16], pairs: &MergeTable) -> usize {
     const NONE: i16 = i16::MAX;
     let n = symbols.len();
     if n < 2 {
         return n;
     }
-    // Of each symbol with the next live one: the rank, signed since every machine finds the least of those fast, and
-    // the id. What has been merged away has no rank.
+    // The rank and the id of each symbol's merge with the next live one. Ranks are signed, since every machine has a
+    // fast minimum for those. A symbol that was merged into another has no rank.
     let mut ranks = [NONE; SCAN_LIMIT];
     let mut ids = [0; SCAN_LIMIT];
     let mut next: [u8; SCAN_LIMIT] = std::array::from_fn(|i| i as u8 + 1);
@@ -72,9 +72,9 @@ fn merge_by_scan(symbols: &mut [u16], pairs: &PairTable) -> usize {
     left
 }
 
-/// A linked list over the symbols and a heap of candidate merges: n log n, whatever the word. Yields each id and how
-/// many of the first symbols it covers.
-pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &PairTable) -> impl Iterator<Item = (u16, u32)> + use<> {
+/// Merges with a linked list of symbols and a heap of candidate merges, in O(n log n). Yields each id and how many of the
+/// original symbols it covers.
+pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &MergeTable) -> impl Iterator<Item = (u16, u32)> + use<> {
     const END: u32 = u32::MAX;
     struct Node {
         id: u16,
@@ -93,7 +93,7 @@ pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &PairTable) -> impl Iterator
             next: if i == last { END } else { i as u32 + 1 },
         })
         .collect();
-    // A candidate is its rank, its left symbol's place, and the id it makes: the smallest is the one to merge.
+    // A candidate: rank, position of the left symbol, merged id. The smallest is merged next.
     let candidate = |merge: Merge, at: u32| Reverse((merge.rank, at, merge.id));
     let mut heap: BinaryHeap<_> = symbols
         .windows(2)
@@ -106,7 +106,7 @@ pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &PairTable) -> impl Iterator
             (node.live, node.next, node.id)
         };
         if !live || next == END || pairs.get(left, nodes[next as usize].id) != Some(Merge { rank, id }) {
-            continue; // one of its halves has merged otherwise since
+            continue; // outdated: one of its symbols has been merged since
         }
         let after = nodes[next as usize].next;
         nodes[next as usize].live = false;

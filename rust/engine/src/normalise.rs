@@ -1,11 +1,11 @@
-//! NFC, white space and lowercase, as tokenizers does them, with or without the way back to the original text.
+//! Normalisation as tokenizers does it (NFC, white space, lowercase), with or without offsets into the original text.
 
 use crate::profile::Profile;
 use crate::unicode::{Class, NfcCheck, Table, lowercase};
 use unicode_normalization_alignments::UnicodeNormalization;
 
-/// Appends `text` in lower case and, in the `transformers` profile, in NFC and with a space for each run of white
-/// space. In the other profiles ftfy and Python have done what there was to do.
+/// Appends `text` in lower case, with one space per run of white space and, in the `transformers` profile, in NFC. In the
+/// other profiles cleaning has applied NFC already.
 pub(crate) fn normalise_into(out: &mut String, text: &str, profile: Profile) {
     let table = profile.table();
     let mut writer = Writer { table, in_space: false };
@@ -16,7 +16,7 @@ pub(crate) fn normalise_into(out: &mut String, text: &str, profile: Profile) {
     }
 }
 
-/// Lowers what comes in, and lets one space through per run of white space.
+/// Lowercases characters and reduces each run of white space to one space.
 struct Writer {
     table: &'static Table,
     in_space: bool,
@@ -45,17 +45,17 @@ fn is_nfc(text: &str, table: &Table) -> bool {
     text.chars().all(|c| check.allows(table.get(c)))
 }
 
-/// A normalised text, and for each of its bytes the bytes of the original character that it came from.
+/// A normalised text, and for each of its bytes the byte range of the original character that it comes from.
 #[derive(Debug, Default)]
 pub(crate) struct Normalised {
     pub(crate) text: String,
     pub(crate) origins: Vec<(usize, usize)>,
 }
 
-/// As [`normalise_into`] for the `transformers` profile, and keeps where every byte came from.
+/// As [`normalise_into`] for the `transformers` profile, with origins.
 ///
-/// tokenizers gives each normalised character the place of the character that it replaced. What composed into it is
-/// skipped, and an inserted character has the place of the last original one that was replaced or skipped.
+/// tokenizers gives each normalised character the range of the character that it replaced. Characters that composed into
+/// it are skipped, and an inserted character has the range of the last original one that was replaced or skipped.
 pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
     let mut out = Normalised::default();
     let mut writer = Writer { table: Profile::Transformers.table(), in_space: false };
@@ -75,7 +75,7 @@ pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
         if out.text.len() == before
             && let Some(space) = out.origins.last_mut()
         {
-            *space = origin; // the one space of a run has the place of the last
+            *space = origin; // a run of white space has the range of its last character
         }
     }
     out

@@ -1,20 +1,20 @@
-//! The ids of many texts one after the other, without padding. A long text is shared among the threads too.
+//! Packing: the ids of many texts joined without padding. Several threads share a long text.
 
-use crate::batch::CHUNK;
-use crate::encode::Scratch;
+use crate::batch::CHUNK_TEXTS;
+use crate::encode::EncodeScratch;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::scan::is_space;
-use crate::sink::Id;
-use crate::spare::Spare;
-use crate::threads::in_threads;
-use crate::turns::Turns;
+use crate::ids::Id;
+use crate::scratch::ThreadScratch;
+use crate::sequencer::Sequencer;
+use crate::threads::parallel_map;
+use crate::words::is_space;
 use std::collections::HashMap;
 
-/// Longer texts are cut at white space into parts of about this many bytes.
+/// Longer texts are divided at white space into parts of about this many bytes.
 const PART: usize = 1 << 18;
 
-/// Where joined ids go.
+/// A growable buffer that receives packed ids.
 pub trait Target<T>: Send {
     /// Appends ids.
     fn append(&mut self, ids: &[T]);
@@ -26,38 +26,38 @@ impl<T: Id> Target<T> for Vec<T> {
     }
 }
 
-/// A text or a part of one, and whether start and end of text belong to it.
+/// A text or a part of one, and whether it is the text's first and last part.
 struct Part<'t> {
-    /// Which text.
+    /// The text's index.
     number: usize,
     text: &'t str,
     first: bool,
     last: bool,
 }
 
-/// The ids of all parts so far, and where each text's begin.
+/// The output so far: the packed ids, the offsets of the texts in them, and the number of ids.
 struct Joined<'j, G> {
     target: &'j mut G,
     offsets: Vec<usize>,
     count: usize,
 }
 
-/// A thread's buffers.
+/// A thread's buffers, reused from share to share. `ends`: where the ids of each text end in `ids`.
 struct Buffers<T> {
-    scratch: Spare<Scratch>,
+    scratch: ThreadScratch<EncodeScratch>,
     ids: Vec<T>,
     ends: Vec<usize>,
 }
 
 impl<T> Default for Buffers<T> {
     fn default() -> Self {
-        Self { scratch: Spare::default(), ids: Vec::new(), ends: Vec::new() }
+        Self { scratch: ThreadScratch::default(), ids: Vec::new(), ends: Vec::new() }
     }
 }
 
 impl Engine {
-    /// Appends all ids to `target`, and returns the n + 1 places among them between which each text's are. `clean` is
-    /// called for the texts that need cleaning, from this thread.
+    /// Appends the ids of all texts to `target`, and returns n + 1 offsets: text `i` has the ids
+    /// `offsets[i]..offsets[i + 1]`. `clean` is called on this thread for the texts that need cleaning.
     ///
     /// # Errors
     ///
@@ -85,10 +85,10 @@ impl Engine {
             }
         }
         let parts = self.parts(texts, &cleaned, max_length.is_none() && threads > 1);
-        let joined = Turns::new(Joined { target, offsets: vec![0], count: 0 });
-        in_threads(shares(&parts).enumerate(), threads, |(turn, parts), buffers: &mut Buffers<T>| {
+        let joined = Sequencer::new(Joined { target, offsets: vec![0], count: 0 });
+        parallel_map(shares(&parts).enumerate(), threads, |(number, parts), buffers: &mut Buffers<T>| {
             let Buffers { scratch, ids, ends } = buffers;
-            let turn = joined.turn(turn);
+            let ticket = joined.ticket(number);
             ids.clear();
             ends.clear();
             for part in parts {
@@ -110,7 +110,7 @@ impl Engine {
                     ends.push(ids.len());
                 }
             }
-            turn.take(|joined| {
+            ticket.update(|joined| {
                 joined.target.append(ids);
                 joined.offsets.extend(ends.iter().map(|end| joined.count + end));
                 joined.count += ids.len();
@@ -119,15 +119,15 @@ impl Engine {
         Ok(joined.into_inner().offsets)
     }
 
-    /// The texts, each in one part, or in several where it is long and may be cut.
-    fn parts<'t, S: AsRef<str>, C>(&self, texts: &'t [S], cleaned: &HashMap<usize, C>, cut: bool) -> Vec<Part<'t>> {
-        let cut = cut && !self.added.any_has_space;
+    /// The texts, each as one part or, where it is long and may be divided, as several.
+    fn parts<'t, S: AsRef<str>, C>(&self, texts: &'t [S], cleaned: &HashMap<usize, C>, divide: bool) -> Vec<Part<'t>> {
+        let divide = divide && !self.added.any_has_space;
         let mut parts = Vec::with_capacity(texts.len());
         for (number, text) in texts.iter().enumerate() {
             let mut text = text.as_ref();
             let mut first = true;
-            if cut && text.len() > PART && !cleaned.contains_key(&number) {
-                while let Some(end) = next_cut(text) {
+            if divide && text.len() > PART && !cleaned.contains_key(&number) {
+                while let Some(end) = next_boundary(text) {
                     parts.push(Part { number, text: &text[..end], first, last: false });
                     (text, first) = (&text[end..], false);
                 }
@@ -138,19 +138,19 @@ impl Engine {
     }
 }
 
-/// The first white space at or after [`PART`] bytes: nothing is ever joined across it.
-fn next_cut(text: &str) -> Option<usize> {
+/// The first white space at or after [`PART`] bytes: no token spans white space.
+fn next_boundary(text: &str) -> Option<usize> {
     let rest = text.as_bytes().get(PART..)?;
     rest.iter().position(|&byte| is_space(byte)).map(|at| PART + at)
 }
 
-/// Parts to hand out at once: as many as are worth a thread's while, and no more bytes than a long part has.
+/// Groups the parts into units of work: up to a chunk's number of texts, and about [`PART`] bytes.
 fn shares<'p, 't>(parts: &'p [Part<'t>]) -> impl ExactSizeIterator<Item = &'p [Part<'t>]> + use<'p, 't> {
-    let mut shares = Vec::with_capacity(parts.len() / CHUNK + 1);
+    let mut shares = Vec::with_capacity(parts.len() / CHUNK_TEXTS + 1);
     let (mut from, mut bytes) = (0, 0);
     for (i, part) in parts.iter().enumerate() {
         bytes += part.text.len();
-        if bytes >= PART || i + 1 - from == CHUNK || i + 1 == parts.len() {
+        if bytes >= PART || i + 1 - from == CHUNK_TEXTS || i + 1 == parts.len() {
             shares.push(&parts[from..=i]);
             (from, bytes) = (i + 1, 0);
         }

@@ -1,4 +1,4 @@
-//! The four reference tokenizers, and where their rules differ.
+//! The profiles: one for each reference tokenizer, and where their rules differ.
 
 use crate::unicode::{ONIG, REGEX, Table};
 
@@ -42,17 +42,17 @@ impl Profile {
         }
     }
 
-    /// Whether ftfy and Python's own lowercasing come first for the texts that they could change.
+    /// Whether texts go through ftfy and Python's `str.lower` first, if these could change them.
     pub fn cleans(self) -> bool {
         self != Self::Transformers
     }
 
-    /// Whether added tokens are cut out of the text as written, before everything else.
+    /// Whether added tokens are matched in the original text, before everything else.
     pub(crate) fn finds_added_tokens(self) -> bool {
         matches!(self, Self::Transformers | Self::TransformersSlow)
     }
 
-    /// Start and end of text as the split's pattern spells them.
+    /// Start and end of text as they are spelled in the split's pattern.
     pub(crate) fn pattern_specials(self) -> [&'static str; 2] {
         match self {
             Self::OpenClip => ["<start_of_text>", "<end_of_text>"],

@@ -1,53 +1,67 @@
-//! One row of a batch: start of text, ids, end of text, padding, and the mask beside them.
+//! One row of a batch: start of text, ids, end of text and padding, and its attention mask.
 
-use crate::batch::RowOptions;
-use crate::sink::{Gathered, Id, Sink};
+use crate::id_buffer::IdBuffer;
+use crate::ids::Id;
+use crate::sink::Sink;
 
-/// A row that is filled from the front, and remembers when something did not fit.
+/// How rows are filled.
+#[derive(Clone, Copy, Debug)]
+pub struct RowOptions {
+    /// The ids in a row, padding included.
+    pub width: usize,
+    /// The id that fills the rest of a row.
+    pub pad: u32,
+    /// Whether start and end of text are put around each text.
+    pub add_special_tokens: bool,
+    /// Whether the padding stands before the ids.
+    pub pad_left: bool,
+}
+
+/// A sink that fills one row from the left and remembers whether ids did not fit.
 #[derive(Debug)]
 pub(crate) struct Row<'a, T> {
     ids: &'a mut [T],
     mask: Option<&'a mut [i64]>,
-    ends: Option<[T; 2]>,
+    /// Start and end of text, if they are to be added.
+    specials: Option<[T; 2]>,
     pad: u32,
     pad_left: bool,
-    /// How many ids it has.
+    /// The ids written so far, including the slot of the start of text.
     len: usize,
     overflowed: bool,
 }
 
-/// What has become of a row: how many ids it has, padding left out, and whether there were more.
+/// The outcome of a row: how many ids it has, padding left out, and whether there were more.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Written {
     pub(crate) length: usize,
-    pub(crate) cut: bool,
+    pub(crate) truncated: bool,
 }
 
 impl<'a, T: Id> Row<'a, T> {
-    /// `ends` are the start and the end of text.
+    /// `specials` are the start and the end of text.
     #[inline(always)]
-    pub(crate) fn new(ids: &'a mut [T], mask: Option<&'a mut [i64]>, ends: [u32; 2], options: &RowOptions) -> Self {
-        let ends = options.add_special_tokens.then_some(ends.map(T::from_id));
+    pub(crate) fn new(ids: &'a mut [T], mask: Option<&'a mut [i64]>, specials: [u32; 2], options: &RowOptions) -> Self {
+        let specials = options.add_special_tokens.then_some(specials.map(T::from_id));
         let (pad, pad_left) = (options.pad, options.pad_left);
-        Self { ids, mask, ends, pad, pad_left, len: usize::from(ends.is_some()), overflowed: false }
+        Self { ids, mask, specials, pad, pad_left, len: usize::from(specials.is_some()), overflowed: false }
     }
 
-    /// What has become of it.
     #[inline(always)]
     pub(crate) fn written(&self) -> Written {
-        Written { length: self.len, cut: self.overflowed }
+        Written { length: self.len, truncated: self.overflowed }
     }
 
-    /// How many ids fit, those before the end of text.
+    /// The slots that ids of words may fill, start of text included: all but that of the end of text.
     #[inline(always)]
     fn room(&self) -> usize {
-        self.ids.len() - usize::from(self.ends.is_some())
+        self.ids.len() - usize::from(self.specials.is_some())
     }
 
-    /// Everything but the ids of words, of which there are none to come.
+    /// Completes the row once its ids and its padding are written: specials, mask, and the side of the padding.
     #[inline(always)]
     fn close(&mut self) {
-        if let Some([start, end]) = self.ends {
+        if let Some([start, end]) = self.specials {
             self.ids[0] = start;
             self.ids[self.len] = end;
             self.len += 1;
@@ -90,9 +104,9 @@ impl<T: Id> Sink for Row<'_, T> {
 }
 
 impl<T: Id> Row<'_, T> {
-    /// Writes all of a row at once, from the ids between two places, those that fit.
+    /// Writes a whole row from the ids `from..to` of a buffer, as many as fit.
     #[inline(always)]
-    pub(crate) fn write(&mut self, ids: &Gathered, from: usize, to: usize) {
+    pub(crate) fn write(&mut self, ids: &IdBuffer, from: usize, to: usize) {
         let fitting = to.min(from + self.room() - self.len);
         self.overflowed = fitting < to;
         let (row, pad) = (ids.row(from, self.len, self.ids.len()), u16::try_from(self.pad));
@@ -107,8 +121,8 @@ impl<T: Id> Row<'_, T> {
     }
 }
 
-/// The first `len` of `ids`, then `pad`: whole vectors, and no branch that depends on how long a text is. There are as many
-/// ids as the row has places.
+/// Writes the first `len` of `ids`, then `pad`. `ids` is as long as the row, so that whole vectors are written, without
+/// a branch that depends on the length of the text.
 #[inline(always)]
 fn write_padded<T: Id>(row: &mut [T], ids: &[u16], len: usize, pad: u16) {
     const BLOCK: usize = 16;
@@ -128,7 +142,7 @@ fn write_padded<T: Id>(row: &mut [T], ids: &[u16], len: usize, pad: u16) {
     }
 }
 
-/// `len` ones, and zeros.
+/// Writes `len` ones, then zeros.
 #[inline(always)]
 fn write_mask(mask: &mut [i64], len: usize) {
     const MOST: usize = 128;

@@ -1,105 +1,54 @@
-//! The scan of plain ASCII: bytes to lower case, and where words begin and end, 64 bytes at a time and without a
-//! branch per byte.
+//! The ASCII scan: lowercases a text and finds where its words start and end, 64 bytes at a time and without a branch
+//! per byte.
 //!
-//! Most text never needs more than this. The scan goes as far as the text is plain, and no further than a segment: a
-//! stretch short enough that little is wasted when a row is full. It always ends at white space or at the text's end,
-//! so what it found is whole words, and what follows can be read by itself: neither NFC nor the split ever joins
-//! anything across white space.
+//! Most text needs nothing else. The scan stops where the text is not ASCII or a special or added token may begin, and
+//! after [`SEGMENT`] bytes, so that little work is wasted when a row is full. It always ends at white space or at the
+//! end of the text: its words are whole, and the rest of the text can be encoded independently, since neither NFC nor
+//! the split joins anything across white space.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 
-use crate::added::Marks;
-use crate::split::contraction;
+use crate::added_tokens::TokenStarts;
+use crate::byte_set::ByteSet;
+use crate::instructions::Instructions;
+use crate::word_cache::KEY_BYTES;
+use crate::words::{is_space, join_contractions};
 
 /// The most bytes of one scan.
 pub(crate) const SEGMENT: usize = 512;
-/// The most bytes of the scans that are kept side by side.
+/// The most bytes of all texts in one [`Scan`].
 pub(crate) const ROOM: usize = 2048 + SEGMENT;
-/// Bytes of one step: one bit each of a `u64`.
+/// Bytes per step: one bit each of a `u64` mask.
 const BLOCK: usize = 64;
-/// A word's key is read as 16 bytes from its beginning, wherever that is.
-pub(crate) const OVERREAD: usize = 16;
 
-/// Which instructions the scan uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Instructions {
-    /// One byte after the other: on every machine.
-    Plain,
-    /// 32 bytes at once.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// 64 bytes at once.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Instructions {
-    /// Those that this machine has, the best first.
-    pub(crate) fn available() -> impl Iterator<Item = Self> {
-        #[cfg(target_arch = "x86_64")]
-        let vectors = [(Self::Avx512, avx512::is_available()), (Self::Avx2, avx2::is_available())];
-        #[cfg(not(target_arch = "x86_64"))]
-        let vectors: [(Self, bool); 0] = [];
-        vectors.into_iter().filter_map(|(it, is_available)| is_available.then_some(it)).chain([Self::Plain])
-    }
-
-    /// Calls `task`, compiled for these instructions together with whatever is inlined into it.
-    #[inline(always)]
-    pub(crate) fn run<R>(self, task: impl FnOnce() -> R) -> R {
-        match self {
-            Self::Plain => task(),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2 => avx2::run(task),
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512 => avx512::run(task),
-        }
-    }
-}
-
-/// A set of ASCII bytes, as two nibbles: a byte's low nibble names an entry, its high nibble a bit in it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ByteSet([u8; 16]);
-
-impl ByteSet {
-    pub(crate) fn insert(&mut self, byte: u8) {
-        if byte.is_ascii() {
-            self.0[usize::from(byte & 15)] |= 1 << (byte >> 4);
-        }
-    }
-
-    pub(crate) fn contains(&self, byte: u8) -> bool {
-        byte.is_ascii() && self.0[usize::from(byte & 15)] >> (byte >> 4) & 1 != 0
-    }
-}
-
-/// What a block's bytes are, a bit each, the first byte lowest. A byte in none of the first three is punctuation or a
-/// control character.
+/// The classes of a block's bytes, one bit per byte, the first byte in the lowest bit. A byte in none of the first
+/// three is punctuation or a control character.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Masks {
     letters: u64,
     digits: u64,
     spaces: u64,
     apostrophes: u64,
-    /// Not ASCII, or the first byte of a special or an added token.
+    /// Not ASCII, or a byte with which a special or an added token begins.
     stops: u64,
 }
 
-/// The words of one or several scans, side by side.
+/// The words of one text or of several that were scanned one behind the other. About 16 KB.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The texts in lower case, and room to read beyond the last word.
-    lower: [u8; ROOM + BLOCK + OVERREAD],
-    /// Where words start and end in it, and room to write a block's beyond the last.
+    /// The texts in lower case, padded so that a cache key can be read at the last word.
+    lower: [u8; ROOM + BLOCK + KEY_BYTES],
+    /// Byte offsets into `lower` at which words start and end, padded so that a whole block's can be written at once.
     starts: [u16; ROOM + 2 * BLOCK],
     ends: [u16; ROOM + 2 * BLOCK],
-    /// How much of the above is in use.
+    /// How much of these arrays is in use.
     size: Size,
 }
 
-/// How many bytes and words scans have found.
+/// A number of bytes, and of words in them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Size {
     pub(crate) bytes: usize,
@@ -108,37 +57,37 @@ pub(crate) struct Size {
 
 impl Default for Scan {
     fn default() -> Self {
-        let places = [0; ROOM + 2 * BLOCK];
-        Self { lower: [0; ROOM + BLOCK + OVERREAD], starts: places, ends: places, size: Size::default() }
+        let offsets = [0; ROOM + 2 * BLOCK];
+        Self { lower: [0; ROOM + BLOCK + KEY_BYTES], starts: offsets, ends: offsets, size: Size::default() }
     }
 }
 
-/// Why and where a scan ended.
+/// Why a scan ended, with byte offsets into its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// All of the text was plain.
+pub(crate) enum ScanEnd {
+    /// The whole text was scanned.
     End,
-    /// Plain so far, up to this white space: scan on from here.
+    /// [`SEGMENT`] bytes were scanned, up to this white space: scan on from here.
     Segment(usize),
-    /// Plain up to the first place, white space or the beginning; at the second stands something else, or, when that
-    /// is a byte like any other, a word too long for a scan.
+    /// The text was scanned up to the first offset, which is white space or 0. At the second stands a byte at which the
+    /// scan stops or, where that byte is ordinary, a word is longer than a segment.
     Other(usize, usize),
 }
 
 impl Scan {
-    /// Scans `text` from its beginning, and puts its words behind those that are here already, for which there must be
-    /// room. Plain text ends at what is not ASCII, and where a special or an added token may begin.
+    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit.
     #[inline(always)]
-    pub(crate) fn append(&mut self, text: &[u8], marks: &Marks, instructions: Instructions) -> Stop {
+    pub(crate) fn append(&mut self, text: &[u8], token_starts: &TokenStarts, instructions: Instructions) -> ScanEnd {
         match instructions {
             Instructions::Plain => {
-                let classify = |input: &[u8], lower: &mut [u8; BLOCK]| plain_block(&padded(input), lower, &marks.first);
-                self.append_with(text, marks, classify, list_places)
+                let classify =
+                    |input: &[u8], lower: &mut [u8; BLOCK]| plain_block(&padded(input), lower, &token_starts.first);
+                self.append_with(text, token_starts, classify, list_offsets)
             }
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => avx2::append(self, text, marks),
+            Instructions::Avx2 => avx2::append(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => avx512::append(self, text, marks),
+            Instructions::Avx512 => avx512::append(self, text, token_starts),
         }
     }
 
@@ -147,42 +96,42 @@ impl Scan {
         self.size
     }
 
-    /// Forgets what was scanned after it had this size.
+    /// Removes what was appended since [`Scan::size`] was this.
     #[inline(always)]
     pub(crate) fn truncate(&mut self, size: Size) {
         self.size = size;
     }
 
-    /// The texts in lower case, with room behind them.
+    /// The texts in lower case. At least [`KEY_BYTES`] can be read from the start of each word.
     #[inline(always)]
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower
     }
 
-    /// Where the words start and where they end in [`Scan::lower`].
+    /// The starts and the ends of the words, as byte offsets into [`Scan::lower`].
     #[inline(always)]
     pub(crate) fn words(&self) -> [&[u16]; 2] {
         [&self.starts[..self.size.words], &self.ends[..self.size.words]]
     }
 
-    /// `classify` takes up to [`BLOCK`] bytes, behind which it sees white space, and writes them in lower case.
-    /// `list` writes down the places of a block's bits, given the first place, and whatever it likes behind them.
+    /// `classify` takes up to [`BLOCK`] bytes, treats missing ones as white space, and writes them in lower case.
+    /// `list` writes the positions of a mask's bits, plus an offset, and may overwrite what stands behind them.
     #[inline(always)]
     fn append_with(
         &mut self,
         text: &[u8],
-        marks: &Marks,
+        token_starts: &TokenStarts,
         classify: impl Fn(&[u8], &mut [u8; BLOCK]) -> Masks,
         list: impl Fn(u64, u16, &mut [u16; BLOCK]),
-    ) -> Stop {
+    ) -> ScanEnd {
         let Size { bytes: base, words: before } = self.size;
         let segment = text.len().min(SEGMENT);
         let (mut starts, mut ends) = (before, before);
         let (mut letter, mut other, mut inside) = (0, 0, 0); // the last byte's bits, for the next block
-        let mut contractions = 0; // apostrophes that may begin one
+        let mut contractions = 0; // apostrophes that may begin a contraction
         let mut stop = None;
         let mut at = 0;
-        // One step more than the bytes need when they fill the last block, for the end of the last word.
+        // One step more than the bytes need when they fill the last block: the last word ends behind it.
         while at <= segment {
             let (Some(lower), Some(to_starts), Some(to_ends)) = (
                 self.lower[base + at..].first_chunk_mut::<BLOCK>(),
@@ -205,7 +154,7 @@ impl Scan {
             starts += begin.count_ones() as usize;
             ends += end.count_ones() as usize;
             if stops != 0 {
-                stop = first_stop(stops, &text[at..], marks).map(|within| at + within);
+                stop = first_stop(stops, &text[at..], token_starts).map(|within| at + within);
                 if stop.is_some() {
                     break;
                 }
@@ -214,14 +163,18 @@ impl Scan {
         }
         let mut words = ends.min(starts);
         let result = match stop {
-            None if segment == text.len() => Stop::End,
+            None if segment == text.len() => ScanEnd::End,
             _ => {
                 let stop = stop.unwrap_or(segment);
-                let cut = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
-                while words > before && usize::from(self.starts[words - 1]) >= base + cut {
+                let boundary = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
+                while words > before && usize::from(self.starts[words - 1]) >= base + boundary {
                     words -= 1;
                 }
-                if stop == segment && cut > 0 { Stop::Segment(cut) } else { Stop::Other(cut, stop) }
+                if stop == segment && boundary > 0 {
+                    ScanEnd::Segment(boundary)
+                } else {
+                    ScanEnd::Other(boundary, stop)
+                }
             }
         };
         if contractions != 0 {
@@ -233,12 +186,12 @@ impl Scan {
     }
 }
 
-/// The first of `stops` at which plain text does end, if it is in `text` and not in the padding behind.
+/// The position of the first of `stops` that ends the scan: beyond ASCII, or where a token may really begin.
 #[cold]
-fn first_stop(mut stops: u64, text: &[u8], marks: &Marks) -> Option<usize> {
+fn first_stop(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> Option<usize> {
     while stops != 0 {
         let at = stops.trailing_zeros() as usize;
-        if !text.get(at)?.is_ascii() || marks.begin(&text[at..]) {
+        if !text.get(at)?.is_ascii() || token_starts.may_begin(&text[at..]) {
             return Some(at);
         }
         stops &= stops - 1;
@@ -252,67 +205,12 @@ fn padded(input: &[u8]) -> [u8; BLOCK] {
     padded
 }
 
-/// Writes down the places of `bits`.
+/// Writes the position of each bit, plus `offset`.
 #[inline(always)]
-fn list_places(mut bits: u64, offset: u16, places: &mut [u16; BLOCK]) {
-    for place in &mut places[..bits.count_ones() as usize] {
-        *place = offset + bits.trailing_zeros() as u16;
+fn list_offsets(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+    for slot in &mut offsets[..bits.count_ones() as usize] {
+        *slot = offset + bits.trailing_zeros() as u16;
         bits &= bits.wrapping_sub(1);
-    }
-}
-
-/// `'s` and its like are one word where the apostrophe begins a run of punctuation: the letters behind them, if any are
-/// left, are the next. So the word at a lone apostrophe ends later, and the next one begins later. Returns how many
-/// words there are then.
-pub(crate) fn join_contractions<P: Place>(starts: &mut [P], ends: &mut [P], lower: &[u8], long_s: bool) -> usize {
-    let mut kept = 0;
-    let mut i = 0;
-    while i < starts.len() {
-        let (start, end) = (starts[i].get(), ends[i].get());
-        (starts[kept], ends[kept]) = (starts[i], ends[i]);
-        if lower[start] == b'\'' && end == start + 1 && i + 1 < starts.len() {
-            let (next, next_end) = (starts[i + 1].get(), ends[i + 1].get());
-            if next == end
-                && let Some(length) = contraction(&lower[next..next_end], long_s)
-            {
-                let joined = P::new(end + length);
-                ends[kept] = joined;
-                starts[i + 1] = joined;
-                if joined.get() == next_end {
-                    i += 1; // nothing is left of it
-                }
-            }
-        }
-        kept += 1;
-        i += 1;
-    }
-    kept
-}
-
-/// A place in a text, in as few bytes as there are enough.
-pub(crate) trait Place: Copy {
-    /// `place` must fit, as it does between two that are places already.
-    fn new(place: usize) -> Self;
-    fn get(self) -> usize;
-}
-
-impl Place for u16 {
-    fn new(place: usize) -> Self {
-        place as Self
-    }
-    #[inline(always)]
-    fn get(self) -> usize {
-        self.into()
-    }
-}
-
-impl Place for u32 {
-    fn new(place: usize) -> Self {
-        place as Self
-    }
-    #[inline(always)]
-    fn get(self) -> usize {
-        self as usize
     }
 }
 
@@ -323,11 +221,6 @@ pub(crate) fn is_ascii_without(text: &[u8], set: &ByteSet, instructions: Instruc
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 | Instructions::Avx512 => avx2::is_ascii_without(text, set),
     }
-}
-
-/// The white space among ASCII: `\s` of both references.
-pub(crate) const fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
 fn plain_block(input: &[u8; BLOCK], lower: &mut [u8; BLOCK], stops: &ByteSet) -> Masks {
@@ -349,32 +242,32 @@ mod tests {
     use crate::profile::Profile;
     use proptest::prelude::*;
 
-    fn words(text: &str, instructions: Instructions) -> (Vec<String>, Stop) {
-        let marks = Marks::new(&[], Profile::Transformers);
+    fn words(text: &str, instructions: Instructions) -> (Vec<String>, ScanEnd) {
+        let token_starts = TokenStarts::new(&[], Profile::Transformers);
         let mut scan = Scan::default();
-        scan.append(b"before it", &marks, instructions);
+        scan.append(b"before it", &token_starts, instructions);
         let before = scan.size().words;
-        let stop = scan.append(text.as_bytes(), &marks, instructions);
-        let [starts, ends] = scan.words().map(|places| &places[before..]);
+        let stop = scan.append(text.as_bytes(), &token_starts, instructions);
+        let [starts, ends] = scan.words().map(|offsets| &offsets[before..]);
         let word = |(&start, &end): (&u16, &u16)| scan.lower()[start.into()..end.into()].to_vec();
         (starts.iter().zip(ends).map(word).map(|word| String::from_utf8(word).unwrap()).collect(), stop)
     }
 
     #[test]
     fn finds_words_and_stops() {
-        fn all(text: &str) -> (Vec<String>, Stop) {
+        fn all(text: &str) -> (Vec<String>, ScanEnd) {
             words(text, Instructions::Plain)
         }
         assert_eq!(all("It's a TEST, no. 12!").0, ["it", "'s", "a", "test", ",", "no", ".", "1", "2", "!"]);
         assert_eq!(all("'sabc !'s 'tis ''s '").0, ["'s", "abc", "!'", "s", "'t", "is", "''", "s", "'"]);
-        assert_eq!(all(""), (vec![], Stop::End));
-        assert_eq!(all("a b\u{e9} c"), (vec!["a".to_owned()], Stop::Other(1, 3)));
-        assert_eq!(all("a b<|c"), (vec!["a".to_owned()], Stop::Other(1, 3)));
-        assert_eq!(all("a b<c <"), (["a", "b", "<", "c", "<"].map(str::to_owned).to_vec(), Stop::End));
-        assert_eq!(all(&"x".repeat(600)).1, Stop::Other(0, SEGMENT));
-        assert_eq!(all(&"xyz ".repeat(200)).1, Stop::Segment(511));
+        assert_eq!(all(""), (vec![], ScanEnd::End));
+        assert_eq!(all("a b\u{e9} c"), (vec!["a".to_owned()], ScanEnd::Other(1, 3)));
+        assert_eq!(all("a b<|c"), (vec!["a".to_owned()], ScanEnd::Other(1, 3)));
+        assert_eq!(all("a b<c <"), (["a", "b", "<", "c", "<"].map(str::to_owned).to_vec(), ScanEnd::End));
+        assert_eq!(all(&"x".repeat(600)).1, ScanEnd::Other(0, SEGMENT));
+        assert_eq!(all(&"xyz ".repeat(200)).1, ScanEnd::Segment(511));
         for n in [63, 64, 65, 127, 128, 511, 512] {
-            assert_eq!(all(&"x".repeat(n)), (vec!["x".repeat(n)], Stop::End));
+            assert_eq!(all(&"x".repeat(n)), (vec!["x".repeat(n)], ScanEnd::End));
         }
     }
 

@@ -1,28 +1,33 @@
-//! The split of a normalised text into words: CLIP's pattern, by hand.
+//! The pre-tokenizer: splits a normalised text into words by CLIP's pattern, without a regular expression.
 //!
 //! ```text
 //! SPECIALS|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 //! ```
 //!
 //! The specials are the profile's start and end of text. Each profile's reference treats them differently, see
-//! [`Piece`]. The regex package matches without case, on text that is in lower case already: the only letter that
+//! [`PreToken`]. The regex package matches without case, on text that is in lower case already: the only letter that
 //! this still concerns is the long s, which lowercasing keeps and which matches `s`.
 
 use crate::profile::Profile;
 use crate::unicode::Class;
+use crate::words::contraction;
 use std::ops::{ControlFlow, Range};
 
-/// What the split yields.
+/// A pre-token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
-    /// A word to merge: its bytes in the text.
+pub(crate) enum PreToken {
+    /// A word to merge, as a byte range of the text.
     Word(Range<usize>),
-    /// Start (0) or end (1) of text spelled out.
+    /// The spelling of the start (0) or the end (1) of text, and its byte range.
     Special(usize, Range<usize>),
 }
 
-/// Calls `take` with each piece of `text`, in order, until it breaks.
-pub(crate) fn split(text: &str, profile: Profile, mut take: impl FnMut(Piece) -> ControlFlow<()>) -> ControlFlow<()> {
+/// Calls `take` with each pre-token of `text`, in order, until it breaks.
+pub(crate) fn split(
+    text: &str,
+    profile: Profile,
+    mut take: impl FnMut(PreToken) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let table = profile.table();
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -48,20 +53,10 @@ pub(crate) fn split(text: &str, profile: Profile, mut take: impl FnMut(Piece) ->
             let run = text[end..].char_indices().find(|&(_, c)| table.get(c).class() != class);
             end = run.map_or(text.len(), |(length, _)| end + length);
         }
-        take(Piece::Word(at..end))?;
+        take(PreToken::Word(at..end))?;
         at = end;
     }
     ControlFlow::Continue(())
-}
-
-/// How many bytes after an apostrophe belong to a contraction. `long_s`: whether that letter counts as an s.
-pub(crate) fn contraction(rest: &[u8], long_s: bool) -> Option<usize> {
-    match rest {
-        [b's' | b't' | b'm' | b'd', ..] => Some(1),
-        [b'r' | b'v', b'e', ..] | [b'l', b'l', ..] => Some(2),
-        [0xC5, 0xBF, ..] if long_s => Some(2),
-        _ => None,
-    }
 }
 
 fn special_at(text: &str, at: usize, profile: Profile) -> Option<(usize, Range<usize>)> {
@@ -83,20 +78,20 @@ fn take_special(
     special: Range<usize>,
     text: &str,
     profile: Profile,
-    take: &mut impl FnMut(Piece) -> ControlFlow<()>,
+    take: &mut impl FnMut(PreToken) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     if profile == Profile::Transformers {
-        // tokenizers splits each piece once more, by GPT-2's pattern: `<|`, the name, `|>`. It only gets here when
-        // the spelling was not the added token's own, say in capitals.
+        // tokenizers splits each pre-token once more, by GPT-2's pattern, into `<|`, the name and `|>`. Only a spelling
+        // that is not the added token's own gets here, such as one in capitals.
         let Range { start, end } = special;
-        take(Piece::Word(start..start + 2))?;
-        take(Piece::Word(start + 2..end - 2))?;
-        take(Piece::Word(end - 2..end))
+        take(PreToken::Word(start..start + 2))?;
+        take(PreToken::Word(start + 2..end - 2))?;
+        take(PreToken::Word(end - 2..end))
     } else if &text[special.clone()] == profile.pattern_specials()[which] {
-        take(Piece::Special(which, special))
+        take(PreToken::Special(which, special))
     } else {
         // With a long s the pattern matches, but the lookup by spelling fails, and the whole is merged as one word.
-        take(Piece::Word(special))
+        take(PreToken::Word(special))
     }
 }
 
@@ -104,12 +99,12 @@ fn take_special(
 mod tests {
     use super::*;
 
-    fn pieces(text: &str, profile: Profile) -> Vec<String> {
+    fn pre_tokens(text: &str, profile: Profile) -> Vec<String> {
         let mut out = Vec::new();
-        let _ = split(text, profile, |piece| {
-            out.push(match piece {
-                Piece::Word(range) => text[range].to_owned(),
-                Piece::Special(which, _) => format!("#{which}"),
+        let _ = split(text, profile, |pre_token| {
+            out.push(match pre_token {
+                PreToken::Word(range) => text[range].to_owned(),
+                PreToken::Special(which, _) => format!("#{which}"),
             });
             ControlFlow::Continue(())
         });
@@ -127,18 +122,18 @@ mod tests {
             (" \t\n", &[]),
         ];
         for (text, words) in cases {
-            assert_eq!(pieces(text, Profile::Transformers), words);
+            assert_eq!(pre_tokens(text, Profile::Transformers), words);
         }
     }
 
     #[test]
     fn specials_by_profile() {
-        assert_eq!(pieces("<|endoftext|>!", Profile::Transformers), ["<|", "endoftext", "|>", "!"]);
-        assert_eq!(pieces("a<|endoftext|>!", Profile::OpenAi), ["a", "#1", "!"]);
-        assert_eq!(pieces("!<|endoftext|>", Profile::OpenAi), ["!<|", "endoftext", "|>"]);
-        assert_eq!(pieces("<start_of_text>", Profile::OpenClip), ["#0"]);
-        assert_eq!(pieces("<\u{17F}tart_of_text>", Profile::OpenClip), ["<\u{17F}tart_of_text>"]);
-        assert_eq!(pieces("x'\u{17F}", Profile::OpenClip), ["x", "'\u{17F}"]);
-        assert_eq!(pieces("x'\u{17F}", Profile::Transformers), ["x", "'", "\u{17F}"]);
+        assert_eq!(pre_tokens("<|endoftext|>!", Profile::Transformers), ["<|", "endoftext", "|>", "!"]);
+        assert_eq!(pre_tokens("a<|endoftext|>!", Profile::OpenAi), ["a", "#1", "!"]);
+        assert_eq!(pre_tokens("!<|endoftext|>", Profile::OpenAi), ["!<|", "endoftext", "|>"]);
+        assert_eq!(pre_tokens("<start_of_text>", Profile::OpenClip), ["#0"]);
+        assert_eq!(pre_tokens("<\u{17F}tart_of_text>", Profile::OpenClip), ["<\u{17F}tart_of_text>"]);
+        assert_eq!(pre_tokens("x'\u{17F}", Profile::OpenClip), ["x", "'\u{17F}"]);
+        assert_eq!(pre_tokens("x'\u{17F}", Profile::Transformers), ["x", "'", "\u{17F}"]);
     }
 }

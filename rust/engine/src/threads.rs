@@ -1,11 +1,11 @@
-//! Threads that live as long as a call: nothing is left behind that a fork could lose.
+//! Worker threads that live as long as one call: there is no pool that a fork could lose.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Does each piece of work, on the calling thread and on `threads - 1` more. `task` gets buffers that are its thread's.
-/// Results come in no order.
-pub(crate) fn in_threads<W, B: Default, R: Send>(
+/// Maps `task` over the items on the calling thread and `threads - 1` more. Each thread passes its own buffers `B`.
+/// Results are in no particular order.
+pub(crate) fn parallel_map<W, B: Default, R: Send>(
     work: impl ExactSizeIterator<Item = W> + Send,
     threads: usize,
     task: impl Fn(W, &mut B) -> R + Sync,
@@ -15,7 +15,7 @@ pub(crate) fn in_threads<W, B: Default, R: Send>(
     let next = || locked(&work).next();
     let run = || {
         let mut buffers = B::default();
-        std::iter::from_fn(next).map(|piece| task(piece, &mut buffers)).collect::<Vec<R>>()
+        std::iter::from_fn(next).map(|item| task(item, &mut buffers)).collect::<Vec<R>>()
     };
     std::thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
@@ -27,80 +27,80 @@ pub(crate) fn in_threads<W, B: Default, R: Send>(
     })
 }
 
-/// What the calling thread does besides work.
-pub(crate) trait Foreman {
-    /// A piece of work.
-    type Piece: Send;
-    /// Why there is none.
+/// What produces items on the calling thread, for instance because only that thread holds Python's interpreter lock.
+pub(crate) trait Producer {
+    /// A unit of work.
+    type Item: Send;
+    /// Why there are no more items.
     type Error;
-    /// Prepares the next piece, if there is one left.
-    fn prepare(&mut self) -> Option<Result<Self::Piece, Self::Error>>;
-    /// Calls `work`, for a while.
-    fn work(&mut self, work: &mut (dyn FnMut() + Send));
+    /// The next item, or `None` after the last.
+    fn next(&mut self) -> Option<Result<Self::Item, Self::Error>>;
+    /// Calls `task`, which may block and needs nothing that only this thread may use.
+    fn run_detached(&mut self, task: &mut (dyn FnMut() + Send));
 }
 
-/// Does pieces of work that the calling thread prepares, one after the other, while `threads - 1` others are at work
-/// already. It takes its own share when the others have enough to do. Results come in no order.
+/// Maps `task` over the items of a producer. The calling thread produces them while `threads - 1` others consume them, and
+/// consumes some itself whenever enough are queued. Results are in no particular order.
 ///
 /// # Errors
 ///
-/// The foreman's, after the pieces prepared before have been done.
-pub(crate) fn led_by<F: Foreman, B: Default + Send, R: Send>(
-    foreman: &mut F,
+/// The producer's error, after the items before it have been consumed.
+pub(crate) fn run_producer<F: Producer, B: Default + Send, R: Send>(
+    producer: &mut F,
     threads: usize,
-    task: impl Fn(F::Piece, &mut B) -> R + Sync,
+    task: impl Fn(F::Item, &mut B) -> R + Sync,
 ) -> Result<Vec<R>, F::Error> {
     if threads == 1 {
-        return alone(foreman, task);
+        return run_serially(producer, task);
     }
-    let queue = Queue { state: Mutex::new(State { pieces: VecDeque::new(), closed: false }), changed: Condvar::new() };
+    let queue = Queue { state: Mutex::new(State { items: VecDeque::new(), closed: false }), changed: Condvar::new() };
     let run = || {
         let mut buffers = B::default();
-        std::iter::from_fn(|| queue.wait()).map(|piece| task(piece, &mut buffers)).collect::<Vec<R>>()
+        std::iter::from_fn(|| queue.pop()).map(|item| task(item, &mut buffers)).collect::<Vec<R>>()
     };
     std::thread::scope(|scope| {
-        let closing = Closing(&queue); // whatever happens, or the others would wait for ever
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let closing = CloseOnDrop(&queue); // also on a panic, or the workers would wait for ever
+        let workers: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
         let (mut buffers, mut results, mut failure) = (B::default(), Vec::new(), None);
-        let mut take_part = |enough: usize| {
-            while let Some(piece) = queue.take_beyond(enough) {
-                results.push(task(piece, &mut buffers));
+        let mut consume = |leave: usize| {
+            while let Some(item) = queue.pop_beyond(leave) {
+                results.push(task(item, &mut buffers));
             }
         };
-        while let Some(piece) = foreman.prepare() {
-            match piece {
-                Ok(piece) => queue.push(piece),
+        while let Some(item) = producer.next() {
+            match item {
+                Ok(item) => queue.push(item),
                 Err(error) => {
                     failure = Some(error);
                     break;
                 }
             }
-            // A piece for each of the others to go on with, and one more for the first to be done.
+            // Leave one item for each worker, and one more for the worker that finishes first.
             if queue.len() > threads {
-                foreman.work(&mut || take_part(threads));
+                producer.run_detached(&mut || consume(threads));
             }
         }
         drop(closing);
-        let mut others = others.into_iter();
+        let mut workers = workers.into_iter();
         let mut rest = Vec::new();
-        foreman.work(&mut || {
-            take_part(0);
-            others.by_ref().for_each(|other| rest.extend(joined(other)));
+        producer.run_detached(&mut || {
+            consume(0);
+            workers.by_ref().for_each(|worker| rest.extend(joined(worker)));
         });
         results.extend(rest);
         failure.map_or(Ok(results), Err)
     })
 }
 
-/// [`led_by`] without others.
-fn alone<F: Foreman, B: Default + Send, R: Send>(
-    foreman: &mut F,
-    task: impl Fn(F::Piece, &mut B) -> R + Sync,
+/// [`run_producer`] on one thread.
+fn run_serially<F: Producer, B: Default + Send, R: Send>(
+    producer: &mut F,
+    task: impl Fn(F::Item, &mut B) -> R + Sync,
 ) -> Result<Vec<R>, F::Error> {
     let (mut buffers, mut results) = (B::default(), Vec::new());
-    while let Some(piece) = foreman.prepare() {
-        let mut piece = Some(piece?);
-        foreman.work(&mut || results.extend(piece.take().map(|piece| task(piece, &mut buffers))));
+    while let Some(item) = producer.next() {
+        let mut item = Some(item?);
+        producer.run_detached(&mut || results.extend(item.take().map(|item| task(item, &mut buffers))));
     }
     Ok(results)
 }
@@ -111,32 +111,32 @@ struct Queue<W> {
 }
 
 struct State<W> {
-    pieces: VecDeque<W>,
+    items: VecDeque<W>,
     closed: bool,
 }
 
 impl<W> Queue<W> {
-    fn push(&self, piece: W) {
-        locked(&self.state).pieces.push_back(piece);
+    fn push(&self, item: W) {
+        locked(&self.state).items.push_back(item);
         self.changed.notify_one();
     }
 
     fn len(&self) -> usize {
-        locked(&self.state).pieces.len()
+        locked(&self.state).items.len()
     }
 
-    /// A piece, if there are more than so many.
-    fn take_beyond(&self, enough: usize) -> Option<W> {
+    /// The next item if more than `leave` are queued.
+    fn pop_beyond(&self, leave: usize) -> Option<W> {
         let mut state = locked(&self.state);
-        if state.pieces.len() > enough { state.pieces.pop_front() } else { None }
+        if state.items.len() > leave { state.items.pop_front() } else { None }
     }
 
-    /// A piece, as soon as there is one; `None` when there are no more to come.
-    fn wait(&self) -> Option<W> {
+    /// Blocks until there is an item, or returns `None` once the queue is closed and empty.
+    fn pop(&self) -> Option<W> {
         let mut state = locked(&self.state);
         loop {
-            if let Some(piece) = state.pieces.pop_front() {
-                return Some(piece);
+            if let Some(item) = state.items.pop_front() {
+                return Some(item);
             }
             if state.closed {
                 return None;
@@ -146,16 +146,17 @@ impl<W> Queue<W> {
     }
 }
 
-struct Closing<'q, W>(&'q Queue<W>);
+/// Closes the queue when it is dropped.
+struct CloseOnDrop<'q, W>(&'q Queue<W>);
 
-impl<W> Drop for Closing<'_, W> {
+impl<W> Drop for CloseOnDrop<'_, W> {
     fn drop(&mut self) {
         locked(&self.0.state).closed = true;
         self.0.changed.notify_all();
     }
 }
 
-/// Nothing that is done under these locks leaves anything half done, so that a panic elsewhere does not matter.
+/// Ignores poisoning: nothing under these locks can panic halfway.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -170,27 +171,27 @@ mod tests {
 
     struct Numbers(std::ops::Range<u32>);
 
-    impl Foreman for Numbers {
-        type Piece = u32;
+    impl Producer for Numbers {
+        type Item = u32;
         type Error = u32;
 
-        fn prepare(&mut self) -> Option<Result<u32, u32>> {
+        fn next(&mut self) -> Option<Result<u32, u32>> {
             self.0.next().map(|n| if n == 1000 { Err(n) } else { Ok(n) })
         }
 
-        fn work(&mut self, work: &mut (dyn FnMut() + Send)) {
-            work();
+        fn run_detached(&mut self, task: &mut (dyn FnMut() + Send)) {
+            task();
         }
     }
 
     #[test]
-    fn every_piece_is_done_once() {
+    fn every_item_is_consumed_once() {
         for threads in 1..5 {
             for count in [0, 1, 2, 7, 500] {
-                let mut done = led_by(&mut Numbers(0..count), threads, |n, (): &mut ()| n).unwrap();
+                let mut done = run_producer(&mut Numbers(0..count), threads, |n, (): &mut ()| n).unwrap();
                 done.sort_unstable();
                 assert_eq!(done, (0..count).collect::<Vec<_>>());
-                let mut done = in_threads((0..count).collect::<Vec<_>>().into_iter(), threads, |n, (): &mut ()| n);
+                let mut done = parallel_map((0..count).collect::<Vec<_>>().into_iter(), threads, |n, (): &mut ()| n);
                 done.sort_unstable();
                 assert_eq!(done, (0..count).collect::<Vec<_>>());
             }
@@ -198,11 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_ends_it_and_a_panic_is_passed_on() {
-        assert_eq!(led_by(&mut Numbers(0..2000), 3, |n, (): &mut ()| n), Err(1000));
+    fn errors_and_panics_are_propagated() {
+        assert_eq!(run_producer(&mut Numbers(0..2000), 3, |n, (): &mut ()| n), Err(1000));
         for threads in 1..4 {
             let panics = std::panic::catch_unwind(|| {
-                led_by(&mut Numbers(0..100), threads, |n, (): &mut ()| assert!(n != 50, "as wanted"))
+                run_producer(&mut Numbers(0..100), threads, |n, (): &mut ()| assert!(n != 50, "as wanted"))
             });
             assert!(panics.is_err());
         }

@@ -1,4 +1,4 @@
-//! What the references take each code point for: tables made by `scripts/make_unicode.py` from the references.
+//! The references' properties of each code point: tables that `scripts/make_unicode.py` generates from the references.
 //!
 //! A table is two-level: one byte per 256 code points names a page, and a page holds 16 bits per code point:
 //!
@@ -10,9 +10,9 @@
 //! | 9 | NFC may change it, or join it to what stands before |
 //! | 10 to 14 | cleaning class: 0 nothing to clean, 31 to be cleaned, else a row of the table of mojibake pairs |
 
-use crate::scan::ByteSet;
+use crate::byte_set::ByteSet;
 
-/// How a code point takes part in the split.
+/// How the pre-tokenizer classifies a code point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// Punctuation, symbols, marks, controls.
@@ -107,15 +107,15 @@ pub(crate) fn lowercase(c: char) -> [Option<char>; 2] {
     [Some(c), None]
 }
 
-/// Checks, code point by code point, that NFC leaves a text alone (Unicode Annex 15, section 9). It may say no for a
-/// text that NFC would not change, never yes for one that it would.
+/// Checks, code point by code point, that a text is in NFC already (the quick check of Unicode Annex 15, section 9). It
+/// may reject a text that is in NFC, but never accepts one that is not.
 #[derive(Default)]
 pub(crate) struct NfcCheck {
     last: u16,
 }
 
 impl NfcCheck {
-    /// False when NFC may change what has been seen so far.
+    /// Returns false when NFC may change the text up to this code point.
     #[inline]
     pub(crate) fn allows(&mut self, properties: Properties) -> bool {
         let combining = properties.combining();
@@ -159,14 +159,14 @@ pub(crate) fn needs_cleaning(text: &str) -> bool {
     false
 }
 
-/// The ASCII that [`needs_cleaning`] does not let through, or looks at more closely.
+/// The ASCII bytes for which [`needs_cleaning`] may return true.
 pub(crate) fn ascii_suspects() -> ByteSet {
     let mut set = ByteSet::default();
     (0..128).filter(|&byte| REGEX.get(byte.into()).cleaning() != 0).for_each(|byte| set.insert(byte));
     set
 }
 
-/// `html.unescape` passes over an ampersand before these: its pattern asks for something else to follow.
+/// Whether `html.unescape` leaves an ampersand before this alone: its pattern requires something else to follow.
 fn ampersand_stays(rest: &[u8]) -> bool {
     matches!(rest.first(), None | Some(b' ' | b'\t' | b'\n' | 0x0C | b'<' | b'&' | b';'))
 }

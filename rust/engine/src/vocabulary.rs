@@ -1,17 +1,17 @@
-//! Tokens and their ids, and the merges that make them: the bundled CLIP vocabulary or one read from files.
+//! Tokens, their ids and their merges: the bundled CLIP vocabulary or one from files.
 
 use crate::alphabet::{END_OF_WORD, bytes_in_id_order, letter};
 use crate::bpe::Bpe;
 use crate::error::Error;
-use crate::pairs::Merge;
+use crate::merge_table::Merge;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 static CLIP_MERGES: &[u8] = include_bytes!("../data/merges.bin");
 
-/// Id of the first merge's token in CLIP's vocabulary: two tokens per byte stand before it.
+/// The id of the first merge's token in CLIP's vocabulary, after two tokens per byte.
 const FIRST_MERGE: u16 = 512;
-/// Id of CLIP's start of text; the end of text follows.
+/// The id of CLIP's start of text; that of the end of text follows.
 pub(crate) const CLIP_START: u32 = 49406;
 
 /// A byte-pair vocabulary. Cheap to clone: clones share the merges and the cache.
@@ -25,9 +25,9 @@ pub struct Vocabulary {
 
 #[derive(Debug)]
 enum Source {
-    /// The bundled merges, and what start and end of text are called.
+    /// The bundled merges, and the names of start and end of text.
     Clip { start: &'static str, end: &'static str },
-    /// Merges as read; the names are known from the beginning.
+    /// The merges as given; the names of tokens are known from the beginning.
     Files { merges: Vec<(String, String)> },
 }
 
@@ -186,7 +186,7 @@ impl Vocabulary {
         }
     }
 
-    /// CLIP's names are spelled out when first asked for: encoding does not need them.
+    /// CLIP's token names are made on first use: encoding does not need them.
     fn names(&self) -> &Names {
         self.names.get_or_init(|| {
             let Source::Clip { start, end } = *self.source else {

@@ -1,4 +1,4 @@
-//! The engine against a naive twin: regular expression, string merges, nothing clever.
+//! The engine against a naive reimplementation: a regular expression, and merges of strings.
 
 use cliptok::{AddedToken, Engine, Error, Profile, RowOptions, Rows, Vocabulary};
 use proptest::prelude::*;
@@ -114,7 +114,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_are_cut_and_padded(
+    fn rows_are_truncated_and_padded(
         texts in prop::collection::vec(prop_oneof![texts(), "[ -~]{0,120}"], 0..40),
         width in prop_oneof![2usize..20, Just(77), 60usize..200],
         left: bool,
@@ -127,11 +127,11 @@ proptest! {
         let mut lengths = vec![0; texts.len()];
         let rows = Rows { ids: &mut ids, lengths: Some(&mut lengths), mask: Some(&mut mask) };
         let report = engine.fill_rows(&texts[..], rows, options, 2).unwrap();
-        let mut first_cut = None;
+        let mut first_truncated = None;
         for (i, text) in texts.iter().enumerate() {
             let mut row: Vec<i32> = engine.encode(text).into_iter().map(|id| id as i32).collect();
             if row.len() > width - 2 {
-                first_cut.get_or_insert(i);
+                first_truncated.get_or_insert(i);
                 row.truncate(width - 2);
             }
             row.insert(0, 49406);
@@ -143,7 +143,7 @@ proptest! {
             prop_assert_eq!(&ids[at.clone()], if left { [padding, row].concat() } else { [row, padding].concat() });
             prop_assert_eq!(&mask[at], if left { [zeros, ones].concat() } else { [ones, zeros].concat() });
         }
-        prop_assert_eq!(report.first_cut, first_cut);
+        prop_assert_eq!(report.first_truncated, first_truncated);
     }
 }
 
@@ -155,7 +155,7 @@ fn rows(engine: &Engine, texts: &[&str]) -> Vec<i64> {
 }
 
 #[test]
-fn nothing_is_left_of_a_text_that_was_cut() {
+fn nothing_is_left_of_a_truncated_text() {
     for long in ["xqzj".repeat(5000), "日本".repeat(5000), "!a".repeat(5000), "a ".repeat(5000)] {
         assert_eq!(rows(&engine(), &[&long, "a cat", &long, "é"])[77..82], [49406, 320, 2368, 49407, 0]);
     }

@@ -34,7 +34,7 @@ fuzz_target!(|text: &str| {
         let mut row = [0i32; 16];
         let rows = Rows { ids: &mut row, lengths: None, mask: None };
         let report = vectors.fill_rows(&[text][..], rows, options, 1).expect("the row is wide enough");
-        assert_eq!(report.first_cut.is_some(), ids.len() > 14);
+        assert_eq!(report.first_truncated.is_some(), ids.len() > 14);
         assert!(row[1..].iter().zip(&ids).take(14).all(|(&got, &id)| got as u32 == id));
     }
 });

@@ -1,46 +1,27 @@
-//! The scan's blocks with AVX2: two times 32 bytes.
+//! The ASCII scan with AVX2: a block is two vectors of 32 bytes.
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads and stores are the unaligned ones
 
-use super::{BLOCK, ByteSet, Masks, Scan, Stop, list_places, padded};
-use crate::added::Marks;
+use super::{BLOCK, Masks, Scan, ScanEnd, list_offsets, padded};
+use crate::added_tokens::TokenStarts;
+use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
     _mm256_loadu_si256, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_set1_epi8, _mm256_setr_epi8,
     _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi8,
 };
 
-/// Whether this machine has what the others need.
-pub(super) fn is_available() -> bool {
-    is_x86_feature_detected!("avx2")
-        && is_x86_feature_detected!("bmi1")
-        && is_x86_feature_detected!("bmi2")
-        && is_x86_feature_detected!("popcnt")
-}
-
-/// [`Scan::append`] with AVX2. This and the others are only for [`super::Instructions::Avx2`] and better, which
-/// `Instructions::available` gives where the machine has them.
+/// [`Scan::append`] with AVX2. This and [`is_ascii_without`] are only called for `Instructions::Avx2` and better, which
+/// exist only where the machine has them.
 #[inline]
-pub(super) fn append(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
+pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
     // SAFETY: this machine has AVX2, as said above.
-    unsafe { append_detected(scan, text, marks) }
-}
-
-/// [`super::Instructions::run`] with AVX2.
-#[inline(always)]
-pub(super) fn run<R>(task: impl FnOnce() -> R) -> R {
-    // SAFETY: this machine has AVX2, as said above.
-    unsafe { run_detected(task) }
+    unsafe { append_detected(scan, text, token_starts) }
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn run_detected<R>(task: impl FnOnce() -> R) -> R {
-    task()
-}
-
-#[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-fn append_detected(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
-    let set = load_set(&marks.first);
+fn append_detected(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
+    let set = load_set(&token_starts.first);
     let classify = |input: &[u8], lower: &mut [u8; BLOCK]| {
         let padding;
         let input = if let Some(whole) = input.first_chunk() {
@@ -60,16 +41,16 @@ fn append_detected(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
         let join = |i: usize| u64::from(first[i]) | u64::from(second[i]) << 32;
         Masks { letters: join(0), digits: join(1), spaces: join(2), apostrophes: join(3), stops: join(4) }
     };
-    scan.append_with(text, marks, classify, list_places)
+    scan.append_with(text, token_starts, classify, list_offsets)
 }
 
-/// The bytes in lower case, and which are letters, digits, white space, apostrophes, and to stop at.
+/// The bytes in lower case, and the masks of letters, digits, white space, apostrophes and stops.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn classify(bytes: __m256i, set: __m256i) -> (__m256i, [u32; 5]) {
     let byte = |b: u8| _mm256_set1_epi8(b as i8);
     let mask = |lanes: __m256i| _mm256_movemask_epi8(lanes) as u32;
-    // `first` to `first + length - 1`: what wraps around below becomes large.
+    // Whether a byte is in `first..first + length`: smaller ones wrap around and become large.
     let in_range = |lanes: __m256i, first: u8, length: u8| {
         let from = _mm256_sub_epi8(lanes, byte(first));
         _mm256_cmpeq_epi8(_mm256_min_epu8(from, byte(length - 1)), from)
@@ -83,7 +64,7 @@ fn classify(bytes: __m256i, set: __m256i) -> (__m256i, [u32; 5]) {
     (folded, [letters, digits, spaces, apostrophes, outside_ascii_or_in(bytes, set)])
 }
 
-/// [`super::is_ascii_without`] with AVX2, for the same machines.
+/// [`super::is_ascii_without`] with AVX2.
 pub(super) fn is_ascii_without(text: &[u8], set: &ByteSet) -> bool {
     // SAFETY: this machine has AVX2, as said above.
     unsafe { is_ascii_without_detected(text, set) }
@@ -107,8 +88,8 @@ fn load_set(set: &ByteSet) -> __m256i {
     _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128((&raw const set.0).cast::<__m128i>()) })
 }
 
-/// A bit per byte that is not ASCII or in the set: the set's entry of its low nibble has the bit of its high one.
-/// Bytes over 127 find no bit.
+/// A mask of the bytes that are not ASCII or are in the set. A byte's low nibble selects an entry of the set, its high
+/// nibble a bit of the entry; for bytes over 127 both shuffles give 0.
 #[inline]
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 fn outside_ascii_or_in(bytes: __m256i, set: __m256i) -> u32 {

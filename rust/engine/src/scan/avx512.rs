@@ -1,9 +1,10 @@
-//! The scan's blocks with AVX-512: all 64 bytes at once, masks without detours, and places by compression.
+//! The ASCII scan with AVX-512: a block is one vector, comparisons give masks, and offsets are listed by `vpcompressb`.
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads are the unaligned ones
 
-use super::{BLOCK, ByteSet, Masks, Scan, Stop};
-use crate::added::Marks;
+use super::{BLOCK, Masks, Scan, ScanEnd};
+use crate::added_tokens::TokenStarts;
+use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, _bzhi_u64, _mm_loadu_si128, _mm512_add_epi16, _mm512_and_si512, _mm512_broadcast_i32x4,
     _mm512_castsi512_si256, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_cvtepu8_epi16,
@@ -12,47 +13,25 @@ use std::arch::x86_64::{
     _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
 };
 
-/// Whether this machine has what the others need: since Intel's Ice Lake and AMD's Zen 4.
-pub(super) fn is_available() -> bool {
-    super::avx2::is_available()
-        && is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512vl")
-        && is_x86_feature_detected!("avx512vbmi2")
-}
-
-/// [`Scan::append`] with AVX-512. This and the other are only for [`super::Instructions::Avx512`], which
-/// `Instructions::available` gives where the machine has it.
+/// [`Scan::append`] with AVX-512. Only called for `Instructions::Avx512`, which exists only where the machine has it.
 #[inline]
-pub(super) fn append(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
+pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
     // SAFETY: this machine has AVX-512, as said above.
-    unsafe { append_detected(scan, text, marks) }
-}
-
-/// [`super::Instructions::run`] with AVX-512.
-#[inline(always)]
-pub(super) fn run<R>(task: impl FnOnce() -> R) -> R {
-    // SAFETY: this machine has AVX-512, as said above.
-    unsafe { run_detected(task) }
+    unsafe { append_detected(scan, text, token_starts) }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-fn run_detected<R>(task: impl FnOnce() -> R) -> R {
-    task()
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-fn append_detected(scan: &mut Scan, text: &[u8], marks: &Marks) -> Stop {
-    let set = load_set(&marks.first);
+fn append_detected(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
+    let set = load_set(&token_starts.first);
     let classify = |input: &[u8], lower: &mut [u8; BLOCK]| classify(input, lower, set);
-    scan.append_with(text, marks, classify, |bits, offset, places| list_places(bits, offset, places))
+    scan.append_with(text, token_starts, classify, |bits, offset, offsets| list_offsets(bits, offset, offsets))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn classify(input: &[u8], lower: &mut [u8; BLOCK], set: __m512i) -> Masks {
     let byte = |b: u8| _mm512_set1_epi8(b as i8);
-    // `first` to `first + length - 1`: what wraps around below becomes large.
+    // Whether a byte is in `first..first + length`: smaller ones wrap around and become large.
     let in_range = |lanes: __m512i, first: u8, length: u8| {
         _mm512_cmple_epu8_mask(_mm512_sub_epi8(lanes, byte(first)), byte(length - 1))
     };
@@ -62,7 +41,7 @@ fn classify(input: &[u8], lower: &mut [u8; BLOCK], set: __m512i) -> Masks {
     let folded = _mm512_mask_add_epi8(bytes, in_range(bytes, b'A', 26), bytes, byte(0x20));
     // SAFETY: a block has the 64 bytes that are written.
     unsafe { _mm512_storeu_si512(lower.as_mut_ptr().cast(), folded) };
-    // The set's entry of a byte's low nibble has the bit of its high one. Bytes over 127 find no bit.
+    // A byte's low nibble selects an entry of the set, its high nibble a bit of the entry; none for bytes over 127.
     let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), byte(0x0F));
     let in_set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(set, bytes), _mm512_shuffle_epi8(bits(), high));
     Masks {
@@ -74,10 +53,10 @@ fn classify(input: &[u8], lower: &mut [u8; BLOCK], set: __m512i) -> Masks {
     }
 }
 
-/// [`super::list_places`]: a block's places, compressed to those of the bits, 32 of them at once.
+/// [`super::list_offsets`]: the numbers 0 to 63, compressed to the positions of the bits, widened 32 at a time.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-fn list_places(bits: u64, offset: u16, places: &mut [u16; BLOCK]) {
+fn list_offsets(bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
     static ALL: [u8; BLOCK] = {
         let mut all = [0; BLOCK];
         let mut i = 0;
@@ -93,8 +72,8 @@ fn list_places(bits: u64, offset: u16, places: &mut [u16; BLOCK]) {
     let first = _mm512_set1_epi16(offset as i16);
     let mut write = |half: usize, within: __m256i| {
         let lanes = _mm512_add_epi16(_mm512_cvtepu8_epi16(within), first);
-        // SAFETY: 32 of the 64 places are written, from `32 * half`, and `half` is 0 or 1.
-        unsafe { _mm512_storeu_si512(places.as_mut_ptr().add(32 * half).cast(), lanes) };
+        // SAFETY: 32 of the 64 slots are written, from `32 * half`, and `half` is 0 or 1.
+        unsafe { _mm512_storeu_si512(offsets.as_mut_ptr().add(32 * half).cast(), lanes) };
     };
     write(0, _mm512_castsi512_si256(within));
     if bits.count_ones() > 32 {
@@ -109,7 +88,7 @@ fn load_set(set: &ByteSet) -> __m512i {
     _mm512_broadcast_i32x4(unsafe { _mm_loadu_si128((&raw const set.0).cast::<__m128i>()) })
 }
 
-/// The bit of each high nibble, and none for those of bytes beyond ASCII.
+/// The bit of each high nibble, and 0 for the nibbles of bytes over 127.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn bits() -> __m512i {

@@ -1,49 +1,50 @@
-//! Added tokens: strings that are cut out of a text before it is split, as transformers finds them.
+//! Added tokens: strings that are found in a text before it is split, as transformers finds them.
 
+use crate::byte_set::ByteSet;
 use crate::error::Error;
 use crate::normalise::normalise_into;
 use crate::profile::Profile;
-use crate::scan::{ByteSet, is_space};
+use crate::words::is_space;
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::ops::Range;
 
-/// A token that is found as a whole wherever it stands in a text.
+/// A token that is matched as a whole in the text, before the text is split into words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddedToken {
-    /// Its id, of the vocabulary or beyond it.
+    /// Its id, which may be one of the vocabulary's.
     pub id: u32,
-    /// How it is written.
+    /// Its spelling.
     pub content: String,
-    /// Left out by decoding without special tokens.
+    /// Whether decoding with `skip_special_tokens` leaves it out.
     pub special: bool,
-    /// Looked for in the normalised text rather than in the original.
+    /// Whether it is matched in the normalised text rather than in the original.
     pub normalized: bool,
-    /// Takes the white space before it along.
+    /// Whether the white space before it belongs to the match.
     pub lstrip: bool,
-    /// Takes the white space behind it along.
+    /// Whether the white space behind it belongs to the match.
     pub rstrip: bool,
-    /// Only found where no word character stands before or behind it.
+    /// Whether it only matches where no word character stands before or behind it.
     pub single_word: bool,
 }
 
-/// Finds one kind of added tokens: those of the original or those of the normalised text.
+/// Finds the added tokens that are matched in the original text, or those that are matched in the normalised text.
 #[derive(Debug)]
 pub(crate) struct Finder {
     searcher: AhoCorasick,
     tokens: Vec<AddedToken>,
-    /// Whether a token that strips white space takes it from a token beside it too, which is then no token any more: so
-    /// does the reference of the profile `transformers-slow`.
+    /// Whether a token that strips white space also strips it from an adjacent token, which then no longer matches: a
+    /// rule of the reference of the profile `transformers-slow`.
     strips_tokens: bool,
 }
 
 impl Finder {
-    /// `None` when there is nothing to find.
+    /// `None` when there are no such tokens.
     ///
     /// # Errors
     ///
     /// [`Error::AddedToken`] when the tokens together are too large for the automaton.
     pub(crate) fn new(tokens: &[AddedToken], normalized: bool, profile: Profile) -> Result<Option<Self>, Error> {
-        // transformers 4's slow tokenizer knows no normalised text to look in.
+        // transformers 4's slow tokenizer matches in the original text only.
         let in_text = |token: &&AddedToken| (token.normalized && profile == Profile::Transformers) == normalized;
         let tokens: Vec<AddedToken> =
             tokens.iter().filter(in_text).filter(|t| !t.content.is_empty()).cloned().collect();
@@ -67,8 +68,8 @@ impl Finder {
         Ok(Some(Self { searcher, tokens, strips_tokens }))
     }
 
-    /// The tokens in `text`, in order, with the white space that they take along. What another token has stripped has
-    /// its place, and is no token.
+    /// The matches in `text`, in order, as byte ranges that include stripped white space. `None` stands for a match that
+    /// an adjacent token has stripped, and that is therefore ordinary text.
     pub(crate) fn find<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, Option<&'t AddedToken>)> {
         let mut found: Vec<_> = self.candidates(text).collect();
         if self.strips_tokens {
@@ -94,23 +95,23 @@ impl Finder {
             if token.rstrip {
                 end = text.len() - text[end..].trim_start().len();
             }
-            // A token that begins with white space which the one before has taken along is found all the same.
+            // A token that begins with white space which the match before has stripped still matches.
             from = end;
             Some(Found { range: start..end, written: found.range(), token: Some(token) })
         })
     }
 }
 
-/// A token in a text.
+/// A match.
 struct Found<'t> {
-    /// With the white space that it takes along.
+    /// With stripped white space.
     range: Range<usize>,
-    /// As it is written.
+    /// The spelling alone.
     written: Range<usize>,
     token: Option<&'t AddedToken>,
 }
 
-/// A token that strips takes white space from a token right beside it as well, which is then no token any more.
+/// Applies [`Finder::strips_tokens`].
 fn strip_neighbours(text: &str, found: &mut [Found<'_>]) {
     for i in 0..found.len() {
         let Some(token) = found[i].token else { continue };
@@ -132,20 +133,21 @@ fn strip_neighbours(text: &str, found: &mut [Found<'_>]) {
     }
 }
 
-/// Where a special or an added token may begin in a text as written. It may be wrong about a place where none does.
+/// A filter for where a special or an added token may begin in the original text. It has false positives, but no false
+/// negatives.
 #[derive(Debug)]
-pub(crate) struct Marks {
-    /// ASCII that one begins with.
+pub(crate) struct TokenStarts {
+    /// The ASCII bytes that a token can begin with.
     pub(crate) first: ByteSet,
-    /// ASCII that may follow.
+    /// The ASCII bytes that can follow.
     second: ByteSet,
-    /// Whether one is a single byte.
+    /// Whether some token is a single byte.
     single: bool,
-    /// Whether one may begin beyond ASCII, or with a character that normalising makes.
+    /// Whether a token may begin beyond ASCII, or with a character that normalising produces.
     pub(crate) beyond_ascii: bool,
 }
 
-impl Marks {
+impl TokenStarts {
     pub(crate) fn new(tokens: &[AddedToken], profile: Profile) -> Self {
         let (mut first, mut second) = (ByteSet::default(), ByteSet::default());
         let contents = || tokens.iter().map(|token| token.content.as_str()).chain(profile.pattern_specials());
@@ -155,7 +157,7 @@ impl Marks {
             if let Some(byte) = begin {
                 insert_as_written(&mut first, byte);
             }
-            // White space is one space by the time that normalised tokens are looked for.
+            // By the time that normalised tokens are matched, a run of white space is one space.
             let run = begin.filter(|&byte| is_space(byte));
             bytes.next().into_iter().chain(run).for_each(|byte| insert_as_written(&mut second, byte));
         }
@@ -168,7 +170,7 @@ impl Marks {
     }
 
     /// Whether a token may begin where `text` does.
-    pub(crate) fn begin(&self, text: &[u8]) -> bool {
+    pub(crate) fn may_begin(&self, text: &[u8]) -> bool {
         match text {
             [] => false,
             [first, ..] if !first.is_ascii() => self.beyond_ascii,
@@ -180,7 +182,7 @@ impl Marks {
     }
 }
 
-/// A byte of a token as it may stand in a text that is normalised later: in either case, and any white space.
+/// Inserts the bytes that normalising may turn into `byte`: both cases of a letter, any white space for white space.
 fn insert_as_written(set: &mut ByteSet, byte: u8) {
     set.insert(byte.to_ascii_lowercase());
     set.insert(byte.to_ascii_uppercase());

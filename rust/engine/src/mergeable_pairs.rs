@@ -1,21 +1,21 @@
-//! Which two neighbouring bytes a merge can ever join.
+//! The byte pairs that some merge can join.
 //!
-//! Of the 65,536 pairs of bytes, CLIP's merges cross 2,089. Between two bytes that none crosses, a word falls into parts
-//! that merge by themselves: long words of scripts that the vocabulary hardly knows fall into single bytes.
+//! They are 2,089 of the 65,536 pairs in CLIP's vocabulary. Between two bytes of any other pair a word is split, and its
+//! parts merge independently: long words in scripts that the vocabulary hardly covers fall into single bytes.
 
-use crate::pairs::Merge;
+use crate::merge_table::Merge;
 
-/// A bit for each pair of bytes.
+/// One bit per byte pair: row by the first byte, bit by the second.
 #[derive(Debug)]
-pub(crate) struct Crossings(Box<[[u64; 4]; 256]>);
+pub(crate) struct MergeablePairs(Box<[[u64; 4]; 256]>);
 
-/// The bytes with which a symbol begins or ends.
+/// The byte with which a symbol begins, or the one with which it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Edge {
-    /// Nothing is known to make the symbol.
+    /// Nothing has been seen to produce the symbol.
     Unknown,
     One(u8),
-    /// Several, as the symbol that stands for missing bytes has.
+    /// Several, as of the unknown token, which stands for several bytes.
     Any,
 }
 
@@ -33,8 +33,8 @@ impl Edge {
     }
 }
 
-impl Crossings {
-    /// From the symbols of bytes, within a word and at its end, and the merges.
+impl MergeablePairs {
+    /// `bytes` are the symbols of the 256 bytes within a word and at its end.
     pub(crate) fn new(bytes: [&[u16; 256]; 2], merges: &[(u16, u16, Merge)]) -> Self {
         let mut edges = vec![[Edge::Unknown; 2]; 1 << 16];
         for (byte, &symbol) in (0..=u8::MAX).zip(bytes[0]).chain((0..=u8::MAX).zip(bytes[1])) {
@@ -64,9 +64,9 @@ impl Crossings {
         Self(bits)
     }
 
-    /// Whether a merge may join `before` and `after`.
+    /// Whether some merge can join `before` and `after`.
     #[inline]
-    pub(crate) fn has(&self, before: u8, after: u8) -> bool {
+    pub(crate) fn contains(&self, before: u8, after: u8) -> bool {
         self.0[usize::from(before)][usize::from(after / 64)] >> (after % 64) & 1 != 0
     }
 }
@@ -76,19 +76,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_merge_joins_is_not_crossed() {
+    fn pairs_that_no_merge_joins_are_left_out() {
         let mut symbols = [0; 256];
         (0..).zip(&mut symbols).for_each(|(id, symbol)| *symbol = id);
         let ends = symbols.map(|id| id + 256);
         let symbol = |byte: u8| u16::from(byte);
         let merge = |left, right, id| (left, right, Merge { rank: id, id });
         let merges = [merge(symbol(b'a'), symbol(b'b'), 600), merge(600, symbol(b'c') + 256, 601)];
-        let crossings = Crossings::new([&symbols, &ends], &merges);
-        assert!(crossings.has(b'a', b'b') && crossings.has(b'b', b'c'));
-        assert!(!crossings.has(b'a', b'c') && !crossings.has(b'c', b'a') && !crossings.has(b'b', b'b'));
-        // A symbol that stands for several bytes, and one that nothing makes, may be anything.
+        let pairs = MergeablePairs::new([&symbols, &ends], &merges);
+        assert!(pairs.contains(b'a', b'b') && pairs.contains(b'b', b'c'));
+        assert!(!pairs.contains(b'a', b'c') && !pairs.contains(b'c', b'a') && !pairs.contains(b'b', b'b'));
+        // A symbol of several bytes, and one that nothing produces, may begin and end with any byte.
         let unknown = [7; 256];
-        let crossings = Crossings::new([&unknown, &ends], &[merge(7, 900, 601)]);
-        assert!(crossings.has(b'x', b'y'));
+        let pairs = MergeablePairs::new([&unknown, &ends], &[merge(7, 900, 601)]);
+        assert!(pairs.contains(b'x', b'y'));
     }
 }

@@ -1,10 +1,12 @@
-//! The scan of text beyond ASCII: lower case, words and the check for NFC in one pass over its characters.
+//! The scan of a Unicode run: lowercases text beyond ASCII, finds its words and checks that NFC would not change it, in
+//! one pass over its characters.
 
 use crate::profile::Profile;
-use crate::scan::{OVERREAD, is_space, join_contractions};
 use crate::unicode::{Class, NfcCheck, lowercase};
+use crate::word_cache::KEY_BYTES;
+use crate::words::{is_space, join_contractions};
 
-/// The classes of ASCII, about which all references agree.
+/// The classes of ASCII characters, on which all references agree.
 static ASCII: [Class; 128] = {
     let mut classes = [Class::Other; 128];
     let mut byte = 0;
@@ -20,22 +22,23 @@ static ASCII: [Class; 128] = {
     classes
 };
 
-/// The words of a stretch of text. Its buffers are used again.
+/// The words of a Unicode run. Its buffers are reused from run to run.
 #[derive(Debug, Default)]
-pub(crate) struct Stretch {
+pub(crate) struct UnicodeRun {
     lower: Vec<u8>,
     starts: Vec<u32>,
     ends: Vec<u32>,
 }
 
-impl Stretch {
-    /// Scans `text`, in which neither an added token nor a special begins. False when it must be normalised first.
+impl UnicodeRun {
+    /// Scans `text`, in which neither an added token nor a special begins. Returns false when NFC may change it: then it
+    /// must be normalised first.
     pub(crate) fn scan(&mut self, text: &str, profile: Profile) -> bool {
         let Self { lower, starts, ends } = self;
         starts.clear();
         ends.clear();
-        // A character in lower case has at most twice the bytes. Four are written whatever it has.
-        lower.resize(lower.len().max(2 * text.len() + OVERREAD), 0);
+        // Lowercasing at most doubles a character's bytes. Four are stored at a time, whatever its length.
+        lower.resize(lower.len().max(2 * text.len() + KEY_BYTES), 0);
         let table = profile.table();
         let (mut nfc, mut run, mut length) = (NfcCheck::default(), Class::Space, 0);
         let mut take = |bytes: [u8; 4], count: usize, class: Class| {
@@ -53,12 +56,12 @@ impl Stretch {
         };
         for (at, c) in text.char_indices() {
             if c.is_ascii() {
-                nfc = NfcCheck::default(); // nothing before it can move behind it
+                nfc = NfcCheck::default(); // NFC reorders nothing across ASCII
                 take([c.to_ascii_lowercase() as u8, 0, 0, 0], 1, ASCII[c as usize]);
                 continue;
             }
             let properties = table.get(c);
-            // In the other profiles nothing is left for NFC to do: what it could change has been cleaned.
+            // In the other profiles, a text that NFC would change has gone through cleaning.
             if profile == Profile::Transformers && !nfc.allows(properties) {
                 return false;
             }
@@ -78,17 +81,17 @@ impl Stretch {
         true
     }
 
-    /// How many bytes there is room for.
+    /// The capacity in bytes.
     pub(crate) fn capacity(&self) -> usize {
         self.lower.capacity()
     }
 
-    /// The text in lower case, with room behind it.
+    /// The text in lower case. At least [`KEY_BYTES`] can be read from the start of each word.
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower
     }
 
-    /// Where the words start and where they end in [`Stretch::lower`].
+    /// The starts and the ends of the words, as byte offsets into [`UnicodeRun::lower`].
     pub(crate) fn words(&self) -> [&[u32]; 2] {
         [&self.starts, &self.ends]
     }

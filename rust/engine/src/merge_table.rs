@@ -1,4 +1,4 @@
-//! The merges as a hash table: two symbols to the rank and the id of what they make.
+//! The merges as a hash table: from two symbols to the rank and the id of their merge.
 
 /// Rank and id of a merge. Lower ranks merge first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,18 +7,18 @@ pub(crate) struct Merge {
     pub(crate) id: u16,
 }
 
-/// Open addressing at a load of at most a half, eight bytes an entry: left, right, rank, id.
+/// Open addressing with linear probing at a load of at most one half. An entry is eight bytes: left, right, rank, id.
 #[derive(Debug)]
-pub(crate) struct PairTable {
+pub(crate) struct MergeTable {
     entries: Box<[u64]>,
     shift: u32,
 }
 
-/// Marks a free slot: 65,535 merged with itself to itself at the last rank, which no vocabulary holds.
+/// Marks a free slot. As an entry it would be a merge of the id 65,535, which no vocabulary has.
 const FREE: u64 = u64::MAX;
 
-impl PairTable {
-    /// Later pairs do not replace earlier ones.
+impl MergeTable {
+    /// Of equal pairs the first counts.
     pub(crate) fn new(merges: &[(u16, u16, Merge)]) -> Self {
         let slots = (2 * merges.len()).next_power_of_two().max(2);
         let shift = 32 - slots.trailing_zeros();

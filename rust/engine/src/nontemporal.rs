@@ -1,26 +1,26 @@
-//! Copies to memory past the caches, for results larger than these.
+//! Copies with non-temporal stores, for results that are larger than the processor's caches.
 //!
-//! A row that is written in the ordinary way is first read: its cache lines come from memory, and push out lines that
-//! are needed again, the words and their ids among them. Stores that bypass the caches do neither.
+//! An ordinary store first reads its cache line from memory and evicts another, such as one of the word cache's.
+//! Non-temporal stores do neither.
 #![allow(unsafe_code)]
 
-/// Results of at least so many bytes bypass the caches. They would not fit there until somebody reads them.
+/// Results of at least this many bytes are written with non-temporal stores: they would not stay in a cache anyway.
 pub(crate) const LARGE: usize = 16 << 20;
 
-/// What these functions copy: integers without padding.
-pub(crate) trait Plain: Copy {}
+/// Integers, which are copied as bytes.
+pub(crate) trait Pod: Copy {}
 
-impl Plain for u16 {}
-impl Plain for u32 {}
-impl Plain for i32 {}
-impl Plain for i64 {}
+impl Pod for u16 {}
+impl Pod for u32 {}
+impl Pod for i32 {}
+impl Pod for i64 {}
 
-/// `to.copy_from_slice(from)`, past the caches where the machine can.
+/// `to.copy_from_slice(from)`, with non-temporal stores on x86-64.
 ///
 /// # Panics
 ///
 /// When the lengths differ.
-pub(crate) fn copy<T: Plain>(to: &mut [T], from: &[T]) {
+pub(crate) fn copy<T: Pod>(to: &mut [T], from: &[T]) {
     assert_eq!(to.len(), from.len(), "slices of different lengths");
     #[cfg(target_arch = "x86_64")]
     lines(to, from);
@@ -29,7 +29,7 @@ pub(crate) fn copy<T: Plain>(to: &mut [T], from: &[T]) {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn lines<T: Plain>(to: &mut [T], from: &[T]) {
+fn lines<T: Pod>(to: &mut [T], from: &[T]) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
     const LINE: usize = 64;
     const LANE: usize = size_of::<__m128i>();

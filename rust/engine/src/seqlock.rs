@@ -1,19 +1,19 @@
-//! An entry of a cache: a key, what it stands for, and a sequence lock, all of them atomics.
+//! One cache entry, a key and its value, under a sequence lock. All fields are atomics.
 //!
-//! A reader that meets a writer sees a miss, and a writer that meets another gives up. So no thread ever waits, and a fork
-//! in the middle of a write costs one entry.
+//! A reader that meets a writer reports a miss, and a writer that meets another gives up: no thread ever waits, and a
+//! fork in the middle of a write loses one entry.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// What an entry has for its key: integers, and 24 bits.
+/// The value of an entry: `REST` integers, and 24 bits that share a word with the lock.
 pub(crate) type Value<const REST: usize> = ([u64; REST], u32);
 
-/// `KEY` integers of a key, `REST` of a value, and 24 bits of the value beside the lock.
+/// A key of `KEY` integers, and a value of `REST` integers and 24 bits.
 #[derive(Debug)]
-pub(crate) struct Entry<const KEY: usize, const REST: usize> {
+pub(crate) struct SeqLock<const KEY: usize, const REST: usize> {
     key: [AtomicU64; KEY],
     rest: [AtomicU64; REST],
-    /// Bits 0 to 39: how often the entry was written, odd while it is being written. Then the value's bits.
+    /// Bits 0 to 39: the version, two more for each write, odd while one is under way. Bits 40 to 63: the value's bits.
     state: AtomicU64,
 }
 
@@ -21,14 +21,14 @@ const BUSY: u64 = 1;
 const VERSION_BITS: u32 = 40;
 const VERSION: u64 = (1 << VERSION_BITS) - 1;
 
-impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
-    /// Its key and value, which are zeros when it never had any.
+impl<const KEY: usize, const REST: usize> SeqLock<KEY, REST> {
+    /// The key and the value, all zeros before the first write. `None` while it is being written.
     pub(crate) fn read(&self) -> Option<([u64; KEY], Value<REST>)> {
         let key = std::array::from_fn(|i| self.key[i].load(Ordering::Relaxed));
         Some((key, self.get(&key)?)) // which looks at the key again
     }
 
-    /// What it has for this key.
+    /// The value, if the entry has this key.
     #[inline(always)]
     pub(crate) fn get(&self, key: &[u64; KEY]) -> Option<Value<REST>> {
         let state = self.state.load(Ordering::Acquire);
@@ -43,7 +43,7 @@ impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
         Some((rest, (state >> VERSION_BITS) as u32))
     }
 
-    /// Takes a new key and value, unless another thread is giving it one.
+    /// Replaces key and value, or does nothing while another thread does.
     pub(crate) fn put(&self, key: &[u64; KEY], (rest, bits): Value<REST>) {
         let state = self.state.load(Ordering::Relaxed);
         let claim = self.state.compare_exchange(state, state | BUSY, Ordering::Acquire, Ordering::Relaxed);
@@ -51,14 +51,14 @@ impl<const KEY: usize, const REST: usize> Entry<KEY, REST> {
             return;
         }
         fence(Ordering::Release);
-        self.key.iter().zip(key).for_each(|(place, word)| place.store(*word, Ordering::Relaxed));
-        self.rest.iter().zip(rest).for_each(|(place, word)| place.store(word, Ordering::Relaxed));
+        self.key.iter().zip(key).for_each(|(slot, word)| slot.store(*word, Ordering::Relaxed));
+        self.rest.iter().zip(rest).for_each(|(slot, word)| slot.store(word, Ordering::Relaxed));
         let version = (state + 2) & VERSION;
         self.state.store(u64::from(bits) << VERSION_BITS | version, Ordering::Release);
     }
 
-    /// How often it was written, twice over.
-    pub(crate) fn writes(&self) -> u64 {
+    /// Twice the number of writes so far.
+    pub(crate) fn version(&self) -> u64 {
         self.state.load(Ordering::Relaxed) & VERSION
     }
 }

@@ -1,0 +1,90 @@
+//! A fixed buffer of word ids in front of a sink, which then receives many at once.
+
+use crate::scan::ROOM;
+use crate::sink::Sink;
+use crate::word_cache::{Ids, MAX_IDS};
+
+/// Ids of words, as 16-bit integers, that have not yet been passed to the sink.
+///
+/// Slot 0 stays free for the start of text, and 80 slots behind the capacity for padding, so that a row is read from
+/// here as one slice.
+#[derive(Debug)]
+pub(crate) struct IdBuffer {
+    ids: [u16; Self::ROOM + 80],
+    /// One past the last id.
+    end: usize,
+}
+
+impl Default for IdBuffer {
+    fn default() -> Self {
+        Self { ids: [0; Self::ROOM + 80], end: Self::BEGIN }
+    }
+}
+
+impl IdBuffer {
+    /// One id per byte of the scans: no text has more ids than bytes.
+    const ROOM: usize = ROOM + 2 * MAX_IDS;
+    /// Where the first id is written.
+    pub(crate) const BEGIN: usize = 1;
+    /// Beyond this end another word might not fit.
+    const FULL: usize = Self::ROOM - MAX_IDS;
+
+    #[inline(always)]
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_end(&mut self, end: usize) {
+        self.end = end;
+    }
+
+    /// Whether a word might not fit at `end`.
+    #[inline(always)]
+    pub(crate) fn is_full(end: usize) -> bool {
+        end > Self::FULL
+    }
+
+    /// Writes a word's ids at `end` and returns the new end. All five slots are written whatever the count, without a
+    /// branch; the next word overwrites the surplus.
+    #[inline(always)]
+    pub(crate) fn put(&mut self, end: usize, ids: Ids) -> usize {
+        if let Some(slots) = self.ids.get_mut(end..).and_then(<[u16]>::first_chunk_mut) {
+            *slots = ids.all();
+        }
+        end + ids.len()
+    }
+
+    fn push(&mut self, id: u16) {
+        self.ids[self.end] = id;
+        self.end += 1;
+    }
+
+    /// Appends ids of a word of any length, flushing as often as needed. Returns whether they fit the sink.
+    pub(crate) fn pass(&mut self, ids: &[u16], sink: &mut impl Sink) -> bool {
+        ids.iter().all(|&id| {
+            let fits = !Self::is_full(self.end) || self.flush_into(sink);
+            self.push(id);
+            fits
+        })
+    }
+
+    /// Passes everything to the sink and empties the buffer. Returns whether it fit.
+    pub(crate) fn flush_into(&mut self, sink: &mut impl Sink) -> bool {
+        let fits = sink.take(self.between(Self::BEGIN, self.end));
+        self.end = Self::BEGIN;
+        fits
+    }
+
+    /// The ids in `from..to`.
+    pub(crate) fn between(&self, from: usize, to: usize) -> &[u16] {
+        &self.ids[from..to]
+    }
+
+    /// The `width` slots that begin `before` slots in front of `from`: a row's ids and whatever stands behind them.
+    /// `None` when the buffer does not reach so far.
+    #[inline(always)]
+    pub(crate) fn row(&self, from: usize, before: usize, width: usize) -> Option<&[u16]> {
+        self.ids.get(from.checked_sub(before)?..)?.get(..width)
+    }
+}

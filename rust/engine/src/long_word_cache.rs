@@ -1,0 +1,70 @@
+//! The merge cache's second table, for words of up to 31 bytes and 12 ids: in text beyond ASCII, and in code.
+
+use crate::seqlock::SeqLock;
+use crate::slot_array::{self, SlotArray};
+
+/// The longest word that is cached: the last byte of the key holds the length.
+const MAX_WORD_BYTES: usize = 31;
+/// The most ids of a cached word.
+const MAX_IDS: usize = 12;
+const SLOTS: usize = 1 << 15; // of 64 bytes: 2 MiB
+
+/// A cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Slot(SeqLock<4, 3>);
+
+// SAFETY: it is made of atomic integers, and aligned to 64 bytes.
+#[allow(unsafe_code)]
+unsafe impl slot_array::Slot for Slot {}
+
+#[derive(Debug)]
+pub(crate) struct LongWordCache {
+    slots: SlotArray<Slot, SLOTS>,
+}
+
+impl LongWordCache {
+    pub(crate) fn new() -> Self {
+        Self { slots: SlotArray::new() }
+    }
+
+    /// Replaces `ids` by those of the word, if they are cached. Returns whether they are.
+    pub(crate) fn get(&self, word: &[u8], ids: &mut Vec<u16>) -> bool {
+        let Some(key) = key(word) else { return false };
+        let Some((packed, count)) = self.slots(&key).into_iter().find_map(|slot| slot.0.get(&key)) else {
+            return false;
+        };
+        let all = packed.iter().flat_map(|packed| [0, 16, 32, 48].map(|shift| (packed >> shift) as u16));
+        ids.clear();
+        ids.extend(all.take(count as usize));
+        true
+    }
+
+    /// Inserts a word, unless it or its ids are too long, into the slot of its bucket that was written less often.
+    pub(crate) fn put(&self, word: &[u8], ids: &[u16]) {
+        let (Some(key), true) = (key(word), ids.len() <= MAX_IDS) else { return };
+        let mut packed = [0; MAX_IDS / 4];
+        for (i, &id) in ids.iter().enumerate() {
+            packed[i / 4] |= u64::from(id) << (16 * (i % 4));
+        }
+        if let Some(slot) = self.slots(&key).into_iter().min_by_key(|slot| slot.0.version()) {
+            slot.0.put(&key, (packed, ids.len() as u32));
+        }
+    }
+
+    fn slots(&self, key: &[u64; 4]) -> [&Slot; 2] {
+        let mixed =
+            key.iter().fold(0u64, |mixed, word| (mixed ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
+        let home = (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as usize;
+        [&self.slots[home], &self.slots[home ^ 1]]
+    }
+}
+
+/// The word's bytes, zeros, and its length in the last byte. `None` for a longer word.
+fn key(word: &[u8]) -> Option<[u64; 4]> {
+    let mut bytes = [0; MAX_WORD_BYTES + 1];
+    bytes[..MAX_WORD_BYTES].get_mut(..word.len())?.copy_from_slice(word);
+    bytes[MAX_WORD_BYTES] = word.len() as u8;
+    let (words, _) = bytes.as_chunks();
+    Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+}
