@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
-RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
+RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
 .PHONY: help demo test test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
@@ -24,6 +24,9 @@ test-python: .venv/tests .venv-slow/installed ## run the package's tests
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest
+
+ftfy-twin: .venv/tests ## compare the cleaning with ftfy on ten million generated strings (COUNT=...)
+	$(BIN)/python tests/ftfy_twin.py $(or $(COUNT),10000000)
 
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
@@ -81,7 +84,7 @@ clean: ## remove everything that was built or installed
 	@touch $@
 
 .venv/built: .venv/uv pyproject.toml $(RUST)
-	$(UV) maturin numpy ftfy pyarrow tqdm
+	$(UV) maturin numpy pyarrow tqdm
 	VIRTUAL_ENV=$(CURDIR)/.venv PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/maturin develop --release --quiet --uv
 	@touch $@
 

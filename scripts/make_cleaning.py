@@ -6,7 +6,7 @@ Needs Python 3.11 (Unicode 14) and ftfy 6.3.1. `--check` writes nothing and fail
 
 | file | what it holds |
 | --- | --- |
-| code_points.bin | 16 bits per code point, two-level as in rust/engine/src/unicode.rs: see rust/engine/src/cleaning/tables.rs |
+| code_points.bin | 16 bits per code point, two-level: see rust/engine/src/cleaning/tables.rs |
 | badness.bin | ftfy's test for mojibake as an automaton: see rust/engine/src/cleaning/badness.rs |
 | mojibake.txt | per character its place in ftfy's clues and its byte in each codec that ftfy tries |
 | entities.txt | html's named entities, and ftfy's in capitals, with the characters they stand for |
@@ -137,7 +137,7 @@ def badness() -> tuple[list[int], bytes]:
             row.append(index[after])
         rows.append(row)
     rows = minimal(rows)
-    assert len(rows) <= 256 and len(signatures) <= 256, (len(rows), len(signatures))
+    assert max(len(rows), len(signatures)) <= 256, (len(rows), len(signatures))
     return [number[b] for b in bits], bytes([len(signatures)]) + b"".join(bytes(row) for row in rows)
 
 

@@ -2,8 +2,8 @@
 
 usage: ftfy_twin.py [COUNT] [FIRST_SEED]
 
-COUNT strings (ten million by default), on all cores. Prints each string that differs, and the totals. Ends with status 1
-when one differs.
+COUNT strings (ten million by default), on all cores. Prints each string that differs, and the totals. Ends with status
+1 when one differs.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Seeded strings of the kinds that ftfy puts right: mojibake of every pair of codecs, entities, odd characters, mixtures.
+"""Seeded strings of the kinds that ftfy puts right: mojibake of all pairs of codecs, entities, odd characters, mixes.
 
 Only code points that Unicode 13 had assigned, so that every supported Python takes them for the same.
 """
@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from ftfy import chardata
 
 _CODECS = [*chardata.CHARMAP_ENCODINGS, "sloppy-windows-1256", "sloppy-windows-1258", "cp850", "koi8-r", "utf-8"]
-_WORDS = """naïve café Straße été à la mode façade España ÉTÉ jalapeño Ünïcode Ærø Łódź žluťoučký kůň İstanbul ışık ĳs ŉ Ǆ
-“quoted” ‘it’s’ «oui» – — … • ™ © ® € £ ¥ ¿qué? ¡sí! ½ ×2 ÷ ± µ ° º ª ² ³ ¬ ¦ § ¶ · ¨ ´ ¸ ¯
-Привет мир Ёлка її ґ Ελλάδα ΟΔΥΣΣΕΥΣ ς ΰ Ω שלום عالم مرحبا हिन्दी ไทย 日本語 ﾊﾟﾋﾟ ＦＵＬＬ　ｗｉｄｔｈ 한국어 ｶﾞ ﬁ ﬂ ﬃ ſt ﷺ 😀 👍🏽 🇩🇪
-o\u0308 e\u0301 a\u0323\u0302 \u1100\u1161\u11a8 \u212b \u2126 \u0958 \u0f71\u0f72 \ufeff \u200b \u200d \u2028 \u2029 \x85 \xa0 \xad \ufffd
-plain words of English text, 1234 5.6% #tag @user http://x.io/?a=b&c=d AT&T R&B <b> </i> :-) ¯\\_(ツ)_/¯ Ã Â Ã© â€™ ðŸ˜€ Å’ Î± Ð¿ œ Œ""".split()
+# ruff: noqa: SIM905
+_WORDS = """
+naïve café Straße été à la mode façade España ÉTÉ jalapeño Ünïcode Ærø Łódź žluťoučký
+kůň İstanbul ışık ĳs ŉ Ǆ “quoted” ‘it’s’ «oui» – — … • ™ © ® € £ ¥ ¿qué? ¡sí! ½ ×2 ÷ ± µ
+° º ª ² ³ ¬ ¦ § ¶ · ¨ ´ ¸ ¯ Привет мир Ёлка її ґ Ελλάδα ΟΔΥΣΣΕΥΣ ς ΰ Ω שלום عالم مرحبا
+हिन्दी ไทย 日本語 ﾊﾟﾋﾟ ＦＵＬＬ ｗｉｄｔｈ 한국어 ｶﾞ ﬁ ﬂ ﬃ ſt ﷺ 😀 👍🏽 🇩🇪 o\u0308 e\u0301 a\u0323\u0302
+\u1100\u1161\u11a8 \u212b \u2126 \u0958 \u0f71\u0f72 \ufeff \u200b \u200d \u2028 \u2029
+\x85 \xa0 \xad \ufffd plain words of English text, 1234 5.6% #tag @user
+http://x.io/?a=b&c=d AT&T R&B <b> </i> :-) ¯\\_(ツ)_/¯ Ã Â Ã© â€™ ðŸ˜€ Å’ Î± Ð¿ œ Œ
+""".split()
 _ODD = sorted(
     {c for text in chardata.UTF8_CLUES.values() for c in text if c != "-"}
     | {bytes([b]).decode(codec, "ignore") for codec in chardata.CHARMAP_ENCODINGS for b in range(0x80, 0x100)}

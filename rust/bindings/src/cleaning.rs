@@ -18,6 +18,7 @@ pub(crate) fn fix_text(text: &Bound<'_, PyAny>) -> PyResult<String> {
 pub(crate) fn clean(text: &Bound<'_, PyAny>, profile: &str) -> PyResult<String> {
     let py = text.py();
     let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-    let profile = Profile::from_name(profile).ok_or_else(|| PyValueError::new_err(format!("no profile {profile:?}")))?;
+    let profile =
+        Profile::from_name(profile).ok_or_else(|| PyValueError::new_err(format!("no profile {profile:?}")))?;
     Ok(py.detach(|| cliptok::clean(text, profile)))
 }

@@ -1,7 +1,6 @@
 //! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
 
 mod arrow;
-mod cleaner;
 mod cleaning;
 mod engine;
 mod errors;

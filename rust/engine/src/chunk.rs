@@ -1,6 +1,6 @@
 //! A chunk of a batch: up to 512 texts and their rows, which one thread fills.
 
-use crate::encode::EncodeScratch;
+use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::group::Group;
 use crate::ids::Id;
@@ -22,8 +22,7 @@ pub(crate) struct Chunk<'a, 't, T> {
 
 /// As `BatchReport`, in no particular order.
 #[derive(Debug, Default)]
-pub(crate) struct ChunkReport<'t> {
-    pub(crate) needs_cleaning: Vec<(usize, &'t str)>,
+pub(crate) struct ChunkReport {
     pub(crate) first_truncated: Option<usize>,
 }
 
@@ -44,15 +43,15 @@ impl<T> Default for Buffers<T> {
 }
 
 impl<'t, T: Id> Chunk<'_, 't, T> {
-    pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport<'t> {
+    pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport {
         let mut report = ChunkReport::default();
         for (i, text) in std::mem::take(&mut self.texts).into_iter().enumerate() {
-            if engine.needs_cleaning(text) {
-                report.needs_cleaning.push((self.first_row + i, text));
-            } else if !buffers.group.add(engine, text, i) {
+            let cleaned = engine.clean(text);
+            let short = if let Cleaned::Whole(cleaned) = &cleaned { cleaned } else { text };
+            if !buffers.group.add(engine, short, i) {
                 let (ids, mask) = self.cells(i, 1, options.width);
                 let mut row = Row::new(ids, mask, engine.start_and_end(), options);
-                engine.encode_uncleaned(text, &mut row, &mut buffers.single);
+                engine.encode_cleaned(text, &cleaned, &mut row, &mut buffers.single);
                 let written = row.written();
                 self.record(i, written, &mut report);
             }
@@ -70,7 +69,7 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
         engine: &Engine,
         options: &RowOptions,
         buffers: &mut Buffers<T>,
-        report: &mut ChunkReport<'t>,
+        report: &mut ChunkReport,
     ) {
         let Buffers { group, ids: staged_ids, mask: staged_mask, .. } = buffers;
         let (specials, width) = (engine.start_and_end(), options.width);
@@ -118,7 +117,7 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
 
     /// Records the outcome of the row of text `i`.
     #[inline(always)]
-    fn record(&mut self, i: usize, Written { length, truncated }: Written, report: &mut ChunkReport<'t>) {
+    fn record(&mut self, i: usize, Written { length, truncated }: Written, report: &mut ChunkReport) {
         if truncated {
             let first = report.first_truncated.get_or_insert(self.first_row + i);
             *first = (self.first_row + i).min(*first);

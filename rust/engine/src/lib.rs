@@ -16,12 +16,8 @@
 //! the steps together (`group`), in thread-local buffers (`scratch`). Rows of large batches are written with non-temporal
 //! stores (`nontemporal`). Or ids are packed without padding (`pack`), in order by a `sequencer`.
 //!
-//! Three of the profiles clean texts with ftfy and html, which Python does: the engine proves of most texts that cleaning
-//! cannot change them, and asks the caller to clean the others ([`Engine::needs_cleaning`]).
-//!
-//! Modules only use modules further down in this order: `decode`, `encode`, `pack`, `batch`, `chunk`, `group`; `engine`,
-//! `added_tokens`, `vocabulary`, `bpe` and the caches; `scan`, `unicode_run`, `split`, `normalise`; `profile`, `unicode`,
-//! `words`, `byte_set`.
+//! Three of the profiles clean texts first, as ftfy and html do (`cleaning`): the engine proves of most texts that cleaning
+//! cannot change them, and cleans the others.
 
 mod added_tokens;
 mod alphabet;

@@ -13,9 +13,6 @@ fn golden_cases() {
             let [start, end] = engine.start_and_end();
             for case in cases {
                 let text = case["text"].as_str().unwrap();
-                if engine.needs_cleaning(text) {
-                    continue; // ftfy is Python's: the Python tests have these
-                }
                 let ids = case["ids"][name].as_array().unwrap();
                 let wanted: Vec<u32> = ids.iter().map(|id| id.as_u64().unwrap() as u32).collect();
                 let got = [vec![start], engine.encode(text), vec![end]].concat();
@@ -24,5 +21,5 @@ fn golden_cases() {
             }
         }
     }
-    assert!(compared > 4 * cases.len(), "{compared} of {} cases compared", 8 * cases.len());
+    assert!(compared >= 4 * cases.len(), "{compared} comparisons of {} cases", cases.len());
 }

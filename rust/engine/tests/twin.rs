@@ -1,6 +1,6 @@
 //! The engine against a naive reimplementation: a regular expression, and merges of strings.
 
-use cliptok::{AddedToken, Engine, Error, Profile, RowOptions, Rows, Vocabulary};
+use cliptok::{AddedToken, Engine, Profile, RowOptions, Rows, Vocabulary};
 use proptest::prelude::*;
 use regex::Regex;
 use std::collections::HashMap;
@@ -185,7 +185,7 @@ fn corpora() {
             for (number, engine) in engines.iter().enumerate() {
                 let named = |i: usize| format!("{}, instructions {number}: {:?}", file.display(), texts[i]);
                 let mut ids: Vec<u32> = Vec::new();
-                let offsets = engine.pack(&texts, None, false, 2, |text| Ok::<_, Error>(text.to_owned()), &mut ids);
+                let offsets = engine.pack(&texts, None, false, 2, &mut ids);
                 let offsets = offsets.unwrap();
                 for (i, wanted) in wanted.iter().enumerate() {
                     assert_eq!(&ids[offsets[i]..offsets[i + 1]], wanted, "{}", named(i));
@@ -285,7 +285,7 @@ fn a_long_text_is_shared_among_threads() {
         for threads in [1, 2, 3] {
             let texts = ["a", &text, "b c"];
             let mut ids: Vec<i32> = Vec::new();
-            let offsets = engine.pack(&texts, None, true, threads, |text| Ok::<_, Error>(text.to_owned()), &mut ids);
+            let offsets = engine.pack(&texts, None, true, threads, &mut ids);
             assert_eq!(offsets.unwrap(), [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
             assert_eq!((ids[3], ids[4 + wanted.len()]), (49406, 49407));
             assert!(ids[4..4 + wanted.len()] == wanted);

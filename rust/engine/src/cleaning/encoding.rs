@@ -1,20 +1,23 @@
 //! Mojibake: text that was read in another encoding than it was written in, put right as ftfy does it.
 
+use super::Work;
 use super::badness::is_bad;
 use super::bytes::{decode, replace_lossy, restore_a0};
 use super::codecs::{CODECS, LATIN_1, MACROMAN, encode, encoded, is_sloppy, possible, windows_1252};
 
 /// The text with its encoding put right; `None` where it stays as it is.
-pub(super) fn fix_encoding(text: &str) -> Option<String> {
-    let mut fixed = step(text)?;
-    while let Some(next) = step(&fixed) {
+pub(super) fn fix_encoding(text: &str, work: &mut Work) -> Option<String> {
+    let mut fixed = step(text, work)?;
+    while work.spend(&fixed)
+        && let Some(next) = step(&fixed, work)
+    {
         fixed = next;
     }
     (fixed != text).then_some(fixed)
 }
 
 /// One layer; `None` where nothing is left to do.
-fn step(text: &str) -> Option<String> {
+fn step(text: &str, work: &mut Work) -> Option<String> {
     if text.is_ascii() || !is_bad(text) {
         return None;
     }
@@ -22,7 +25,7 @@ fn step(text: &str) -> Option<String> {
     (0..CODECS)
         .filter(|codec| codecs >> codec & 1 != 0)
         .find_map(|codec| reread(text, codec))
-        .or_else(|| fix_embedded(text))
+        .or_else(|| fix_embedded(text, work))
         .or_else(|| if codecs >> LATIN_1 & 1 != 0 { latin_1_as_windows_1252(text) } else { None })
         .or_else(|| fix_c1_controls(text))
         .filter(|fixed| fixed != text)
@@ -41,7 +44,7 @@ fn reread(text: &str, codec: usize) -> Option<String> {
 }
 
 /// Puts right what by itself looks like UTF-8 read in another encoding.
-fn fix_embedded(text: &str) -> Option<String> {
+fn fix_embedded(text: &str, work: &mut Work) -> Option<String> {
     let mut out = String::new();
     let (mut from, mut at, mut before) = (0, 0, None);
     while let Some(c) = text[at..].chars().next() {
@@ -55,7 +58,7 @@ fn fix_embedded(text: &str) -> Option<String> {
         let part = &text[at..at + length];
         if part.len() < text.len()
             && is_bad(part)
-            && let Some(fixed) = fix_encoding(part)
+            && let Some(fixed) = fix_encoding(part, work)
         {
             out.push_str(&text[from..at]);
             out.push_str(&fixed);

@@ -28,22 +28,62 @@ const LONGEST_BARE: usize = 6;
 
 /// Names and numbers with their semicolons, as ftfy replaces them; `None` where there are none.
 pub(super) fn unescape_strictly(text: &str) -> Option<String> {
-    replaced(text, |rest| {
-        const LONGEST: usize = 24;
-        let number = rest.strip_prefix('#');
-        let digits = number.unwrap_or(rest).bytes().take(LONGEST + 1).take_while(u8::is_ascii_alphanumeric).count();
-        let length = digits + usize::from(number.is_some());
-        if digits == 0 || digits > LONGEST || rest.as_bytes().get(length) != Some(&b';') {
+    replaced(text, strictly)
+}
+
+/// What ftfy makes of an ampersand, given what stands behind it.
+fn strictly(behind: &str) -> Option<Replacement> {
+    const LONGEST: usize = 24;
+    let number = behind.strip_prefix('#');
+    let digits = number.unwrap_or(behind).bytes().take(LONGEST + 1).take_while(u8::is_ascii_alphanumeric).count();
+    let length = digits + usize::from(number.is_some());
+    if digits == 0 || digits > LONGEST || behind.as_bytes().get(length) != Some(&b';') {
+        return None;
+    }
+    let name = &behind[..=length];
+    let taken = name.len();
+    match number {
+        None => NAMES.get(name).map(|named| Replacement::Text { text: &named.text, taken }),
+        // All of it, or nothing; and a semicolon stays.
+        Some(_) => numbered(name).filter(|found| found.taken() == taken && !found.is(';')),
+    }
+}
+
+/// Shortens chains like `&amp;amp;amp;lt;`, of which [`unescape_strictly`] unfolds one level a pass, by as many levels as
+/// many passes would. `None` where there is anything else to unescape, or nothing to shorten.
+///
+/// For a text of which only entities are left to be changed: until the shortest chain ends, a pass does nothing else. At
+/// least two levels stay, and levels of one kind, so that no step sees beside a chain what it has not seen before.
+pub(super) fn shorten_chains(text: &str) -> Option<String> {
+    const KEPT: usize = 2;
+    let any_kind = text.is_ascii();
+    let mut chains = Vec::new();
+    for (at, _) in text.match_indices('&') {
+        let behind = at + 1;
+        let kind = text[behind..].starts_with('#');
+        let mut end = behind;
+        let mut levels = Vec::new(); // where each ends
+        while let Some(found) = strictly(&text[end..]) {
+            if !found.is('&') || !any_kind && text[end..].starts_with('#') != kind {
+                break;
+            }
+            end += found.taken();
+            levels.push(end);
+        }
+        if !levels.is_empty() {
+            chains.push((behind, levels));
+        } else if strictly(&text[behind..]).is_some() {
             return None;
         }
-        let name = &rest[..=length];
-        let taken = name.len();
-        match number {
-            None => NAMES.get(name).map(|named| Replacement::Text { text: &named.text, taken }),
-            // All of it, or nothing; and a semicolon stays.
-            Some(_) => numbered(name).filter(|found| found.taken() == taken && !found.is(';')),
-        }
-    })
+    }
+    let fewer = chains.iter().map(|(_, levels)| levels.len()).min()?.checked_sub(KEPT + 1)?;
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (behind, levels) in chains {
+        out.push_str(&text[from..behind]);
+        from = levels[fewer];
+    }
+    Some(out + &text[from..])
 }
 
 /// All that Python's `html.unescape` replaces; `None` where there is nothing.
@@ -83,7 +123,10 @@ impl Replacement {
     }
 
     fn is(&self, wanted: char) -> bool {
-        matches!(self, Self::Character { character, .. } if *character == Some(wanted))
+        match *self {
+            Self::Text { text, .. } => text.chars().eq([wanted]),
+            Self::Character { character, .. } => character == Some(wanted),
+        }
     }
 }
 
@@ -172,5 +215,19 @@ mod tests {
             assert_eq!(unescape(text), None, "{text}");
         }
         assert_eq!(unescape(&format!("&#{};", "9".repeat(5000))).as_deref(), Some("\u{FFFD}"));
+    }
+
+    #[test]
+    fn shortens_chains_as_passes_do() {
+        let passes = |text: &str, count: usize| {
+            (0..count).fold(text.to_owned(), |text, _| unescape_strictly(&text).expect("levels are left"))
+        };
+        for text in ["&amp;amp;amp;amp;lt;", "x&AMP;amp;#38;amp;amp;y &amp;amp;amp;amp;", "\u{e9}&#38;#38;#038;#38;"] {
+            let shortened = shorten_chains(text).expect("there are enough levels");
+            assert!((1..9).any(|count| passes(text, count) == shortened), "{text}: {shortened}");
+        }
+        for text in ["&amp;amp;", "plain", "&amp;amp;amp;amp; &lt;", "\u{e9}&amp;#38;amp;#38;amp;"] {
+            assert_eq!(shorten_chains(text), None, "{text}");
+        }
     }
 }

@@ -24,7 +24,7 @@ use tables::Flags;
 ///
 /// ```
 /// use cliptok::{Profile, clean};
-/// assert_eq!(clean("  “Caf&eacute;&ampamp;”\n", Profile::OpenClip), "\"café&amp;\"");
+/// assert_eq!(clean("  “Caf&eacute;”\n &ampx", Profile::OpenClip), "\"café\" &x");
 /// ```
 pub fn clean(text: &str, profile: Profile) -> String {
     let mut fixed = match profile {
@@ -49,6 +49,7 @@ pub fn fix_text(text: &str) -> String {
     const MOST: usize = 1_000_000;
     let mut out = String::with_capacity(text.len());
     let mut unescape = true;
+    let mut work = Work::on(text);
     for line in text.split_inclusive('\n') {
         let mut rest = line;
         while !rest.is_empty() {
@@ -56,47 +57,84 @@ pub fn fix_text(text: &str) -> String {
             let segment;
             (segment, rest) = rest.split_at(end);
             unescape &= !segment.contains('<'); // from here on it is HTML
-            out.push_str(&fix_segment(segment, unescape));
+            out.push_str(&fix_segment(segment, unescape, &mut work));
         }
     }
     out
 }
 
 /// All steps, again and again until nothing changes.
-fn fix_segment(segment: &str, unescape: bool) -> Cow<'_, str> {
+fn fix_segment<'t>(segment: &'t str, unescape: bool, work: &mut Work) -> Cow<'t, str> {
     let mut text = Cow::Borrowed(segment);
-    loop {
-        let Some(fixed) = fix_once(&text, unescape).filter(|fixed| *fixed != *text) else { return text };
-        text = Cow::Owned(fixed);
+    while work.spend(&text)
+        && let Some(Pass { fixed, only_entities }) = fix_once(&text, unescape, work)
+        && fixed != text
+    {
+        let shortened = if only_entities { entities::shorten_chains(&fixed) } else { None };
+        text = Cow::Owned(shortened.unwrap_or(fixed));
     }
+    text
+}
+
+/// What became of a text.
+struct Pass {
+    fixed: String,
+    /// Whether no other step found anything to do.
+    only_entities: bool,
 }
 
 /// All steps, but for those that a look at the characters shows to change nothing. `None` where none is left.
-fn fix_once(text: &str, unescape: bool) -> Option<String> {
+fn fix_once(text: &str, unescape: bool, work: &mut Work) -> Option<Pass> {
     let mut fixed = Cow::Borrowed(text);
-    let change = |step: Option<String>, fixed: &mut Cow<'_, str>| {
-        step.into_iter().for_each(|step| *fixed = Cow::Owned(step));
-    };
-    if unescape {
-        change(entities::unescape_strictly(&fixed), &mut fixed);
+    if unescape && let Some(unescaped) = entities::unescape_strictly(&fixed) {
+        fixed = Cow::Owned(unescaped);
     }
-    change(encoding::fix_encoding(&fixed), &mut fixed);
+    let mut only_entities = true;
+    let mut apply = |step: String, fixed: &mut Cow<'_, str>| {
+        *fixed = Cow::Owned(step);
+        only_entities = false;
+    };
+    if let Some(step) = encoding::fix_encoding(&fixed, work) {
+        apply(step, &mut fixed);
+    }
     let mut flags = Flags::of_all(&fixed);
     if flags.is_replaced() || fixed.contains('\r') {
-        change(Some(characters::replace(&fixed)), &mut fixed);
+        apply(characters::replace(&fixed), &mut fixed);
         flags = Flags::of_all(&fixed);
     }
     if flags.is_removed() {
         if fixed.contains('\x1B') {
-            change(Some(characters::remove_escapes(&fixed)), &mut fixed);
+            apply(characters::remove_escapes(&fixed), &mut fixed);
         }
-        change(Some(characters::remove_controls(&fixed)), &mut fixed);
+        apply(characters::remove_controls(&fixed), &mut fixed);
     }
     if flags.composes() {
-        change(Some(nfc::nfc(&fixed)), &mut fixed);
+        apply(nfc::nfc(&fixed), &mut fixed);
     }
     match fixed {
         Cow::Borrowed(_) => None,
-        Cow::Owned(fixed) => Some(fixed),
+        Cow::Owned(fixed) => Some(Pass { fixed, only_entities }),
+    }
+}
+
+/// How many bytes may still be gone through for one text.
+///
+/// ftfy repeats its steps until nothing changes. There are texts of which each pass changes one character and enables the
+/// next change, and on which ftfy takes time in the square of their length. Chains of entities are shortened; of what is
+/// left, mojibake that unfolds from one end, a text of 5,000 bytes is put right whole, and a longer one as far as this goes.
+struct Work(usize);
+
+impl Work {
+    fn on(text: &str) -> Self {
+        const ANY_TEXT: usize = 8_000_000;
+        const PASSES: usize = 64;
+        Self(ANY_TEXT + PASSES * text.len())
+    }
+
+    /// Whether `text` may be gone through once more.
+    fn spend(&mut self, text: &str) -> bool {
+        let left = self.0.checked_sub(text.len());
+        self.0 = left.unwrap_or(0);
+        left.is_some()
     }
 }
