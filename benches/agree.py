@@ -1,30 +1,12 @@
 """Whether the peers give our ids, asked before anything is timed."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
-from case import Bench, tokenizer
+from case import Agreement, Bench, tokenizer
 from peers import WIDTH, Peer
 
-PIECE = 8192
+CHUNK = 8192
 """Texts compared at a time: some peers' answers are large."""
-
-
-@dataclass
-class Agreement:
-    """One peer's ids beside those of one of our profiles."""
-
-    peer: str
-    profile: str
-    texts: int
-    unequal: int
-    example: str = ""
-
-    def __str__(self) -> str:
-        if not self.unequal:
-            return f"{self.peer} = {self.profile} on all {self.texts:,} texts"
-        return f"{self.peer} differs from {self.profile} on {self.unequal:,} of {self.texts:,} texts: {self.example!r}"
 
 
 class IdsDifferError(Exception):
@@ -52,11 +34,11 @@ def agree(bench: Bench, names: tuple[str, ...], texts: list[str]) -> list[Agreem
 
 def _compare(peer: Peer, profile: str, texts: list[str]) -> Agreement:
     agreement = Agreement(peer.name, profile, len(texts), 0)
-    for begin in range(0, len(texts), PIECE):
-        piece = texts[begin : begin + PIECE]
-        unequal = (peer.rows_array(piece) != _ours(piece, profile, peer.pad)).any(1)
+    for begin in range(0, len(texts), CHUNK):
+        chunk = texts[begin : begin + CHUNK]
+        unequal = (peer.rows_array(chunk) != _ours(chunk, profile, peer.pad)).any(1)
         if unequal.any() and not agreement.example:
-            agreement.example = piece[int(unequal.argmax())][:200]
+            agreement.example = chunk[int(unequal.argmax())][:200]
         agreement.unequal += int(unequal.sum())
     return agreement
 

@@ -3,16 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import peers
 from inputs import Corpus, corpus, spread
 from measure import Contender
 
 import cliptok
-
-if TYPE_CHECKING:
-    from agree import Agreement
 
 OURS = "cliptok"
 GIGATOKEN = "gigatoken (GPT-2)"
@@ -31,6 +28,22 @@ class Bar(NamedTuple):
 
 
 @dataclass
+class Agreement:
+    """One peer's ids beside those of one of our profiles."""
+
+    peer: str
+    profile: str
+    texts: int
+    unequal: int
+    example: str = ""
+
+    def __str__(self) -> str:
+        if not self.unequal:
+            return f"{self.peer} = {self.profile} on all {self.texts:,} texts"
+        return f"{self.peer} differs from {self.profile} on {self.unequal:,} of {self.texts:,} texts: {self.example!r}"
+
+
+@dataclass
 class Case:
     """Contenders for the same work. The first is ours, and ratios are to it."""
 
@@ -40,7 +53,7 @@ class Case:
     """What is counted: captions, texts, bytes, calls, MiB."""
     contenders: list[Contender]
     bars: list[Bar] = field(default_factory=list)
-    agreements: "list[Agreement]" = field(default_factory=list)
+    agreements: list[Agreement] = field(default_factory=list)
     source: str = ""
     judged: bool = True
     """Whether the bars count: not on stand-in texts, and not in a smoke run."""

@@ -121,10 +121,10 @@ def test_show() -> None:
         ["0", "49406", "<|startoftext|>"],
         ["2", "1070", "very</w>"],
         ["3", "49407", "<|endoftext|>"],
-        ["cut", "736", "red</w>"],
+        ["over", "736", "red</w>"],
     ):
         assert row in table
-    assert "7 tokens, 4 fit, 3 would be cut" in done.stdout
+    assert "7 tokens, 4 fit, 3 would be truncated" in done.stdout
     assert "\x1b" not in done.stdout
     assert "7 of 77 tokens" in run("show", "a very long red dress").stdout
     assert "2 of 77 tokens" in run("show", "").stdout
@@ -252,10 +252,10 @@ def test_a_job_over_a_glob(tmp_path: Path) -> None:
     done = run(*command, "--keep", "id", "--json", "--resume")
     assert (done.returncode, done.stderr) == (0, "")
     summary = json.loads(done.stdout)
-    assert {name: summary[name] for name in ("texts", "files", "cut", "empty", "null", "finished_before")} == {
+    assert {name: summary[name] for name in ("texts", "files", "truncated", "empty", "null", "finished_before")} == {
         "texts": 8,
         "files": 2,
-        "cut": int((Tokenizer().count([*LINES, *LINES[:2]]) > 9).sum()),
+        "truncated": int((Tokenizer().count([*LINES, *LINES[:2]]) > 9).sum()),
         "empty": 2,
         "null": 0,
         "finished_before": 0,

@@ -19,7 +19,7 @@ from torch.utils.data._utils.pin_memory import pin_memory
 
 from cliptok import BatchEncoding, Tokenizer
 from cliptok.data import Collator
-from cliptok.data.parcel import Parcel
+from cliptok.data.compact_rows import CompactRows
 from support.scripts import run_python
 from support.shared import tokenizer
 
@@ -229,12 +229,12 @@ INTEGERS = hnp.arrays(
 
 
 @given(INTEGERS, st.booleans(), st.integers(0, 6))
-def test_a_parcel_arrives_as_it_was(rows: Any, negated: bool, padding: int) -> None:
+def test_compact_rows_arrive_as_they_were(rows: Any, negated: bool, padding: int) -> None:
     rows[..., rows.shape[-1] - padding :] = 49407
     rows = -rows if negated and rows.dtype != np.uint16 else rows
-    parcel = torch.from_numpy(rows).as_subclass(Parcel)
-    for found in (pickle.loads(pickle.dumps(parcel)), copy.copy(parcel), copy.deepcopy(parcel)):
-        assert type(found) is torch.Tensor and found.dtype == parcel.dtype and found.shape == parcel.shape
+    rows_sent = torch.from_numpy(rows).as_subclass(CompactRows)
+    for found in (pickle.loads(pickle.dumps(rows_sent)), copy.copy(rows_sent), copy.deepcopy(rows_sent)):
+        assert type(found) is torch.Tensor and found.dtype == rows_sent.dtype and found.shape == rows_sent.shape
         assert np.array_equal(found.numpy(), rows)
 
 

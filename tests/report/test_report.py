@@ -17,17 +17,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cliptok import Tokenizer
-from cliptok._common.lines import BadInputError
-from cliptok.batch.report import Counts
+from cliptok._common.errors import BadInputError
+from cliptok.batch.summary import Counts
 from cliptok.report import words as words_module
 from cliptok.report import write_report
 from cliptok.report.histogram import bars, draw
 from cliptok.report.numbers import percent
 from cliptok.report.page import page
-from cliptok.report.pieces import Piece, pieces
 from cliptok.report.reading import texts_of
 from cliptok.report.sample import Sample
 from cliptok.report.survey import Survey
+from cliptok.report.token_texts import TokenText, token_texts
 from cliptok.report.words import SplitWords
 from support.made import tar
 from support.scripts import names_in, run_python
@@ -82,7 +82,7 @@ def test_counts_are_those_of_one_text_at_a_time(profile: str | None, max_length:
     counts = [len(tok.encode(text)) for text in TEXTS]
     assert (found.texts, found.tokens, found.longest) == (len(TEXTS), sum(counts), max(counts))
     assert found.empty == counts.count(2) >= 1
-    assert found.cut == sum(count > max_length for count in counts)
+    assert found.truncated == sum(count > max_length for count in counts)
     assert found.lost == sum(max(count - max_length, 0) for count in counts)
     assert [found.within(length) for length in range(100)] == [sum(c <= n for c in counts) for n in range(100)]
     assert found.quantile(0.5) == sorted(counts)[(len(counts) - 1) // 2]
@@ -99,18 +99,18 @@ def test_counts_are_those_of_one_text_at_a_time(profile: str | None, max_length:
     assert looked_at == len(unequal) and {place.example for place in places} <= {text[:400] for text in unequal}
 
 
-def test_cut_texts_are_whole_in_two_parts() -> None:
+def test_truncated_texts_are_whole_in_two_parts() -> None:
     texts = [f"{number} " + "Very red, " * 60 for number in range(30)]
     for tok, exact in ((None, True), (tokenizer("open_clip"), False)):
-        found = surveyed([*texts, "word " * 500], tok).cut_texts()
+        found = surveyed([*texts, "word " * 500], tok).truncated_texts()
         assert len(found) in (6, 7) and found[-1].tokens == 502
-        for cut in found:
+        for truncated in found:
             kept, whole = (
-                len((tok or Tokenizer()).encode(cut.kept)),
-                len((tok or Tokenizer()).encode(cut.kept + " " + cut.lost)),
+                len((tok or Tokenizer()).encode(truncated.kept)),
+                len((tok or Tokenizer()).encode(truncated.kept + " " + truncated.lost)),
             )
-            assert (kept, whole) == (77, cut.tokens)
-            assert not exact or cut.kept + cut.lost in (*texts, "word " * 500)
+            assert (kept, whole) == (77, truncated.tokens)
+            assert not exact or truncated.kept + truncated.lost in (*texts, "word " * 500)
 
 
 def test_places_that_differ() -> None:
@@ -119,7 +119,10 @@ def test_places_that_differ() -> None:
     first, second = found.differences.pair
     _, most = found.differences.most_frequent(10)
     shown = {
-        (tuple(p.text for p in pieces(first, d.transformers)), tuple(p.text for p in pieces(second, d.open_clip))): d
+        (
+            tuple(p.text for p in token_texts(first, d.transformers)),
+            tuple(p.text for p in token_texts(second, d.open_clip)),
+        ): d
         for d in most
     }
     assert shown[("&", "amp", ";"), ("&",)].texts == 2
@@ -129,16 +132,16 @@ def test_places_that_differ() -> None:
     assert surveyed(["a plain cat"]).differences.most_frequent(10) == (0, [])
 
 
-def test_pieces_hold_whole_characters() -> None:
+def test_token_texts_hold_whole_characters() -> None:
     tok = tokenizer("transformers")
-    assert pieces(tok, tok.encode("artgerm", add_special_tokens=False)) == [
-        Piece("art", 1), Piece("ger", 1), Piece("m", 1)
+    assert token_texts(tok, tok.encode("artgerm", add_special_tokens=False)) == [
+        TokenText("art", 1), TokenText("ger", 1), TokenText("m", 1)
     ]  # fmt: skip
-    found = pieces(tok, tok.encode("“日本語🏳️‍🌈é", add_special_tokens=False))
-    assert "".join(piece.text for piece in found) == "“日本語🏳️‍🌈é" and found[0] == Piece("“", 2)
+    found = token_texts(tok, tok.encode("“日本語🏳️‍🌈é", add_special_tokens=False))
+    assert "".join(piece.text for piece in found) == "“日本語🏳️‍🌈é" and found[0] == TokenText("“", 2)
     assert sum(piece.tokens for piece in found) == len(tok.encode("“日本語🏳️‍🌈é")) - 2
     part = tok.encode("“", add_special_tokens=False)[:1]
-    assert pieces(tok, part) == [Piece("\ufffd", 1)] and pieces(tok, []) == []
+    assert token_texts(tok, part) == [TokenText("\ufffd", 1)] and token_texts(tok, []) == []
 
 
 def test_words_are_forgotten_before_memory_fills(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -344,11 +347,11 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
     pa.parquet.write_table(pa.table({"a": ["x"], "b": ["y"]}), folder / "two.parquet")
     pa.parquet.write_table(pa.table({"a": [1], "b": [[1.0]]}), folder / "none.parquet")
     good = (folder / "a.parquet").read_bytes()
-    (folder / "cut.parquet").write_bytes(good[: len(good) // 2])
+    (folder / "truncated.parquet").write_bytes(good[: len(good) // 2])
     (folder / "bad.parquet").write_bytes(good[:4] + bytes(200) + good[204:])
-    (folder / "cut.txt.gz").write_bytes((folder / "a.txt.gz").read_bytes()[:-20])
+    (folder / "truncated.txt.gz").write_bytes((folder / "a.txt.gz").read_bytes()[:-20])
     (folder / "not.txt.gz").write_bytes(b"no gzip at all")
-    (folder / "cut.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes()[:-20])
+    (folder / "truncated.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes()[:-20])
     (folder / "latin.txt").write_bytes(b"fine\ncaf\xe9\n")
     (folder / "latin.csv").write_bytes(b"caption\nfine\ncaf\xe9\n")
     (folder / "bad.jsonl").write_text('{"caption": "a"}\n{"caption": \n')
@@ -363,11 +366,11 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
         "a.csv": ("text", "'text' is no column; there are caption, n"),
         "a.jsonl": ("n", "line 1: the field 'n' is of type list"),
         "a.txt": ("caption", "lines of text have no column"),
-        "cut.parquet": (None, ""),
+        "truncated.parquet": (None, ""),
         "bad.parquet": (None, ""),
-        "cut.txt.gz": (None, "Truncated compressed stream"),
+        "truncated.txt.gz": (None, "Truncated compressed stream"),
         "not.txt.gz": (None, "incorrect header check"),
-        "cut.csv.gz": (None, ""),
+        "truncated.csv.gz": (None, ""),
         "latin.txt": (None, "line 2 is not UTF-8"),
         "latin.csv": ("caption", "row 2 is not UTF-8: byte 4 is 0xe9"),
         "latin.jsonl": ("caption", "row 2 is not UTF-8"),
@@ -414,7 +417,7 @@ def test_the_command(tmp_path: Path) -> None:
     files(tmp_path)
     done = run("a.parquet", "--column", "caption", "-o", "p.html", folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert done.stderr.decode() == f"{len(ROWS)} texts, 2.8% cut at 77, in p.html\n"
+    assert done.stderr.decode() == f"{len(ROWS)} texts, 2.8% truncated at 77, in p.html\n"
     assert checked((tmp_path / "p.html").read_text(encoding="utf-8")).text.count("a.parquet") == 2
     done = run(
         "--profile", "open_clip", "--max-length", 8, folder=tmp_path, given="".join(f"{t}\n" for t in ROWS).encode()

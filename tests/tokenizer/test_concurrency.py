@@ -252,3 +252,22 @@ def test_a_copy_is_a_tokenizer_of_its_own() -> None:
         again.pad_token = "!"
         again.model_max_length = 5
         assert (len(tok), tok.pad_token, tok.model_max_length) == (49408, "<|endoftext|>", 77)
+
+
+def test_equal_tokenizers_have_equal_pickles_whatever_the_hash_seed() -> None:
+    """`datasets.map` and joblib take the pickle for the tokenizer's name, in every process anew."""
+    source = """
+        import hashlib, pickle
+        from cliptok import Tokenizer
+        toks = [Tokenizer(p) for p in ("transformers", "transformers-slow", "open_clip", "openai")]
+        toks.append(Tokenizer(extra_special_tokens=["<a>", "<b>", "<c>"]))
+        toks[0].add_tokens(["<x>", "<y>"], special_tokens=True)
+        print(hashlib.sha256(b"".join(pickle.dumps(tok) for tok in toks)).hexdigest())
+    """
+    assert len({run_python(source, PYTHONHASHSEED=seed) for seed in ("0", "1", "5", "77")}) == 1
+
+
+def test_a_pickle_of_another_format_is_refused_by_number() -> None:
+    state = Tokenizer().__getstate__()
+    with pytest.raises(ValueError, match="has the format 0, and this version of cliptok loads 1"):
+        object.__new__(Tokenizer).__setstate__({**state, "format": 0})

@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from cliptok._common.errors import BadInputError
+
 _LINES = 1 << 14
 _BYTES = 1 << 24
-
-
-class BadInputError(ValueError):
-    """Something about the input that the user should know: which file, which line."""
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.list_columns import as_array, as_lists
+from cliptok.batch.list_arrays import as_array, as_lists
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.tokenizer.bulk import PackedTokens
 from cliptok.tokenizer.calls.options import check_int, one_of
@@ -26,42 +26,8 @@ OUTPUTS = ("text_embeds", "pooler_output", "hidden")
 _HIDDEN_ROWS = 64
 
 
-class Model(NamedTuple):
-    """An encoder, or where to load it from."""
-
-    source: Any
-    subfolder: str | None = None
-    device: Any = None
-    dtype: Any = None
-
-    def wants_gpu(self) -> bool:
-        """Whether it is to run on a GPU where there is one."""
-        device = self.source.device if hasattr(self.source, "device") else self.device
-        return device is None or "cuda" in str(device)
-
-    def load(self, device: str | None = None) -> TextEncoder:
-        """The encoder; one that must be loaded goes to `device` rather than its own if that is given."""
-        import torch
-
-        from cliptok.encoder import TextEncoder
-
-        if isinstance(self.source, TextEncoder):
-            if (self.subfolder, self.device, self.dtype) != (None, None, None):
-                raise ValueError("model is an encoder already; subfolder, device and dtype are for loading one")
-            return self.source
-        dtype = self.dtype
-        if dtype is not None:
-            name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
-            dtype = getattr(torch, name)
-        device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        encoder: TextEncoder = TextEncoder.from_pretrained(
-            self.source, subfolder=self.subfolder, dtype=dtype, device=device
-        )
-        return encoder
-
-
 class Encoding(NamedTuple):
-    """What the encoder gives for each text."""
+    """An encoder and which of its outputs a job writes."""
 
     encoder: TextEncoder
     output: str
@@ -69,7 +35,7 @@ class Encoding(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The column's name."""
+        """The name of the output column."""
         return "last_hidden_state" if self.output == "hidden" else self.output
 
     def tables(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -87,12 +53,12 @@ class Encoding(NamedTuple):
             joined = pa.concat_tables(rest)
             yield joined.slice(0, len(block)).set_column(0, self.name, as_lists(block))
             rest = [joined.slice(len(block))]
-        if not rest:  # There is no text.
+        if not rest:  # No text at all.
             empty = waiting.popleft()
             yield empty.set_column(0, self.name, as_lists(np.empty((0, *self._shape(empty)), self._dtype)))
 
     def _pooled(self, tables: Iterator[pa.Table], waiting: deque[pa.Table]) -> Iterator[npt.NDArray[Any]]:
-        """(m, width) for some texts at a time. The encoder sorts them by windows that reach across tables."""
+        """Embeddings (m, width), block by block. The windows that the encoder sorts span tables."""
 
         def texts() -> Iterator[npt.NDArray[Any]]:
             for table in tables:
@@ -102,11 +68,11 @@ class Encoding(NamedTuple):
                     yield from (ids[begin:end] for begin, end in pairwise(offsets.tolist()))
 
         rows: Any = texts()
-        for block in self.encoder.encode(rows, _Joined(), output=self.output, normalize=self.normalize):
+        for block in self.encoder.encode(rows, _Pretokenized(), output=self.output, normalize=self.normalize):
             yield self._as_numpy(block)
 
     def _hidden(self, tables: Iterator[pa.Table], waiting: deque[pa.Table]) -> Iterator[npt.NDArray[Any]]:
-        """(m, max_length, width), padding computed as a diffusion model sees it: without a mask."""
+        """Hidden states (m, max_length, width), padded and without a mask, as a diffusion model takes them."""
         import torch
 
         with torch.inference_mode():
@@ -134,8 +100,8 @@ class Encoding(NamedTuple):
         return found
 
 
-class _Joined:
-    """The tokenizer of texts that are ids already: it has only to join them."""
+class _Pretokenized:
+    """Stands in for the tokenizer where texts are arrays of ids already: it concatenates them."""
 
     def encode_packed(self, texts: list[npt.NDArray[Any]], max_length: int, dtype: str) -> PackedTokens:
         offsets = np.zeros(len(texts) + 1, np.int64)
@@ -146,7 +112,7 @@ class _Joined:
 def plan(
     encoder: TextEncoder, output: str | None, normalize: bool, tokenizer: Tokenizer | None, max_length: int | None
 ) -> tuple[Encoding, Tokenizing]:
-    """How texts become ids, and ids embeddings. Raises ValueError for what the encoder does not have."""
+    """The stages for texts to ids and ids to embeddings. Raises ValueError for what the encoder does not have."""
     output = output or ("pooler_output" if encoder.text_projection is None else "text_embeds")
     one_of("output", output, OUTPUTS)
     if output == "text_embeds" and encoder.text_projection is None:

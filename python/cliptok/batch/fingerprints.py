@@ -1,4 +1,4 @@
-"""What tells one tokenizer or encoder from another, in a few bytes."""
+"""Fingerprints of tokenizers and encoders, by which a resumed job knows whether its settings are the same."""
 
 import hashlib
 import json
@@ -11,11 +11,18 @@ _BYTES = 4096
 
 
 def of_tokenizer(tok: "Tokenizer") -> str:
-    """The profile, and a digest of all that decides which ids a text has."""
+    """The profile, and a digest of everything that determines the ids of a text."""
     added = [(id, repr(token)) for id, token in tok.added_tokens_decoder.items()]
-    parts: list[Any] = [added, tok._ends, tok.pad_token_id, tok.padding_side, tok.truncation_side]
-    if tok._custom:
-        parts += [tok._base.vocabulary(), tok._base.merges()]
+    tokens = tok._tokens
+    parts: list[Any] = [
+        added,
+        (tokens.start_id, tokens.end_id),
+        tok.pad_token_id,
+        tok.padding_side,
+        tok.truncation_side,
+    ]
+    if not tokens.is_bundled:
+        parts += [tokens.vocabulary.vocabulary(), tokens.vocabulary.merges()]
     return f"{tok.profile} {_digest(json.dumps(parts).encode())}"
 
 

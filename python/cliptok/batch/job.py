@@ -1,4 +1,4 @@
-"""`tokenize_files` and `embed_files`: from arguments to a job, and from a job to its report."""
+"""`tokenize_files` and `embed_files`: arguments to a job, and the job run to its report."""
 
 import json
 from collections.abc import Iterable
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from cliptok._common.atomic_files import remove_leftovers
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.on_ray import run_on_ray
 from cliptok.batch.pipeline import Job, Writer, run
-from cliptok.batch.progress import Tally
+from cliptok.batch.progress import JobProgress
 from cliptok.batch.reading.inputs import Paths, Shard, find
-from cliptok.batch.reading.policy import ON_NULL, ON_UNDECODABLE
+from cliptok.batch.reading.null_and_utf8_policies import ON_NULL, ON_UNDECODABLE
 from cliptok.batch.reading.reader import ROWS, Reading
-from cliptok.batch.report import Report
+from cliptok.batch.summary import Report
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index, find_finished
@@ -27,13 +27,14 @@ from cliptok.tokenizer.tokenizer import Tokenizer
 if TYPE_CHECKING:
     import torch
 
-    from cliptok.batch.encoding import Encoding, Model
+    from cliptok.batch.encoder_source import EncoderSource
+    from cliptok.batch.encoding import Encoding
     from cliptok.encoder import TextEncoder
 
 _WINDOW = 1 << 14
-"""Texts that are tokenized at once for the encoder, which sorts as many together."""
+"""Texts per chunk for the encoder, which sorts as many together."""
 _VALUES = 1 << 22
-"""Values at once where rows are long."""
+"""Ids per chunk where rows are padded to a large `max_length`."""
 
 
 def tokenize_files(
@@ -61,9 +62,9 @@ def tokenize_files(
     tar their extension (default: txt). `out` is a folder, or for one input a file; `format` is `parquet` (default),
     `npy` or `safetensors`.
 
-    Ids are in the column `input_ids`, cut to `max_length`, of `dtype` int32, int64 or uint16. `lists` are `variable`
-    (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry along into
-    Parquet; `"*"` is all of them.
+    Ids are in the column `input_ids`, truncated to `max_length`, of `dtype` int32, int64 or uint16. `lists` are
+    `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry
+    along into Parquet; `"*"` is all of them.
 
     A null is an error that names its row, or with `on_null` "empty" an empty text, or with "skip" left out. Bytes that
     are no UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.
@@ -83,7 +84,7 @@ def tokenize_files(
     check_int("max_length", max_length, 2)
     reading = _reading(column, keep, format, on_null, on_undecodable)
     tokenizing = Tokenizing(tokenizer or Tokenizer(), max_length, dtype, one_of("lists", lists, LISTS), threads)
-    tokenizing.column(pa.array([""]))  # A wrong argument is an error now.
+    tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
     job = Job(reading, tokenizing, rows, _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)}))
     return _run(job, None, None, shards, Path(out), resume, ray, progress)
@@ -120,10 +121,11 @@ def embed_files(
 
     Raises as `tokenize_files` and `TextEncoder.from_pretrained`.
     """
-    from cliptok.batch.encoding import Model, plan
+    from cliptok.batch.encoder_source import EncoderSource
+    from cliptok.batch.encoding import plan
 
     shards, format = find(inputs, out, format)
-    source = Model(model, subfolder, device, dtype)
+    source = EncoderSource(model, subfolder, device, dtype)
     encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tokenizer, max_length)
     reading = _reading(column, keep, format, on_null, on_undecodable)
     settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
@@ -143,7 +145,7 @@ def _reading(column: str | None, keep: str | Iterable[str], format: str, on_null
 
 
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:
-    """All that decides what is in an output, as it is when it has been JSON."""
+    """Everything that determines the content of an output, in the types that JSON gives back."""
     settings = {
         "cliptok": __version__,
         **reading._asdict(),
@@ -158,7 +160,7 @@ def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:
 def _run(
     job: Job,
     encoding: "Encoding | None",
-    model: "Model | None",
+    model: "EncoderSource | None",
     shards: list[Shard],
     out: Path,
     resume: bool,
@@ -182,11 +184,11 @@ def _run(
         remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
         if index is not None:
             index.write(finished)
-        with Tally(report, index, todo, progress) as tally:
+        with JobProgress(report, index, todo, progress) as job_progress:
             if ray is False or not todo:
-                run(job, encoding, todo, Writer(job.settings, tally.clock, tally), tally.clock)
+                run(job, encoding, todo, Writer(job.settings, job_progress.clock, job_progress), job_progress.clock)
             else:
-                run_on_ray(job, encoding, model, todo, tally, None if ray is True else ray)
+                run_on_ray(job, encoding, model, todo, job_progress, None if ray is True else ray)
         if index is not None:
             index.write(shards)
     except OSError as error:

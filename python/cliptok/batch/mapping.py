@@ -1,4 +1,4 @@
-"""Steps for the pipelines of others: Ray Data's `map_batches`, `datasets.Dataset.map`, Spark's `mapInArrow`."""
+"""Callables for other pipelines: Ray Data's `map_batches`, `datasets.Dataset.map`, Spark's `mapInArrow`."""
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -7,16 +7,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from cliptok.batch.encoding import Encoding, Model, plan
-from cliptok.batch.list_columns import as_array
-from cliptok.batch.report import Counts
+from cliptok.batch.encoder_source import EncoderSource
+from cliptok.batch.encoding import Encoding, plan
+from cliptok.batch.list_arrays import as_array
+from cliptok.batch.summary import Counts
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.tokenizer.calls.options import one_of
 from cliptok.tokenizer.tokenizer import Tokenizer
 
 
 class _Step:
-    """Called with a batch, gives it with one column more, made of the texts in another."""
+    """Maps a batch to the same batch with one more column, computed from a column of texts."""
 
     def __init__(self, column: str, on_null: str) -> None:
         self._column, self._on_null = column, one_of("on_null", on_null, ("error", "empty"))
@@ -98,7 +99,7 @@ class Embed(_Step):
         on_null: str = "error",
     ) -> None:
         super().__init__(column, on_null)
-        self._model = Model(model, subfolder, device, dtype)
+        self._model = EncoderSource(model, subfolder, device, dtype)
         self._how = (output, normalize, tokenizer, max_length)
 
     @cached_property

@@ -1,7 +1,7 @@
 """A job on Ray Data: a row is a shard, tokenized in CPU tasks and encoded in a pool of actors.
 
-Whoever does a shard's last step writes its file, by the same code as on one machine. So all machines must see the same
-folders, and files and resume are the same.
+The last step of a shard writes its output, with the same code as on one machine. So all machines must see the same
+folders, and outputs and resuming are the same.
 """
 
 from __future__ import annotations
@@ -14,44 +14,50 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.pipeline import Item, Job, Writer, encode, read, tokenize
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.report import Clock, Counts
+from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.writing.outputs import Record
 
 if TYPE_CHECKING:
-    from cliptok.batch.encoding import Encoding, Model
-    from cliptok.batch.progress import Tally
+    from cliptok.batch.encoder_source import EncoderSource
+    from cliptok.batch.encoding import Encoding
+    from cliptok.batch.progress import JobProgress
 
 _Row = dict[str, Any]
 """A shard's `number`; the `record` of its file, or the `tokens` for it; seconds by `stages`; or an `error`."""
 
 
 def run_on_ray(
-    job: Job, encoding: Encoding | None, model: Model | None, shards: list[Shard], tally: Tally, address: str | None
+    job: Job,
+    encoding: Encoding | None,
+    model: EncoderSource | None,
+    shards: list[Shard],
+    job_progress: JobProgress,
+    address: str | None,
 ) -> None:
     """Make the shards in the cluster at `address`; without that in the one Ray finds, or one on this machine."""
     with _cluster(address) as ray:
-        places = [shard._replace(source=shard.source.resolve(), target=shard.target.resolve()) for shard in shards]
+        resolved = [shard._replace(source=shard.source.resolve(), target=shard.target.resolve()) for shard in shards]
         job = job._replace(tokenizing=job.tokenizing._replace(threads=1))
         rows = ray.data.from_items([{"number": i} for i in range(len(shards))], override_num_blocks=len(shards))
         if encoding is None or model is None:
-            made = rows.map(_write_ids, fn_args=(job, places), num_cpus=1)
+            made = rows.map(_write_ids, fn_args=(job, resolved), num_cpus=1)
         else:
             pool = _pool(ray, encoding, model, len(shards))
             device = "cuda" if pool["num_gpus"] else "cpu"
-            # What takes as much as an actor, Ray would run inside it.
-            made = rows.map(_tokens, fn_args=(job, places), num_cpus=0.5)
-            arguments = (job, places, model, device, encoding.output, encoding.normalize)
+            # Ray would fuse a task that needs as much as an actor into that actor.
+            made = rows.map(_tokens, fn_args=(job, resolved), num_cpus=0.5)
+            arguments = (job, resolved, model, device, encoding.output, encoding.normalize)
             made = made.map(_Embed, fn_constructor_args=arguments, **pool)
         for row in made.iter_rows():
             if row["error"]:
                 raise BadInputError(row["error"])
             for stage, seconds in json.loads(row["stages"]).items():
-                tally.clock.seconds[stage] += seconds
-            tally.finished(shards[row["number"]], json.loads(row["record"]))
+                job_progress.clock.seconds[stage] += seconds
+            job_progress.finished(shards[row["number"]], json.loads(row["record"]))
 
 
 @contextmanager
@@ -62,7 +68,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
     is_ours = not ray.is_initialized()
     if is_ours:
         ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
-    # The job has its own progress bar, and tells what went wrong.
+    # The job has its own progress bar and error messages.
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     shown, level = context.enable_progress_bars, log.level
     context.enable_progress_bars = False
@@ -76,7 +82,7 @@ def _cluster(address: str | None) -> Iterator[Any]:
             ray.shutdown()
 
 
-def _pool(ray: Any, encoding: Encoding, model: Model, shards: int) -> dict[str, Any]:
+def _pool(ray: Any, encoding: Encoding, model: EncoderSource, shards: int) -> dict[str, Any]:
     """How many actors encode, and what each takes: a GPU, or a CPU, of which half are left to read and tokenize."""
     resources = ray.cluster_resources()
     gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
@@ -92,9 +98,9 @@ def _write_ids(row: _Row, job: Job, shards: list[Shard]) -> _Row:
 
     def make(clock: Clock) -> _Row:
         items = tokenize(job, prefetch(read(job, [shards[row["number"]]], clock)), clock)
-        return {"record": _written(job, items, clock)}
+        return {"record": _write_shard(job, items, clock)}
 
-    return _answer(row, make)
+    return _result(row, make)
 
 
 def _tokens(row: _Row, job: Job, shards: list[Shard]) -> _Row:
@@ -109,31 +115,33 @@ def _tokens(row: _Row, job: Job, shards: list[Shard]) -> _Row:
                 stream.write_table(table)
         return {"tokens": sink.getvalue().to_pybytes(), "record": json.dumps(items[-1].counts.as_dict())}
 
-    return _answer(row, make)
+    return _result(row, make)
 
 
 class _Embed:
     """Encode the tokens of shards and write them. An actor loads the encoder once."""
 
-    def __init__(self, job: Job, shards: list[Shard], model: Model, device: str, output: str, normalize: bool) -> None:
+    def __init__(
+        self, job: Job, shards: list[Shard], model: EncoderSource, device: str, output: str, normalize: bool
+    ) -> None:
         from cliptok.batch.encoding import Encoding
 
         self._job, self._shards = job, shards
         self._encoding = Encoding(model.load(device).to(device), output, normalize)
 
     def __call__(self, row: _Row) -> _Row:
-        return row if row["error"] else _answer(row, lambda clock: {"record": self._make(row, clock), "tokens": b""})
+        return row if row["error"] else _result(row, lambda clock: {"record": self._make(row, clock), "tokens": b""})
 
     def _make(self, row: _Row, clock: Clock) -> str:
         shard, counts = self._shards[row["number"]], Counts(**json.loads(row["record"]))
         with pa.ipc.open_stream(row["tokens"]) as stream:
             tables = [pa.Table.from_batches([batch]) for batch in stream]
         items = [Item(shard, counts, table, shard.size) for table in (*tables, None)]
-        return _written(self._job, encode(self._encoding, items, clock), clock)
+        return _write_shard(self._job, encode(self._encoding, items, clock), clock)
 
 
-def _written(job: Job, items: Iterable[Item], clock: Clock) -> str:
-    """Write the items of one shard. The record, as JSON."""
+def _write_shard(job: Job, items: Iterable[Item], clock: Clock) -> str:
+    """Write the items of one shard and return its record as JSON."""
     found: list[Record] = []
 
     class Listener:
@@ -147,8 +155,8 @@ def _written(job: Job, items: Iterable[Item], clock: Clock) -> str:
     return json.dumps(found[0])
 
 
-def _answer(row: _Row, make: Callable[[Clock], _Row]) -> _Row:
-    """The row with what `make` has made of it. Bad input becomes a row too, since Ray would wrap the error."""
+def _result(row: _Row, make: Callable[[Clock], _Row]) -> _Row:
+    """The row with the result of `make`. Bad input becomes a row too, since Ray would wrap the error."""
     clock = Clock()
     clock.seconds |= json.loads(row.get("stages", "{}"))
     try:

@@ -1,4 +1,4 @@
-"""The stages of a job. Each takes the items of the one before, and they run side by side."""
+"""The stages of a job as generators, each over the items of the one before; `run` gives each its thread."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from cliptok._common.atomic_files import replacing
-from cliptok._common.lines import BadInputError
+from cliptok._common.atomic_files import atomic_write
+from cliptok._common.errors import BadInputError
 from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
-from cliptok.batch.report import Clock, Counts
+from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.outputs import Output, Record, create
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
 
 
 class Item(NamedTuple):
-    """Some rows of a shard, or its end."""
+    """A chunk of rows of a shard, or the mark of its end."""
 
     shard: Shard
     counts: Counts
-    """Of the shard. Each stage adds what it sees; they are complete at the shard's end."""
+    """Of the shard. Each stage adds to them; they are final in the item that marks the end."""
     table: pa.Table | None
-    """None at the end."""
+    """None marks the end of the shard."""
     position: int
-    """Bytes of the input that have been read."""
+    """Bytes of the input read so far."""
 
 
 class Job(NamedTuple):
-    """What is done to every shard. It can be sent to another process."""
+    """What is done to every shard. Picklable, for Ray."""
 
     reading: Reading
     tokenizing: Tokenizing
     rows: int
-    """Rows that are tokenized and written at once."""
+    """Rows per chunk."""
     settings: Record
-    """All that decides what is in the outputs."""
+    """Everything that determines the content of the outputs."""
 
 
 def read(job: Job, shards: Iterable[Shard], clock: Clock) -> Iterator[Item]:
-    """The texts of every shard, and its end."""
+    """The texts of every shard in chunks, each shard followed by its end mark."""
     for shard in shards:
         counts = Counts()
         tables = job.reading.tables(shard, counts, job.rows)
@@ -59,7 +59,7 @@ def read(job: Job, shards: Iterable[Shard], clock: Clock) -> Iterator[Item]:
 
 
 def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
-    """Ids in the place of texts."""
+    """Replace texts by ids."""
     for item in items:
         if item.table is None:
             yield item
@@ -70,7 +70,7 @@ def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
 
 
 def encode(encoding: "Encoding", items: Iterable[Item], clock: Clock) -> Iterator[Item]:
-    """Embeddings in the place of ids. A shard's never depend on another shard."""
+    """Replace ids by embeddings. Those of a shard never depend on another shard."""
     items = iter(items)
     for first in items:
         last = first
@@ -92,17 +92,17 @@ def encode(encoding: "Encoding", items: Iterable[Item], clock: Clock) -> Iterato
 
 
 class Listener(Protocol):
-    """Who wants to know how far a job is."""
+    """Receives the progress of a job."""
 
     def moved(self, item: Item) -> None:
-        """Some rows are written."""
+        """Rows were written."""
 
     def finished(self, shard: Shard, record: Record) -> None:
-        """A file has its name."""
+        """An output is complete and has its name."""
 
 
 class Writer:
-    """Writes the items that it is called with. A file takes its name when all of it is there."""
+    """Writes the items that it is called with, one output per shard, each under a temporary name until complete."""
 
     def __init__(self, settings: Record, clock: Clock, listener: Listener) -> None:
         self._settings, self._clock, self._listener = settings, clock, listener
@@ -110,7 +110,7 @@ class Writer:
         self._output: Output | None = None
 
     def __call__(self, item: Item) -> None:
-        """Write the rows, or finish the file."""
+        """Write the rows of an item, or complete the output at the end mark."""
         with self._clock("writing"):
             try:
                 record = self._write(item)
@@ -127,7 +127,7 @@ class Writer:
         if item.table is not None:
             if self._output is None:
                 item.shard.target.parent.mkdir(parents=True, exist_ok=True)
-                file = self._open.enter_context(replacing(item.shard.target))
+                file = self._open.enter_context(atomic_write(item.shard.target))
                 self._output = create(item.shard.target.suffix[1:], file, item.table, made_of)
             self._output.write(item.table)
             return None
@@ -150,7 +150,7 @@ class Writer:
 
 
 def run(job: Job, encoding: "Encoding | None", shards: Iterable[Shard], writer: Writer, clock: Clock) -> None:
-    """All stages, here: one thread reads, one tokenizes, one encodes, one writes."""
+    """Run all stages in this process: one thread reads, one tokenizes, one encodes, one writes."""
     items = tokenize(job, prefetch(read(job, shards, clock)), clock)
     if encoding is not None:
         items = encode(encoding, prefetch(items), clock)

@@ -1,4 +1,4 @@
-"""What is known of a running job: its report so far, the index of its outputs, and a progress bar."""
+"""Progress of a running job: the counts so far, the index of its outputs, and the bar on a terminal."""
 
 import sys
 from time import perf_counter
@@ -7,13 +7,13 @@ from typing import Any
 
 from cliptok.batch.pipeline import Item
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.report import Clock, Report
+from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index
 
 
-class Tally:
-    """Hears of every item that is written and of every file that is finished."""
+class JobProgress:
+    """The `Listener` of a job: updates its report, its index and its progress bar."""
 
     def __init__(self, report: Report, index: Index | None, todo: list[Shard], progress: bool | None) -> None:
         self._report, self._index = report, index
@@ -28,12 +28,12 @@ class Tally:
             self._bar = tqdm(total=total or None, unit="B", unit_scale=True, leave=False)
 
     def moved(self, item: Item) -> None:
-        """Some rows are written."""
+        """Rows were written."""
         if self._bar is not None:
             self._show(self._bytes + item.position, self._report.texts_now + item.counts.texts)
 
     def finished(self, shard: Shard, record: Record) -> None:
-        """A file is there."""
+        """An output is complete and has its name."""
         if self._index is not None:
             self._index.add(shard, record)
         self._report.counts.add(record["counts"])
@@ -48,7 +48,7 @@ class Tally:
         self._bar.set_postfix_str(f"{texts:,} texts, {rate:,.0f}/s", refresh=False)
         self._bar.update(position - self._bar.n)
 
-    def __enter__(self) -> "Tally":
+    def __enter__(self) -> "JobProgress":
         return self
 
     def __exit__(

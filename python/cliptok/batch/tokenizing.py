@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.list_columns import as_lists
-from cliptok.batch.report import Counts
+from cliptok.batch.list_arrays import as_lists
+from cliptok.batch.summary import Counts
 
 NAME = "input_ids"
 LISTS = ("variable", "fixed")
 
 
 class Tokenizing(NamedTuple):
-    """How texts become ids."""
+    """The tokenizer and its arguments for a job."""
 
     tokenizer: Any
     max_length: int = 77
@@ -24,11 +24,11 @@ class Tokenizing(NamedTuple):
     threads: int | None = None
 
     def table(self, table: pa.Table, counts: Counts) -> pa.Table:
-        """Ids in place of the texts in the first column."""
+        """`table` with ids in place of the texts in the first column."""
         return table.set_column(0, NAME, self.column(table.column(0), counts))
 
     def column(self, texts: Any, counts: Counts | None = None) -> pa.Array:
-        """The ids of an Arrow column of strings, as lists. Long texts are cut; `counts` hears of that and of tokens."""
+        """The ids of an Arrow column of strings, as lists. Long texts are truncated; `counts` is updated."""
         if self.lists == "variable":
             ids, offsets = self.tokenizer.encode_packed(
                 texts, self.max_length, self.dtype, threads=self.threads, truncate=True
@@ -42,11 +42,11 @@ class Tokenizing(NamedTuple):
             column = as_lists(rows)
         if counts is not None:
             counts.tokens += int(lengths.sum())
-            counts.cut += self._cut(texts, lengths)
+            counts.truncated += self._truncated(texts, lengths)
         return column
 
-    def _cut(self, texts: Any, lengths: npt.NDArray[Any]) -> int:
-        # Only a text that fills its row can have been cut.
+    def _truncated(self, texts: Any, lengths: npt.NDArray[Any]) -> int:
+        # Only a text that fills its row can have been truncated.
         full = np.flatnonzero(lengths == self.max_length)
         if not len(full):
             return 0

@@ -1,12 +1,13 @@
 """The command `cliptok`: tokenize, embed, show, count and report."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
 from cliptok.cli import jobs
 from cliptok.cli.tokenizers import add_tokenizer, load
@@ -24,6 +25,9 @@ _EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, or 2 for bad input."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What a terminal's encoding lacks is shown escaped; Windows' often have a few hundred characters.
+        sys.stdout.reconfigure(errors="backslashreplace")
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -85,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
 
     show = commands.add_parser(
         "show",
-        help="show the tokens of one text, their ids and what would be cut",
-        description="Show the tokens of one text, their ids, and which of them do not fit and would be cut.",
+        help="show the tokens of one text, their ids and what would be truncated",
+        description="Show the tokens of one text, their ids, and which of them do not fit and would be truncated.",
         epilog='example:\n  cliptok show "a highres photo of a woman wearing a red dress"',
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -98,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     count = commands.add_parser(
         "count",
         help="count the tokens of a file",
-        description="Count lines and tokens, start and end of each line included, and the lines that would be cut.",
+        description="Count lines, tokens (start and end included) and the lines that would be truncated.",
         epilog="example:\n  cliptok count captions.txt",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -110,8 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser(
         "report",
         help="write an HTML page about the texts of a file",
-        description="Write one HTML page: how long the texts are and what is cut, words of many tokens, and where the"
-        " profiles transformers and open_clip differ.",
+        description="Write one HTML page: how long the texts are and what is truncated, words of many tokens, and where"
+        " the profiles transformers and open_clip differ.",
         epilog="examples:\n  cliptok report captions.txt\n  cliptok report data.parquet --column caption -o data.html",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

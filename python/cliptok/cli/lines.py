@@ -4,7 +4,8 @@ import argparse
 import sys
 from itertools import pairwise
 
-from cliptok._common.lines import BadInputError, chunks, opened, progress
+from cliptok._common.errors import BadInputError
+from cliptok._common.lines import chunks, opened, progress
 from cliptok.cli.tokenizers import load
 
 

@@ -13,6 +13,9 @@ def report(options: argparse.Namespace) -> int:
     own = options.profile is not None or options.tokenizer is not None
     tok = load(options) if own else None
     survey = write_report(options.file, options.out, options.column, tok, options.max_length, options.on_undecodable)
-    cut = percent(survey.cut, survey.texts)
-    print(f"{number(survey.texts, 'text')}, {cut} cut at {options.max_length}, in {options.out}", file=sys.stderr)
+    truncated = percent(survey.truncated, survey.texts)
+    print(
+        f"{number(survey.texts, 'text')}, {truncated} truncated at {options.max_length}, in {options.out}",
+        file=sys.stderr,
+    )
     return 0

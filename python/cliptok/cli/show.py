@@ -4,26 +4,26 @@ import argparse
 import os
 import sys
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok.cli.tokenizers import load
 
 _COLOURS = ("\x1b[48;5;24m", "\x1b[48;5;58m")
 _SPECIAL = "\x1b[2m"
-_CUT = "\x1b[9;31m"
+_TRUNCATED = "\x1b[9;31m"
 _PLAIN = "\x1b[0m"
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print the tokens in a row, then a table of ids, then what would be cut."""
+    """Print the tokens in a row, then a table of ids, then what would be truncated."""
     try:
         options.text.encode()
     except UnicodeEncodeError:
         raise BadInputError("TEXT is not UTF-8") from None
     tok = load(options)
-    tokens, ids = tok.tokenize(options.text), tok._engine.encode(options.text)
+    tokens, ids = tok.tokenize(options.text), tok._tokens.engine.encode(options.text)
     room = options.max_length - 2
     colour = _wants_colour(options.color)
-    start, end = tok._ends
+    start, end = tok._tokens.start_id, tok._tokens.end_id
     decoded = [tok.decode(id).strip() for id in ids]
     # A part of a character has no text of its own.
     texts = [token if "\ufffd" in text else text for text, token in zip(decoded, tokens, strict=True)]
@@ -35,13 +35,13 @@ def show(options: argparse.Namespace) -> int:
         is_special = position in (0, len(rows) - 1)
         print(_row(str(position), token, id, width, _SPECIAL if colour and is_special else ""))
     for token, id in zip(tokens[room:], ids[room:], strict=True):
-        print(_row("cut", token, id, width, _CUT if colour else ""))
+        print(_row("over", token, id, width, _TRUNCATED if colour else ""))
     total = len(ids) + 2
     print()
     if total <= options.max_length:
         print(f"{total} of {options.max_length} tokens")
     else:
-        print(f"{total} tokens, {options.max_length} fit, {total - options.max_length} would be cut")
+        print(f"{total} tokens, {options.max_length} fit, {total - options.max_length} would be truncated")
     return 0
 
 
@@ -52,12 +52,12 @@ def _wants_colour(choice: str) -> bool:
 
 
 def _line(texts: list[str], tokens: list[str], room: int, colour: bool) -> str:
-    """The text in its tokens, coloured in turn or with bars between. What would be cut is struck out or in brackets."""
+    """The text in its tokens, coloured in turn or with bars between; what does not fit struck out or in brackets."""
     pieces: list[str] = []
     for number, (text, token) in enumerate(zip(texts, tokens, strict=True)):
         space = " " if token.endswith("</w>") else ""
         if colour:
-            style = _CUT if number >= room else _COLOURS[number % 2]
+            style = _TRUNCATED if number >= room else _COLOURS[number % 2]
             pieces.append(f"{style}{text}{_PLAIN}{space}")
         else:
             opening = "[" if number == room else ""

@@ -20,7 +20,8 @@ class Collator:
 
     A sample is a text, or a mapping or tuple that has one in the field `text`, a key or a place. Texts alone become a
     tensor of ids (n, max_length). In a tuple the ids take the text's place; in a mapping its field goes and
-    `input_ids` comes. `torch.utils.data.default_collate` does the other fields. Longer texts are cut, in every profile.
+    `input_ids` comes. `torch.utils.data.default_collate` does the other fields. Longer texts are
+    truncated, in every profile.
 
     `padding` is "max_length", or "longest" for rows as long as the batch's longest. `dtype` is int64, int32 or uint16.
     With `attention_mask` there is a mask too, int64: beside `input_ids` in a mapping, and elsewhere a mapping of
@@ -59,7 +60,7 @@ class Collator:
         self.text = text
         self.max_length = max_length
         self.padding = padding
-        self.dtype = as_dtype(dtype, tokenizer._id_bound()).name
+        self.dtype = as_dtype(dtype, tokenizer._tokens.id_bound).name
         self.attention_mask = attention_mask
         self.captions = captions
 
@@ -135,9 +136,9 @@ class Collator:
         shape = (len(values), -1) if self.captions is None else (len(values), self.captions, ids.shape[1])
         tensors = {name: torch.from_numpy(array).view(shape) for name, array in arrays.items()}
         if get_worker_info() is not None:
-            from cliptok.data.parcel import Parcel
+            from cliptok.data.compact_rows import CompactRows
 
-            tensors = {name: tensor.as_subclass(Parcel) for name, tensor in tensors.items()}
+            tensors = {name: tensor.as_subclass(CompactRows) for name, tensor in tensors.items()}
         return BatchEncoding(tensors)
 
     def _narrowed(self, ids: "npt.NDArray[Any]", length: int) -> "npt.NDArray[Any]":

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cliptok._common.atomic_files import replacing
-from cliptok._common.lines import BadInputError
+from cliptok._common.atomic_files import atomic_write
+from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import STDIN
-from cliptok.batch.report import Counts
+from cliptok.batch.summary import Counts
 from cliptok.report.page import page
 from cliptok.report.reading import texts_of
 from cliptok.report.survey import Survey
@@ -39,7 +39,7 @@ def write_report(
             read(len(chunk))
     survey.nulls, survey.undecodable = counts.null, counts.undecodable
     try:
-        with replacing(output) as written:
+        with atomic_write(output) as written:
             written.write(page(survey, "standard input" if file == STDIN else Path(file).name).encode())
     except OSError as error:
         raise BadInputError(f"{output}: {error.strerror or error}") from error

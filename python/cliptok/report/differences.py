@@ -39,7 +39,7 @@ class Differences:
         self._sample: Sample[str] = Sample(_LOOKED_AT)
 
     def add(self, transformers: "PackedTokens", open_clip: "PackedTokens", text: Callable[[int], str]) -> None:
-        """Compare the ids of some texts, uncut; `text` gives the text of a row."""
+        """Compare the ids of some texts, untruncated; `text` gives the text of a row."""
         rows = _unequal_rows(transformers, open_clip)
         self.texts += len(rows)
         self._sample.offer(rows, lambda row: text(row)[:LONGEST])

@@ -1,4 +1,4 @@
-"""The histogram of token counts as SVG: bars up to the line are kept whole, bars beyond it are cut."""
+"""The histogram of token counts as SVG: bars up to the line are kept whole, bars beyond it are truncated."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,7 +70,7 @@ def draw(found: Bars, max_length: int) -> str:
     for texts in _ticks(highest, 5):
         parts += [_line("grid", _LEFT, y(texts), right, y(texts))]
         parts += [_label("tick", "end", _LEFT - 8, y(texts) + 4, short(texts))]
-    last, cut = found.start + len(found.texts) * found.width, found.longer
+    last, truncated = found.start + len(found.texts) * found.width, found.longer
     room = right - 60 if found.longer else right
     below = base + 18
     parts += [_label("tick", "middle", x(t + 0.5), below, str(t)) for t in _ticks(last, 12) if x(t) < room]
@@ -78,18 +78,21 @@ def draw(found: Bars, max_length: int) -> str:
         if texts:
             many = f"{max(first, 0)} to {first + found.width - 1} tokens"
             tokens = many if found.width > 1 else number(first, "token")
-            parts.append(bar(x(first), texts, "cut" if first > max_length else "kept", tokens))
-            cut += texts if first > max_length else 0
+            parts.append(bar(x(first), texts, "truncated" if first > max_length else "kept", tokens))
+            truncated += texts if first > max_length else 0
     if found.longer:
-        parts.append(bar(x(last) + step, found.longer, "cut", f"{last} tokens or more"))
+        parts.append(bar(x(last) + step, found.longer, "truncated", f"{last} tokens or more"))
         parts.append(_label("tick", "end", right, below, "longer"))
     limit, above = x(max_length + 1), _TOP - 4
     parts += [_line("axis", _LEFT, base, right, base), _line("limit", limit, _TOP - 12, limit, base)]
-    fit, lost = f"{max_length} tokens fit", f"{percent(cut, total)} are cut" if cut else ""
+    fit, lost = f"{max_length} tokens fit", f"{percent(truncated, total)} are truncated" if truncated else ""
     if limit > _LEFT + 100:
-        parts += [_label("limit", "end", limit - 8, above, fit), _label("cut", "start", limit + 8, above, lost)]
+        parts += [_label("limit", "end", limit - 8, above, fit), _label("truncated", "start", limit + 8, above, lost)]
     else:  # There is room on one side alone.
-        parts += [_label("limit", "start", limit + 8, above, fit), _label("cut", "start", limit + 110, above, lost)]
+        parts += [
+            _label("limit", "start", limit + 8, above, fit),
+            _label("truncated", "start", limit + 110, above, lost),
+        ]
     parts.append(_label("label", "middle", (_LEFT + right) / 2, _HEIGHT - 8, "tokens per text"))
     parts.append(_label("label", "end", _LEFT, _TOP - 18, "texts"))
     said = f"Histogram of {number(total, 'text')} by tokens, with a line behind {max_length}"

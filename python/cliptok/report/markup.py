@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from cliptok.report.pieces import pieces
+from cliptok.report.token_texts import token_texts
 
 if TYPE_CHECKING:
     from cliptok.tokenizer.tokenizer import Tokenizer
@@ -37,7 +37,7 @@ def tokens(tok: "Tokenizer", ids: Sequence[int]) -> str:
     """A box for each token; for several together where they make up a character, with their number."""
     return "".join(
         f'<span class="piece">{shown(piece.text, 80)}{f"<sub>{piece.tokens}</sub>" if piece.tokens > 1 else ""}</span>'
-        for piece in pieces(tok, ids)
+        for piece in token_texts(tok, ids)
     )
 
 

@@ -19,7 +19,14 @@ def page(survey: Survey, name: str) -> str:
     """The page about the texts of the file called `name`."""
     css = (files("cliptok.report") / "page.css").read_text(encoding="utf-8")
     if survey.texts:
-        body = [_lead(survey), _tiles(survey), _lengths(survey), _cuts(survey), _words(survey), _differences(survey)]
+        body = [
+            _lead(survey),
+            _tiles(survey),
+            _lengths(survey),
+            _truncations(survey),
+            _words(survey),
+            _differences(survey),
+        ]
     else:
         body = ['<p class="lead">There is no text in this file.</p>']
     return "\n".join(
@@ -36,8 +43,8 @@ def page(survey: Survey, name: str) -> str:
 
 
 def _lead(survey: Survey) -> str:
-    does = "does" if survey.cut == 1 else "do"
-    fit = f"{survey.cut:,} of them {does} not fit" if survey.cut else "All of them fit"
+    does = "does" if survey.truncated == 1 else "do"
+    fit = f"{survey.truncated:,} of them {does} not fit" if survey.truncated else "All of them fit"
     return (
         f'<p class="lead">{number(survey.texts, "text")} for CLIP. {fit} the {survey.max_length} tokens of a row,'
         " start and end included.</p>"
@@ -55,8 +62,8 @@ def _tiles(survey: Survey) -> str:
         ("median", up_to(survey.quantile(0.5)), ""),
         ("99% have up to", up_to(survey.quantile(0.99)), ""),
         ("longest", f"{survey.longest:,}", ""),
-        ("texts cut", percent(survey.cut, survey.texts), "cut" if survey.cut else ""),
-        ("tokens lost", percent(survey.lost, survey.tokens), "cut" if survey.lost else ""),
+        ("texts truncated", percent(survey.truncated, survey.texts), "truncated" if survey.truncated else ""),
+        ("tokens lost", percent(survey.lost, survey.tokens), "truncated" if survey.lost else ""),
     ]
     tiles += [("empty texts", f"{survey.empty:,}", "")] if survey.empty else []
     tiles += [("nulls, left out", f"{survey.nulls:,}", "")] if survey.nulls else []
@@ -78,17 +85,17 @@ def _lengths(survey: Survey) -> str:
     )
 
 
-def _cuts(survey: Survey) -> str:
-    title = "What the cut loses"
-    if not survey.cut:
+def _truncations(survey: Survey) -> str:
+    title = "What truncation loses"
+    if not survey.truncated:
         return section(title, f"<p>Nothing: the longest text has {number(survey.longest, 'token')}.</p>")
-    lost = f"{number(survey.lost, 'token')} of {number(survey.cut, 'text')}"
-    found = survey.cut_texts()
-    chosen = "Texts picked by chance, and the longest" if survey.cut > len(found) else "All of them"
+    lost = f"{number(survey.lost, 'token')} of {number(survey.truncated, 'text')}"
+    found = survey.truncated_texts()
+    chosen = "Texts picked by chance, and the longest" if survey.truncated > len(found) else "All of them"
     examples = []
-    for cut in found:
-        size = f"{number(cut.tokens, 'token')}, {cut.tokens - survey.max_length:,} lost"
-        text = block(plain(cut.kept, from_end=True), f"<del>{plain(cut.lost)}</del>")
+    for truncated in found:
+        size = f"{number(truncated.tokens, 'token')}, {truncated.tokens - survey.max_length:,} lost"
+        text = block(plain(truncated.kept, from_end=True), f"<del>{plain(truncated.lost)}</del>")
         examples.append(f'<div class="example"><p class="faint small">{size}</p>{text}</div>')
     return section(title, f"<p>{lost}. {chosen}, with the lost part marked:</p>", *examples)
 

@@ -9,12 +9,12 @@ import pyarrow.json
 import pyarrow.parquet as pq
 import pyarrow.types
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.delimited import csv_options
 from cliptok.batch.reading.inputs import STDIN, Shard, as_shard, kind_of
 from cliptok.batch.reading.reader import Reading, naming
 from cliptok.batch.reading.streams import opened
-from cliptok.batch.reading.tables import csv_options
-from cliptok.batch.report import Counts
+from cliptok.batch.summary import Counts
 
 _BLOCK = 1 << 23
 

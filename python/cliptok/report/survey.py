@@ -20,7 +20,7 @@ _SHOWN = 4000
 """Characters of an example that are kept."""
 
 
-class CutText(NamedTuple):
+class TruncatedText(NamedTuple):
     """A text that does not fit, as it was read; or where the profile has no offsets, as its tokens read."""
 
     kept: str
@@ -41,14 +41,14 @@ class Survey:
         self._pair = (Tokenizer("transformers"), Tokenizer("open_clip"))
         self.tok = tok or self._pair[0]
         self.max_length = max_length
-        self.texts = self.empty = self.tokens = self.longest = self.cut = self.lost = 0
+        self.texts = self.empty = self.tokens = self.longest = self.truncated = self.lost = 0
         self.nulls = self.undecodable = 0
         """What the file has besides, for the page to say."""
         self.histogram: npt.NDArray[np.int64] = np.zeros(LONGEST_BIN + 1, np.int64)
         """Texts by their number of tokens."""
         self.words = SplitWords(self.tok)
         self.differences = Differences(*self._pair)
-        self._cut_texts: Sample[tuple[str, int]] = Sample(_EXAMPLES)
+        self._truncated_texts: Sample[tuple[str, int]] = Sample(_EXAMPLES)
         self._longest_text = ""
 
     def add(self, chunk: Any) -> None:
@@ -70,10 +70,10 @@ class Survey:
         self.tokens += int(counts.sum())
         self.empty += int((counts <= 2).sum())
         self.histogram += np.bincount(np.minimum(counts, LONGEST_BIN), minlength=LONGEST_BIN + 1)
-        cut = (counts > self.max_length).nonzero()[0]
-        self.cut += len(cut)
-        self.lost += int((counts[cut] - self.max_length).sum())
-        self._cut_texts.offer(cut, lambda row: (text(row)[:_SHOWN], int(counts[row])))
+        truncated = (counts > self.max_length).nonzero()[0]
+        self.truncated += len(truncated)
+        self.lost += int((counts[truncated] - self.max_length).sum())
+        self._truncated_texts.offer(truncated, lambda row: (text(row)[:_SHOWN], int(counts[row])))
         longest = int(counts.argmax())
         if counts[longest] > max(self.longest, self.max_length):
             self._longest_text = text(longest)[:_SHOWN]
@@ -87,12 +87,12 @@ class Survey:
         """The number of tokens that this share of the texts does not exceed; at most `LONGEST_BIN`."""
         return int(np.searchsorted(np.cumsum(self.histogram), share * self.texts))
 
-    def cut_texts(self) -> list[CutText]:
-        """Some of the texts that are cut, and last the longest of all."""
-        found = self._cut_texts.items()
+    def truncated_texts(self) -> list[TruncatedText]:
+        """Some of the texts that are truncated, and last the longest of all."""
+        found = self._truncated_texts.items()
         if self._longest_text and (self._longest_text, self.longest) not in found:
             found.append((self._longest_text, self.longest))
-        return [CutText(*_parts(self.tok, text, self.max_length - 2), tokens) for text, tokens in found]
+        return [TruncatedText(*_parts(self.tok, text, self.max_length - 2), tokens) for text, tokens in found]
 
 
 def _parts(tok: Tokenizer, text: str, room: int) -> tuple[str, str]:

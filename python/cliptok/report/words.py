@@ -32,7 +32,7 @@ class SplitWords:
         vocabulary = tok.get_vocab()
         self._is_last = np.ones(max(vocabulary.values()) + 1, bool)
         self._is_last[[id for token, id in vocabulary.items() if not token.endswith("</w>")]] = False
-        self._is_last[[*tok.added_tokens_encoder.values(), *tok._ends]] = True
+        self._is_last[[*tok.added_tokens_encoder.values(), tok._tokens.start_id, tok._tokens.end_id]] = True
         self._counts: Counter[bytes] = Counter()
         self.short_by = 0
         self.occurrences = 0

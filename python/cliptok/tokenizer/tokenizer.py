@@ -1,18 +1,29 @@
 """`Tokenizer`: CLIP's tokenizer, exact for its profile and fast for one text or millions."""
 
 import os
-from typing import Any
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
 
-import cliptok.tokenizer.settings as making
-from cliptok.tokenizer.bulk import Bulk
-from cliptok.tokenizer.bulk import PackedTokens as PackedTokens
-from cliptok.tokenizer.calls.options import side
-from cliptok.tokenizer.profiles import bundled_ids, preset_named, profile_named
-from cliptok.tokenizer.tokens.added_tokens import AddedToken, AddedTokens, as_added_token
+from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
+from cliptok.tokenizer.calls.call import Call
+from cliptok.tokenizer.calls.encoding import BatchEncoding
+from cliptok.tokenizer.calls.options import Returned, check_stride, refuse_unsupported, side, strategies
+from cliptok.tokenizer.profiles import preset_named, profile_named
+from cliptok.tokenizer.settings import Settings, build, default_roles
+from cliptok.tokenizer.texts import as_batch, as_text, nulls_are_empty, threads_for
+from cliptok.tokenizer.tokens.added_tokens import AddedToken, as_added_token, as_token_list
+from cliptok.tokenizer.tokens.special_tokens import SpecialTokens, checked_roles
+from cliptok.tokenizer.tokens.token_table import TokenTable
 from cliptok.tokenizer.transformers_api import TransformersApi
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
-class Tokenizer(Bulk, TransformersApi):
+_SETTINGS = ("clean_up_tokenization_spaces", "model_max_length", "name_or_path", "padding_side", "truncation_side")
+
+
+class Tokenizer(TransformersApi):
     """CLIP's byte-pair tokenizer.
 
     `profile` names the reference whose ids it gives: `transformers`, `transformers-slow`, `open_clip` or `openai`.
@@ -26,6 +37,21 @@ class Tokenizer(Bulk, TransformersApi):
     >>> tok("a photo of a cat")["input_ids"]
     [49406, 320, 1125, 539, 320, 2368, 49407]
     """
+
+    _tokens: TokenTable
+    """The vocabulary and the added tokens: token to id and back, and the engine that encodes and decodes."""
+    _specials: SpecialTokens
+    """Which of the tokens are special, and their roles."""
+    model_max_length: int
+    """The default of `max_length`: ids in a row, start and end included."""
+    padding_side: str
+    """`"right"` or `"left"`: where rows are padded."""
+    truncation_side: str
+    """`"right"` or `"left"`: where texts are truncated."""
+    clean_up_tokenization_spaces: bool
+    """Whether `decode` takes out spaces before punctuation, unless it is told otherwise."""
+    name_or_path: str
+    """What `from_pretrained` was given."""
 
     def __init__(
         self,
@@ -41,22 +67,13 @@ class Tokenizer(Bulk, TransformersApi):
         truncation_side: str = "right",
     ) -> None:
         found = profile_named(profile)
-        roles = making.default_roles(found)
+        roles = default_roles(found)
         given = {"bos_token": bos_token, "eos_token": eos_token, "unk_token": unk_token, "pad_token": pad_token}
         for name, token in given.items():
             if token is not None:
                 roles[name] = as_added_token(token, name, special=True)
         extra = [as_added_token(token, "extra_special_tokens", special=True) for token in extra_special_tokens]
-        self._build(
-            making.Settings(
-                found,
-                roles,
-                extra,
-                model_max_length=model_max_length,
-                padding_side=padding_side,
-                truncation_side=truncation_side,
-            )
-        )
+        self._build(Settings(found, roles, extra, {}, None, model_max_length, padding_side, truncation_side))
 
     @classmethod
     def from_preset(cls, preset: str, profile: str = "transformers") -> "Tokenizer":
@@ -105,66 +122,409 @@ class Tokenizer(Bulk, TransformersApi):
         """
         from cliptok.tokenizer.files.saving import save
 
-        return save(self, save_directory)
+        settings = {name: value for name, value in self._settings().items() if name != "name_or_path"}
+        return save(Path(save_directory), self._tokens, self._specials, settings)
 
-    def _build(self, settings: making.Settings) -> None:
-        profile = settings.profile
-        self._profile = profile
-        self._base = settings.base or making.base_engine(profile, settings.vocabulary)
-        self._known = {} if settings.vocabulary else bundled_ids(profile)
-        self._custom = settings.vocabulary is not None
-        self._unknown = settings.vocabulary[2] if settings.vocabulary else None
-        self._named = {}
-        for name, token in settings.roles.items():
-            self._set_named(name, token)
-        self._extra = list(settings.extra)
-        added = making.initial_tokens(settings, self._base_id, self.vocab_size)
-        self._added_ids = added.ids()
+    def _settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _SETTINGS}
+
+    def _build(self, settings: Settings) -> None:
         self.model_max_length = settings.model_max_length
         self.padding_side = side("padding_side", settings.padding_side)
         self.truncation_side = side("truncation_side", settings.truncation_side)
         self.clean_up_tokenization_spaces = settings.clean_up_tokenization_spaces
         self.name_or_path = settings.name_or_path
-        if not profile.specials_are_added and (settings.added or self._extra):
-            raise ValueError(f"the profile {profile.name!r} has no added tokens; use profile='transformers'")
-        start, end = self.bos_token_id, self.eos_token_id
-        for role, id in (("bos_token", start), ("eos_token", end)):
-            if id is None:
-                raise ValueError(f"{role} is {self._named.get(role)}, which has no id; a CLIP tokenizer needs one")
-        if self.pad_token is not None and self._token_id(self.pad_token) is None:
-            raise ValueError(f"pad_token is {self.pad_token!r}, which is no token")
-        self._ends = (int(start or 0), int(end or 0))
-        self._set_added(added)
+        self._tokens, self._specials = build(settings)
 
-    def _roles_changed(self) -> None:
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+        return self._tokens.profile.name
+
+    # -- one text or a few, as transformers does
+
+    def __call__(
+        self,
+        text: Any = None,
+        text_pair: None = None,
+        *,
+        add_special_tokens: bool = True,
+        padding: bool | str = False,
+        truncation: bool | str | None = None,
+        max_length: int | None = None,
+        stride: int = 0,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_tensors: str | None = None,
+        return_token_type_ids: bool | None = None,
+        return_attention_mask: bool | None = None,
+        return_overflowing_tokens: bool = False,
+        return_special_tokens_mask: bool = False,
+        return_offsets_mapping: bool = False,
+        return_length: bool = False,
+        verbose: bool = True,
+        **unsupported: Any,
+    ) -> BatchEncoding:
+        """Encode one text or a batch, with the arguments and the result of a transformers tokenizer.
+
+        A str gives flat lists, a batch lists of lists, and `return_tensors` "np" or "pt" int64 arrays or tensors
+        (texts, length). `padding` is False, True or "longest", or "max_length"; `truncation` is False or True;
+        `max_length` defaults to `model_max_length`. With `return_overflowing_tokens` a long text goes on in further
+        rows, `stride` ids shared, and `overflow_to_sample_mapping` says whose they are. Offsets are (begin, end) in
+        characters of the text. `verbose` is accepted, and nothing is ever printed.
+
+        Raises TypeError for arguments that are unknown, or that CLIP has no use for (`text_pair`,
+        `is_split_into_words` and others), NotImplementedError for offsets outside the profile `transformers`,
+        ValueError for values out of range and for tensors of rows that differ in length, and as `encode_batch` for
+        texts.
+        """
+        if unsupported or text_pair is not None:
+            refuse_unsupported({"text_pair": text_pair, **unsupported})
+        if return_offsets_mapping and self.profile != "transformers":
+            raise NotImplementedError(
+                f"return_offsets_mapping: the profile {self.profile!r} has no offsets, its reference gives none;"
+                " use profile='transformers'"
+            )
+        specials = bool(add_special_tokens)
+        how = strategies(padding, truncation, max_length, pad_to_multiple_of, specials, self.model_max_length)
+        if stride:
+            check_stride(stride, how)
+        wanted = Returned(
+            return_attention_mask is None or bool(return_attention_mask),
+            bool(return_token_type_ids),
+            bool(return_special_tokens_mask),
+            bool(return_offsets_mapping),
+            bool(return_length),
+            bool(return_overflowing_tokens),
+        )
+        return Call(
+            self._tokens,
+            self._role_id("pad_token"),
+            self._pads_left(padding_side),
+            self.truncation_side == "left",
+            how,
+            wanted,
+            specials,
+            stride,
+            return_tensors,
+        ).encoding(text)
+
+    def encode(self, text: Any, text_pair: None = None, **options: Any) -> Any:
+        """The `input_ids` of a call with the same arguments: a list of ids for a str."""
+        if text_pair is None and not options and isinstance(text, str):
+            return self._tokens.engine.encode(text, True)  # what the call comes down to
+        return self(text, text_pair, **options)["input_ids"]
+
+    def pad(
+        self,
+        encoded_inputs: Any,
+        padding: bool | str = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        padding_side: str | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: str | None = None,
+        verbose: bool = True,
+    ) -> BatchEncoding:
+        """Pad encodings, a list of mappings or one mapping of lists, as a transformers tokenizer does.
+
+        `input_ids` and its companions are padded, and `attention_mask` is made where there is none; other fields, such
+        as labels, go along. Nothing is cut: rows longer than `max_length` stay as they are. `verbose` is accepted.
+
+        Raises ValueError without `input_ids` or a pad token, for fields that differ in their number of rows, and for
+        tensors of rows that differ in length.
+        """
+        from cliptok.tokenizer.calls.padding import pad
+
+        how = strategies(padding, False, max_length, pad_to_multiple_of, False, self.model_max_length)
+        left = self._pads_left(padding_side)
+        return pad(encoded_inputs, how, self.pad_token_id, left, return_attention_mask, return_tensors)
+
+    def _pads_left(self, padding_side: str | None = None) -> bool:
+        return side("padding_side", self.padding_side if padding_side is None else padding_side) == "left"
+
+    def tokenize(self, text: str, add_special_tokens: bool = False) -> list[str]:
+        """The tokens of one text as they stand in the vocabulary, `</w>` at each word's end.
+
+        Raises TypeError for anything but str, ValueError for lone surrogates.
+        """
+        ids = self._tokens.engine.encode(as_text(text), add_special_tokens)
+        return [self._tokens.id_to_token(id) or "" for id in ids]
+
+    @overload
+    def decode(
+        self, token_ids: int, skip_special_tokens: bool = ..., clean_up_tokenization_spaces: bool | None = ...
+    ) -> str: ...
+    @overload
+    def decode(
+        self, token_ids: Any, skip_special_tokens: bool = ..., clean_up_tokenization_spaces: bool | None = ...
+    ) -> Any: ...
+    def decode(
+        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+    ) -> Any:
+        """The text of ids: a str, or a list of them for a batch of rows.
+
+        `token_ids` is an int, a list, an array, a tensor or an encoding. The profiles `open_clip` and `openai` keep the
+        spaces at both ends, as their references do. `clean_up_tokenization_spaces` (default: what the files say) has
+        an effect in the profile `transformers-slow` only, as in transformers.
+
+        Raises ValueError for an id that is no token's.
+        """
+        from cliptok.tokenizer.calls.decoding import as_ids, decode
+
+        ids = as_ids(token_ids)
+        if clean_up_tokenization_spaces is None:
+            clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
+        if isinstance(ids, int):
+            ids = [ids]
+        if ids and isinstance(ids[0], (list, tuple)):
+            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
+        return decode(self._tokens, self._specials, list(ids), skip_special_tokens, clean_up_tokenization_spaces)
+
+    def batch_decode(
+        self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
+    ) -> list[str]:
+        """The texts of rows of ids. Raises as `decode`."""
+        if hasattr(sequences, "__len__") and len(sequences) == 0:
+            return []
+        texts = self.decode(sequences, skip_special_tokens, clean_up_tokenization_spaces)
+        return [texts] if isinstance(texts, str) else texts
+
+    # -- millions of texts
+
+    def encode_batch(
+        self,
+        texts: Any,
+        max_length: int = 77,
+        dtype: Any = "int64",
+        out: Any = None,
+        return_lengths: bool = False,
+        threads: int | None = None,
+        truncate: bool | None = None,
+        on_null: str = "error",
+    ) -> Any:
+        """Ids of many texts in one array (texts, max_length), start and end included, padded with `pad_token_id`.
+
+        `texts` is a sequence or iterable of str, an Arrow column of strings (read in place), or a str, which is a batch
+        of one. A None or a null among them raises, or with `on_null="empty"` is an empty text. Longer texts are cut
+        before their end token; with `truncate=False`, and by default in the profile `openai`, they raise. `out` is a
+        NumPy array or CPU torch tensor of that shape, of dtype uint16, int32 or int64, to write into and return;
+        `dtype` is for when there is none. With `return_lengths` the result is (ids, lengths), lengths (texts,) int64
+        without padding. `threads` defaults to one per CPU, and to 1 in a torch dataloader worker.
+
+        Raises TypeError that names the row for anything but str, ValueError that names it for lone surrogates,
+        TooLongError (a RuntimeError and ValueError) that names it for a text to be refused, and TypeError or
+        ValueError for a wrong argument.
+        """
+        pad_id = self.pad_token_id
+        if pad_id is None:
+            raise ValueError("encode_batch needs a pad token; set one, as in tok.pad_token = tok.eos_token")
+        refuse_long = self._refuses_long(truncate)
+        ids, lengths = encode_batch(
+            self._tokens,
+            texts,
+            max_length,
+            dtype,
+            out,
+            threads,
+            refuse_long,
+            on_null,
+            pad_id,
+            self.padding_side == "left",
+            return_lengths,
+        )
+        return (ids, lengths) if return_lengths else ids
+
+    def encode_packed(
+        self,
+        texts: Any,
+        max_length: int | None = None,
+        dtype: Any = "int32",
+        threads: int | None = None,
+        truncate: bool | None = None,
+        on_null: str = "error",
+    ) -> PackedTokens:
+        """Ids of many texts one after the other, start and end included, with no padding at all.
+
+        Texts are kept whole without `max_length`; with it they are cut or refused as `encode_batch` does.
+
+        Raises as `encode_batch`.
+        """
+        refuse_long = self._refuses_long(truncate)
+        return encode_packed(self._tokens, texts, max_length, dtype, threads, refuse_long, on_null)
+
+    def _refuses_long(self, truncate: bool | None) -> bool:
+        return self._tokens.profile.refuses_long if truncate is None else not truncate
+
+    def count(self, texts: Any, threads: int | None = None, on_null: str = "error") -> "npt.NDArray[Any]":
+        """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`."""
+        batch = as_batch(texts)
+        empty = nulls_are_empty(on_null)
+        return self._tokens.engine.count(batch, null_as_empty=empty, threads=threads_for(batch, threads))
+
+    # -- tokens
+
+    @property
+    def vocab_size(self) -> int:
+        """Tokens of the vocabulary, without added tokens."""
+        return self._tokens.vocabulary.vocabulary_size
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def __bool__(self) -> bool:
+        return True
+
+    def get_vocab(self) -> dict[str, int]:
+        """Token to id, added tokens included. A new dict."""
+        return self._tokens.tokens()
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...  # type: ignore[overload-overlap]
+    @overload
+    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
+        """The id of a token, or of each of several. A string that is no token has the id of `unk_token`.
+
+        Raises ValueError for such a string when there is no `unk_token`, TypeError for anything but str.
+        """
+        if isinstance(tokens, str):
+            return self._known_id(tokens)
+        return [self._known_id(token) for token in tokens]
+
+    def _known_id(self, token: str) -> int:
+        if not isinstance(token, str):
+            raise TypeError(f"tokens holds a value of type {type(token).__name__}; expected str")
+        id = self._tokens.token_to_id(token)
+        if id is None:
+            id = self.unk_token_id
+        if id is None:
+            raise ValueError(f"{token!r} is no token, and there is no unk_token to stand for it")
+        return id
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int, skip_special_tokens: bool = False) -> str | None: ...
+    @overload
+    def convert_ids_to_tokens(self, ids: Iterable[int], skip_special_tokens: bool = False) -> list[str | None]: ...
+    def convert_ids_to_tokens(
+        self, ids: int | Iterable[int], skip_special_tokens: bool = False
+    ) -> str | list[str | None] | None:
+        """The token of an id, or of each of several; None for an id that is no token's."""
+        if isinstance(ids, int):
+            return self._tokens.id_to_token(ids)
+        skipped = set(self.all_special_ids) if skip_special_tokens else ()
+        return [self._tokens.id_to_token(id) for id in map(int, ids) if id not in skipped]
+
+    def add_tokens(
+        self, new_tokens: str | AddedToken | Iterable[str | AddedToken], special_tokens: bool = False
+    ) -> int:
+        """Add tokens that are found in a text as a whole, and return how many were new.
+
+        A token of the vocabulary keeps its id; the others are numbered from `len(self)` on. A known token takes the
+        new flags. As in transformers, the default profile counts tokens that changed in any way as new,
+        `transformers-slow` only those that had no id.
+
+        Raises ValueError in the profiles `open_clip` and `openai`, whose references know no added tokens, and
+        TypeError for anything but str and AddedToken.
+        """
+        given = as_token_list(new_tokens)
+        tokens = []
+        for position, token in enumerate(given):
+            tokens.append(as_added_token(token, f"new_tokens[{position}]", special=special_tokens))
+        if not tokens:
+            return 0
+        if self.profile == "transformers-slow":  # It skips a str that it has already, whatever its flags.
+            known = {content for content in given if isinstance(content, str) and content in self._tokens.added_ids}
+            tokens = [token for token in tokens if token.content not in known]
+        self._tokens, count = self._tokens.plus(tokens)
+        if self.profile == "transformers-slow":
+            listed = {"", *self.all_special_tokens}
+            extra = [token for token in tokens if token.special and token.content not in listed]
+            self._specials = self._specials.with_extra([*self._specials.extra, *extra])
+        return count
+
+    def remove_tokens(self, tokens: str | AddedToken | Iterable[str | AddedToken]) -> int:
+        """Take added tokens out again, and return how many. The other tokens keep their ids.
+
+        Raises ValueError, and removes nothing, for a token that was not added and for one with a role, such as
+        `pad_token`; in the profile `transformers-slow`, which numbers new tokens by their count, also when an added
+        token with a larger id would stay.
+        """
+        contents = [as_added_token(token, f"tokens[{i}]").content for i, token in enumerate(as_token_list(tokens))]
+        roles = {content: name for name, content in self.special_tokens_map.items()}
+        for position, content in enumerate(contents):
+            if content in roles:
+                raise ValueError(
+                    f"tokens[{position}], {content!r}, is the {roles[content]}; give it another token first"
+                )
+        self._tokens = self._tokens.minus(contents)
+        self._specials = self._specials.with_extra([t for t in self._specials.extra if t.content not in contents])
+        return len(set(contents))
+
+    def add_special_tokens(self, special_tokens_dict: dict[str, Any], replace_extra_special_tokens: bool = True) -> int:
+        """Give tokens a role, as in `{"pad_token": "<pad>", "extra_special_tokens": ["<a>"]}`, adding those missing.
+
+        Returns how many were new, as `add_tokens`. Raises ValueError for an unknown role.
+        """
+        to_add: list[AddedToken] = []
+        specials = self._specials
+        for name, value in checked_roles(special_tokens_dict, specials.roles).items():
+            if name != "extra_special_tokens":
+                token = as_added_token(value, name, special=True)
+                to_add.append(token)
+                specials = specials.with_role(name, token)
+                continue
+            tokens = [as_added_token(token, name, special=True) for token in value]
+            if not replace_extra_special_tokens:
+                listed = {token.content for token in specials.extra}
+                tokens = [token for token in tokens if token.content not in listed]
+            replaces = replace_extra_special_tokens and tokens
+            specials = specials.with_extra(tokens if replaces else [*specials.extra, *tokens])
+            to_add += tokens
+        before, self._specials = self._specials, specials
+        try:
+            count = self.add_tokens(to_add)
+        except ValueError:
+            self._specials = before
+            raise
+        self._set_specials(specials)
+        return count
+
+    def _set_specials(self, specials: SpecialTokens) -> None:
+        self._specials = specials
         # transformers 5 fixes start and end when it is made; transformers 4's slow tokenizer looks them up anew.
-        if self._profile.name == "transformers-slow":
-            ends = (self.bos_token_id, self.eos_token_id)
-            if ends != self._ends and ends[0] is not None and ends[1] is not None:
-                self._ends = (ends[0], ends[1])
-                self._set_added(self._added)
+        if self.profile == "transformers-slow":
+            start, end = self.bos_token_id, self.eos_token_id
+            if (start, end) != (self._tokens.start_id, self._tokens.end_id) and None not in (start, end):
+                self._tokens = self._tokens.replaced(self._tokens.added, start, end)
 
     # -- copies
 
     def __getstate__(self) -> dict[str, Any]:
-        state = {**self.__dict__, "_profile": self._profile.name, "_decoder": None}
-        for name in ("_base", "_engine", "_added_ids", "_spellings"):
-            del state[name]
-        state["_vocabulary"] = (self._base.vocabulary(), self._base.merges(), self._unknown) if self._custom else None
-        return state
+        from cliptok.tokenizer.files.state import FORMAT, to_json
+
+        others = {key: value for key, value in self.__dict__.items() if key not in ("_tokens", "_specials", *_SETTINGS)}
+        return {
+            "format": FORMAT,
+            "tokenizer": to_json(self._tokens, self._specials, self._settings()),
+            "attributes": others,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vocabulary = state.pop("_vocabulary")
-        self.__dict__.update(state)
-        self._profile = profile_named(state["_profile"])
-        self._base = making.base_engine(self._profile, vocabulary)
-        self._set_added(AddedTokens(*self._added))
+        from cliptok.tokenizer.files.state import FORMAT, from_json
+
+        if state.get("format") != FORMAT:
+            raise ValueError(
+                f"the pickled tokenizer has the format {state.get('format')!r}, and this version of cliptok loads"
+                f" {FORMAT}; use save_pretrained and from_pretrained between versions"
+            )
+        self._tokens, self._specials, settings = from_json(state["tokenizer"])
+        self.__dict__.update({**settings, **state["attributes"]})
 
     def __copy__(self) -> "Tokenizer":
         """A tokenizer of its own on the same vocabulary: what is added to one is not added to the other."""
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
-        twin._named, twin._extra = dict(self._named), list(self._extra)
         return twin
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tokenizer":
@@ -172,12 +532,7 @@ class Tokenizer(Bulk, TransformersApi):
 
     def __repr__(self) -> str:
         return (
-            f"Tokenizer(profile={self._profile.name!r}, vocab_size={self.vocab_size}, tokens={len(self)},"
+            f"Tokenizer(profile={self.profile!r}, vocab_size={self.vocab_size}, tokens={len(self)},"
             f" model_max_length={self.model_max_length}, padding_side={self.padding_side!r},"
             f" special_tokens={self.special_tokens_map})"
         )
-
-    @property
-    def profile(self) -> str:
-        """The name of the profile."""
-        return self._profile.name

@@ -1,130 +1,111 @@
-"""What a transformers tokenizer does, with its arguments and its results: `tok(...)`, `encode`, `decode`."""
+"""Names that transformers' tokenizers have, each in terms of the tokenizer's own parts."""
 
-from typing import Any, overload
+from collections.abc import Sequence
 
-from cliptok.tokenizer.calls.call import call
-from cliptok.tokenizer.calls.encoding import BatchEncoding
-from cliptok.tokenizer.calls.options import Columns, check_stride, plan, refuse_unsupported, side
-from cliptok.tokenizer.texts import as_text
+from cliptok.tokenizer.tokens.added_tokens import AddedToken
+from cliptok.tokenizer.tokens.special_tokens import Role, RoleId, SpecialTokens
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
 
-class TransformersApi(TokenTable):
-    """The part of a tokenizer that transformers users know."""
+class TransformersApi:
+    """What code written for a transformers tokenizer reads from one: tables, roles and sizes.
+
+    It keeps nothing of its own. The parts that it reads are `Tokenizer`'s.
+    """
+
+    _tokens: TokenTable
+    _specials: SpecialTokens
 
     is_fast = True
+    """As of transformers' tokenizers in Rust."""
     model_input_names = ("input_ids", "attention_mask")
+    """What a call returns unless it is told otherwise."""
 
-    def __call__(
-        self,
-        text: Any = None,
-        text_pair: None = None,
-        *,
-        add_special_tokens: bool = True,
-        padding: bool | str = False,
-        truncation: bool | str | None = None,
-        max_length: int | None = None,
-        stride: int = 0,
-        pad_to_multiple_of: int | None = None,
-        padding_side: str | None = None,
-        return_tensors: str | None = None,
-        return_token_type_ids: bool | None = None,
-        return_attention_mask: bool | None = None,
-        return_overflowing_tokens: bool = False,
-        return_special_tokens_mask: bool = False,
-        return_offsets_mapping: bool = False,
-        return_length: bool = False,
-        verbose: bool = True,
-        **unsupported: Any,
-    ) -> BatchEncoding:
-        """Encode one text or a batch, with the arguments and the result of a transformers tokenizer.
+    bos_token = Role("bos_token")
+    """The token before a text."""
+    eos_token = Role("eos_token")
+    """The token after a text."""
+    unk_token = Role("unk_token")
+    """The token for what has none."""
+    sep_token = Role("sep_token")
+    """Unset in CLIP."""
+    pad_token = Role("pad_token")
+    """The token behind shorter rows."""
+    cls_token = Role("cls_token")
+    """Unset in CLIP."""
+    mask_token = Role("mask_token")
+    """Unset in CLIP."""
+    bos_token_id = RoleId("bos_token")
+    """The id of `bos_token`, None where that is unset."""
+    eos_token_id = RoleId("eos_token")
+    """The id of `eos_token`, None where that is unset."""
+    unk_token_id = RoleId("unk_token")
+    """The id of `unk_token`, None where that is unset."""
+    sep_token_id = RoleId("sep_token")
+    """The id of `sep_token`, None where that is unset."""
+    pad_token_id = RoleId("pad_token")
+    """The id of `pad_token`, None where that is unset."""
+    cls_token_id = RoleId("cls_token")
+    """The id of `cls_token`, None where that is unset."""
+    mask_token_id = RoleId("mask_token")
+    """The id of `mask_token`, None where that is unset."""
 
-        A str gives flat lists, a batch lists of lists, and `return_tensors` "np" or "pt" int64 arrays or tensors
-        (texts, length). `padding` is False, True or "longest", or "max_length"; `truncation` is False or True;
-        `max_length` defaults to `model_max_length`. With `return_overflowing_tokens` a long text goes on in further
-        rows, `stride` ids shared, and `overflow_to_sample_mapping` says whose they are. Offsets are (begin, end) in
-        characters of the text. `verbose` is accepted, and nothing is ever printed.
+    def _role(self, name: str) -> str | None:
+        return self._specials.content(name)
 
-        Raises TypeError for arguments that are unknown, or that CLIP has no use for (`text_pair`,
-        `is_split_into_words` and others), NotImplementedError for offsets outside the profile `transformers`,
-        ValueError for values out of range and for tensors of rows that differ in length, and as `encode_batch` for
-        texts.
+    def _role_id(self, name: str) -> int | None:
+        token = self._specials.content(name)
+        return None if token is None else self._tokens.token_to_id(token)
+
+    def _token_of(self, id: int) -> str | None:
+        return self._tokens.id_to_token(id)
+
+    def _set_role(self, name: str, token: AddedToken | None) -> None:
+        self._set_specials(self._specials.with_role(name, token))
+
+    def _set_specials(self, specials: SpecialTokens) -> None:
+        raise NotImplementedError
+
+    @property
+    def special_tokens_map(self) -> dict[str, str]:
+        """Role to token, for the roles that are set."""
+        return {name: token.content for name, token in self._specials.roles.items()}
+
+    @property
+    def extra_special_tokens(self) -> list[str]:
+        """Special tokens without a role."""
+        return [token.content for token in self._specials.extra]
+
+    @property
+    def additional_special_tokens(self) -> list[str]:
+        """`extra_special_tokens` under the name of transformers 4."""
+        return self.extra_special_tokens
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """Every special token once, those with a role first."""
+        return self._specials.contents()
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of `all_special_tokens`."""
+        unknown = self.unk_token_id
+        ids = map(self._tokens.token_to_id, self.all_special_tokens)
+        return [id for id in (unknown if id is None else id for id in ids) if id is not None]
+
+    def get_special_tokens_mask(
+        self, token_ids_0: Sequence[int], token_ids_1: None = None, already_has_special_tokens: bool = False
+    ) -> list[int]:
+        """1 for each special id, 0 for each other.
+
+        Without `already_has_special_tokens` the mask is that of the ids after start and end are put around them.
         """
-        if unsupported or text_pair is not None:
-            refuse_unsupported({"text_pair": text_pair, **unsupported})
-        if return_offsets_mapping and self._profile.name != "transformers":
-            raise NotImplementedError(
-                f"return_offsets_mapping: the profile {self._profile.name!r} has no offsets, its reference gives none;"
-                " use profile='transformers'"
-            )
-        more = (
-            return_token_type_ids,
-            return_special_tokens_mask,
-            return_offsets_mapping,
-            return_length,
-            return_overflowing_tokens,
-        )
-        specials = bool(add_special_tokens)
-        planned = plan(padding, truncation, max_length, pad_to_multiple_of, specials, self.model_max_length)
-        if stride:
-            check_stride(stride, planned)
-        return call(
-            self,
-            text,
-            planned,
-            return_attention_mask is None or bool(return_attention_mask),
-            Columns(*map(bool, more)) if any(more) else None,
-            specials,
-            stride,
-            side("padding_side", self.padding_side if padding_side is None else padding_side) == "left",
-            return_tensors,
-        )
-
-    def encode(self, text: Any, text_pair: None = None, **options: Any) -> Any:
-        """The `input_ids` of a call with the same arguments: a list of ids for a str."""
-        if text_pair is None and not options and isinstance(text, str):
-            return self._engine.encode(text, True)  # what the call comes down to
-        return self(text, text_pair, **options)["input_ids"]
-
-    def pad(
-        self,
-        encoded_inputs: Any,
-        padding: bool | str = True,
-        max_length: int | None = None,
-        pad_to_multiple_of: int | None = None,
-        padding_side: str | None = None,
-        return_attention_mask: bool | None = None,
-        return_tensors: str | None = None,
-        verbose: bool = True,
-    ) -> BatchEncoding:
-        """Pad encodings, a list of mappings or one mapping of lists, as a transformers tokenizer does.
-
-        `input_ids` and its companions are padded, and `attention_mask` is made where there is none; other fields, such
-        as labels, go along. Nothing is cut: rows longer than `max_length` stay as they are. `verbose` is accepted.
-
-        Raises ValueError without `input_ids` or a pad token, for fields that differ in their number of rows, and for
-        tensors of rows that differ in length.
-        """
-        from cliptok.tokenizer.calls.padding import pad
-
-        return pad(
-            self,
-            encoded_inputs,
-            padding,
-            max_length,
-            pad_to_multiple_of,
-            padding_side,
-            return_attention_mask,
-            return_tensors,
-        )
-
-    def tokenize(self, text: str, add_special_tokens: bool = False) -> list[str]:
-        """The tokens of one text as they stand in the vocabulary, `</w>` at each word's end.
-
-        Raises TypeError for anything but str, ValueError for lone surrogates.
-        """
-        ids = self._engine.encode(as_text(text), add_special_tokens)
-        return [self._id_token(id) or "" for id in ids]
+        if token_ids_1 is not None:
+            raise TypeError("token_ids_1 is not supported: CLIP has no pairs of texts")
+        if not already_has_special_tokens:
+            return [1, *([0] * len(token_ids_0)), 1]
+        special = set(self.all_special_ids)
+        return [int(int(id) in special) for id in token_ids_0]
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
         """The ids that a call puts around a text: 2."""
@@ -132,41 +113,31 @@ class TransformersApi(TokenTable):
             raise TypeError("pair is not supported: CLIP has no pairs of texts")
         return 2
 
-    @overload
-    def decode(
-        self, token_ids: int, skip_special_tokens: bool = ..., clean_up_tokenization_spaces: bool | None = ...
-    ) -> str: ...
-    @overload
-    def decode(
-        self, token_ids: Any, skip_special_tokens: bool = ..., clean_up_tokenization_spaces: bool | None = ...
-    ) -> Any: ...
-    def decode(
-        self, token_ids: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
-    ) -> Any:
-        """The text of ids: a str, or a list of them for a batch of rows.
+    @property
+    def vocab(self) -> dict[str, int]:
+        """`get_vocab()`."""
+        return self._tokens.tokens()
 
-        `token_ids` is an int, a list, an array, a tensor or an encoding. The profiles `open_clip` and `openai` keep the
-        spaces at both ends, as their references do. `clean_up_tokenization_spaces` (default: what the files say) has
-        an effect in the profile `transformers-slow` only, as in transformers.
+    @property
+    def encoder(self) -> dict[str, int]:
+        """Token to id, without added tokens. A new dict."""
+        return self._tokens.vocabulary.vocabulary()
 
-        Raises ValueError for an id that is no token's.
-        """
-        from cliptok.tokenizer.calls.decoding import as_ids, decode
+    @property
+    def decoder(self) -> dict[int, str]:
+        """Id to token, added tokens included. Made at the first use and kept, so do not change it."""
+        return self._tokens.decoder()
 
-        ids = as_ids(token_ids)
-        if clean_up_tokenization_spaces is None:
-            clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
-        if isinstance(ids, int):
-            ids = [ids]
-        if ids and isinstance(ids[0], (list, tuple)):
-            return [decode(self, list(row), skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
-        return decode(self, list(ids), skip_special_tokens, clean_up_tokenization_spaces)
+    @property
+    def added_tokens_decoder(self) -> dict[int, AddedToken]:
+        """Id to AddedToken, in id order."""
+        return dict(self._tokens.added.by_id)
 
-    def batch_decode(
-        self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
-    ) -> list[str]:
-        """The texts of rows of ids. Raises as `decode`."""
-        if hasattr(sequences, "__len__") and len(sequences) == 0:
-            return []
-        texts = self.decode(sequences, skip_special_tokens, clean_up_tokenization_spaces)
-        return [texts] if isinstance(texts, str) else texts
+    @property
+    def added_tokens_encoder(self) -> dict[str, int]:
+        """Content of each added token to its id, in id order."""
+        return dict(self._tokens.added_ids)
+
+    def get_added_vocab(self) -> dict[str, int]:
+        """`added_tokens_encoder`."""
+        return self.added_tokens_encoder

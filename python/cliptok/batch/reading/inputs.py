@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 
 KINDS = {
     ".txt": "txt",

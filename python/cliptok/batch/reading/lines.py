@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.streams import opened
 
@@ -26,13 +26,13 @@ def read_text(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.T
 
 
 def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
-    """Each line is an object; what it lacks is null. Kept fields have the types that the first lines show."""
+    """Each line is an object; missing fields are null. Kept fields have the types inferred from the first block."""
     options = pa.json.ParseOptions(
         explicit_schema=pa.schema([(column, pa.string())]),
         unexpected_field_behavior="infer" if keep else "ignore",
     )
     schema: pa.Schema | None = None
-    line, is_there = 1, False
+    line, found_text = 1, False
     with opened(shard) as source:
         for block in _blocks(source.stream):
             if not block.isspace():
@@ -41,7 +41,7 @@ def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tupl
                 except pa.ArrowInvalid as error:
                     trouble = _bad_line(block, line, column) or f"in the block that line {line} begins, {error}"
                     raise BadInputError(trouble) from error
-                is_there = is_there or table.column(column).null_count < len(table)
+                found_text = found_text or table.column(column).null_count < len(table)
                 table = _chosen(table, column, keep)
                 try:
                     table = table if schema is None else table.cast(schema)
@@ -55,26 +55,26 @@ def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tupl
             line += block.count(b"\n")
     if schema is None:
         yield pa.table({column: pa.array([], pa.string())}), 0
-    elif not is_there:
+    elif not found_text:
         raise BadInputError(f"no line has a text in the field {column!r}")
 
 
 def _blocks(stream: Any) -> Iterator[bytes]:
-    """Whole lines, some 8 MiB at a time: only a line feed ends one, and the last may lack it."""
-    pieces: list[bytes] = []
+    """Blocks of complete lines, some 8 MiB each. Only a line feed ends a line; the last may lack it."""
+    parts: list[bytes] = []
     while block := stream.read(_BLOCK):
         end = block.rfind(b"\n") + 1
         if end:
-            yield b"".join([*pieces, block[:end]])
-            pieces = []
+            yield b"".join([*parts, block[:end]])
+            parts = []
         if end < len(block):
-            pieces.append(block[end:])
-    if pieces:
-        yield b"".join(pieces)
+            parts.append(block[end:])
+    if parts:
+        yield b"".join(parts)
 
 
 def _lines(block: bytes) -> pa.Array:
-    """The lines of a block without their ends, as bytes: one pass, no Python object for a line."""
+    """The lines of a block without line feeds, as Arrow binary, vectorized: no Python object per line."""
     data = np.frombuffer(block, np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     if not block.endswith(b"\n"):

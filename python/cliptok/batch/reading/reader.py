@@ -1,4 +1,4 @@
-"""Any input file as tables of texts, clean and of even size."""
+"""Any input file as Arrow tables of valid texts, in chunks of even size."""
 
 import lzma
 import tarfile
@@ -9,19 +9,20 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.delimited import read_csv
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.lines import read_json_lines, read_text
-from cliptok.batch.reading.policy import clean
-from cliptok.batch.reading.tables import read_csv, read_parquet
+from cliptok.batch.reading.null_and_utf8_policies import clean
+from cliptok.batch.reading.parquet import read_parquet
 from cliptok.batch.reading.tar import read_tar
-from cliptok.batch.report import Counts
+from cliptok.batch.summary import Counts
 
 
 class _Kind(NamedTuple):
     read: Callable[[Shard, str, list[str]], Iterator[tuple[pa.Table, int]]]
     column: str | None
-    """What the texts' column is called where nothing else is said."""
+    """Default name of the column of texts; None where it must be named."""
     unit: str
 
 
@@ -39,7 +40,7 @@ BYTES = 1 << 25
 
 
 class Reading(NamedTuple):
-    """How to read the inputs."""
+    """The options for reading the inputs."""
 
     column: str | None = None
     keep: tuple[str, ...] = ()
@@ -62,14 +63,14 @@ class Reading(NamedTuple):
                 (clean(table, kind.unit, self.on_null, self.on_undecodable, counts), position)
                 for table, position in kind.read(shard, column, keep)
             )
-            for table, position in _even(found, rows):
+            for table, position in _rechunk(found, rows):
                 if column in self.keep:
                     table = table.append_column(column, table.column(0))
                 yield table, position
 
 
-def _even(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tuple[pa.Table, int]]:
-    """The same rows in tables of `rows` rows, or of some 32 MiB where those are larger. Nothing is copied."""
+def _rechunk(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tuple[pa.Table, int]]:
+    """Re-chunk to tables of `rows` rows, or of some 32 MiB where those are larger. Nothing is copied."""
     waiting: list[pa.Table] = []
     is_first, position = True, 0
     for table, position in tables:
@@ -87,7 +88,7 @@ def _even(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tuple[p
 
 @contextmanager
 def naming(source: Path) -> Iterator[None]:
-    """Whatever is wrong with the input becomes an error that names it."""
+    """Turn errors of the libraries that read the input into BadInputError that names it."""
     name = "standard input" if str(source) == STDIN else str(source)
     try:
         yield

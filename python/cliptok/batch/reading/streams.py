@@ -1,4 +1,4 @@
-"""The bytes of an input file, unpacked, and how many of them have been read."""
+"""Input files as decompressed byte streams that know their position in the file."""
 
 import lzma
 import sys
@@ -15,18 +15,18 @@ class Source(NamedTuple):
     """An open input file."""
 
     raw: BinaryIO
-    """The file as it is on the disk."""
+    """The file on the disk."""
     stream: Any
-    """What is in it, with a method `read`."""
+    """Its decompressed content, with a method `read`."""
 
     def position(self) -> int:
-        """The bytes of the file that have been read; 0 for a pipe."""
+        """Bytes of the file read so far; 0 for a pipe."""
         return self.raw.tell() if self.raw.seekable() else 0
 
 
 @contextmanager
 def opened(shard: Shard) -> Iterator[Source]:
-    """The input of a shard, open and unpacked on the way."""
+    """Open the input of a shard, decompressed while it is read."""
     if str(shard.source) == STDIN:
         yield Source(sys.stdin.buffer, sys.stdin.buffer)
         return

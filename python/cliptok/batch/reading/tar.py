@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.streams import Source, opened
 
@@ -25,17 +25,17 @@ def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Ta
         raise BadInputError(f"name the extensions to keep, or {KEY}; an archive does not list them")
     schema = pa.schema([(name, pa.string() if name == KEY else pa.binary()) for name in (column, *keep)])
     yield schema.empty_table(), 0
-    is_there = False
+    found_text = False
     with opened(shard) as source:
         rows: list[dict[str, str | bytes]] = []
         for sample in _samples(source, {column, *keep}):
-            is_there = is_there or column in sample
+            found_text = found_text or column in sample
             rows.append(sample)
             if len(rows) == _ROWS:
                 yield pa.Table.from_pylist(rows, schema), source.position()
                 rows = []
         yield pa.Table.from_pylist(rows, schema), source.position()
-        if not is_there:
+        if not found_text:
             raise BadInputError(f"no sample has a file with the extension {column!r}")
 
 
@@ -55,7 +55,9 @@ def _samples(source: Source, wanted: set[str]) -> Iterator[dict[str, str | bytes
                     sample[extension] = content.read()
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
             yield sample
-    while not plain and source.stream.read(_REST):  # What comes after the archive's end shows whether all was there.
+    while not plain and source.stream.read(
+        _REST
+    ):  # Reading to the end of the stream verifies the compression's checksum.
         pass
 
 
@@ -67,7 +69,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 class _Member(tarfile.TarInfo):
-    """A header that must be sound: tarfile itself takes a broken one, or none, for the end of the archive."""
+    """A header that must be valid: tarfile itself takes a damaged one, or none, for the end of the archive."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> "_Member":
@@ -76,4 +78,4 @@ class _Member(tarfile.TarInfo):
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
         except tarfile.HeaderError as error:
-            raise tarfile.ReadError(f"after byte {archive.offset} there is no sound member: {error}") from error
+            raise tarfile.ReadError(f"after byte {archive.offset} there is no valid member: {error}") from error

@@ -10,23 +10,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cliptok.batch.list_columns import as_array
-from cliptok.batch.report import Counts
+from cliptok.batch.list_arrays import as_array
+from cliptok.batch.summary import Counts
 
 Record = dict[str, Any]
 """How an output was made: `settings` of the job, `input` as it was, `counts`."""
 
 RECORD = "cliptok"
 """The record's name in a file's own metadata."""
-_MOST = 10**15
+_MOST = 10**15  # Rows, tokens: a bound for sizing headers before the counts are known.
 
 
 class ParquetOutput:
-    """A file in the making. Each table is a row group, and the first one shows what columns there are."""
+    """A Parquet file being written: a row group per table, with the schema of the first."""
 
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
-        # A dictionary makes ids smaller than any other encoding does; embeddings have nothing to gain. Nobody looks for
-        # the least id or value of a row group.
+        # Dictionary encoding makes ids smallest; embeddings gain nothing. No query uses statistics of ids or values.
         others = first.column_names[1:]
         self._writer = pq.ParquetWriter(
             file,
@@ -42,27 +41,27 @@ class ParquetOutput:
         self._writer.write_table(table)
 
     def finish(self, record: Record) -> None:
-        """Write what is missing: then the file is whole."""
+        """Write the footer or header, with the record: the file is then complete."""
         self._writer.add_key_value_metadata({RECORD: json.dumps(record)})
         self._writer.close()
 
     def abandon(self) -> None:
-        """Let go of the file, which will be thrown away."""
+        """Release the file, which the caller discards."""
         with suppress(OSError, pa.ArrowException):
             self._writer.close()
         self._writer.is_open = False  # Else it tries once more when it is freed.
 
 
 class ArrayOutput:
-    """A file of the first column as one array. Its header holds the number of rows, so it is written last."""
+    """The first column as one array. The header holds the number of rows, so it is written last."""
 
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
         self._file, self._rows = file, 0
         self._name = first.column_names[0]
         empty = as_array(first.column(0).slice(0, 0))
         self._dtype, self._shape = empty.dtype, empty.shape[1:]
-        self._room = len(self._header(_MOST, {**draft, "counts": dict.fromkeys(Counts().as_dict(), _MOST)}, 0))
-        file.write(bytes(self._room))
+        self._header_size = len(self._header(_MOST, {**draft, "counts": dict.fromkeys(Counts().as_dict(), _MOST)}, 0))
+        file.write(bytes(self._header_size))
 
     def write(self, table: pa.Table) -> None:
         """Add the table's rows."""
@@ -70,27 +69,27 @@ class ArrayOutput:
         self._file.write(as_array(table.column(0)).data)
 
     def finish(self, record: Record) -> None:
-        """Write what is missing: then the file is whole."""
-        header = self._header(self._rows, record, self._room)
-        assert len(header) == self._room
+        """Write the footer or header, with the record: the file is then complete."""
+        header = self._header(self._rows, record, self._header_size)
+        assert len(header) == self._header_size
         self._file.seek(0)
         self._file.write(header)
 
     def abandon(self) -> None:
-        """Let go of the file, which will be thrown away."""
+        """Release the file, which the caller discards."""
 
-    def _header(self, rows: int, record: Record, room: int) -> bytes:
-        """What stands before the rows, in `room` bytes if that is more than it needs."""
+    def _header(self, rows: int, record: Record, size: int) -> bytes:
+        """The header, padded to `size` bytes where it needs fewer."""
         raise NotImplementedError
 
 
 class NpyOutput(ArrayOutput):
     """An array that `numpy.load(path, mmap_mode="r")` maps."""
 
-    def _header(self, rows: int, record: Record, room: int) -> bytes:
+    def _header(self, rows: int, record: Record, size: int) -> bytes:
         header = io.BytesIO()
         description = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
-        # NumPy leaves room for the number of rows to grow, so its length is always the same.
+        # NumPy pads it so that the number of rows can grow, so its length is always the same.
         np.lib.format.write_array_header_1_0(header, {**description, "shape": (rows, *self._shape)})
         return header.getvalue()
 
@@ -98,7 +97,7 @@ class NpyOutput(ArrayOutput):
 class SafetensorsOutput(ArrayOutput):
     """One tensor, named as the column. The library would need all of it in memory to write it."""
 
-    def _header(self, rows: int, record: Record, room: int) -> bytes:
+    def _header(self, rows: int, record: Record, size: int) -> bytes:
         shape = (rows, *self._shape)
         kind = {"u": "U", "i": "I", "f": "F"}[self._dtype.kind]
         tensor = {
@@ -107,8 +106,8 @@ class SafetensorsOutput(ArrayOutput):
             "data_offsets": (0, math.prod(shape) * self._dtype.itemsize),
         }
         header = json.dumps({"__metadata__": {RECORD: json.dumps(record)}, self._name: tensor}).encode()
-        room = max(room, -(-(8 + len(header)) // 64) * 64)
-        return (room - 8).to_bytes(8, "little") + header.ljust(room - 8)
+        size = max(size, -(-(8 + len(header)) // 64) * 64)
+        return (size - 8).to_bytes(8, "little") + header.ljust(size - 8)
 
 
 Output = ParquetOutput | ArrayOutput

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from cliptok._common.atomic_files import replacing
+from cliptok._common.atomic_files import atomic_write
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.writing.outputs import RECORD, Record
 
 
 def find_finished(shard: Shard, settings: Record, index: "Index | None") -> Record | None:
-    """The output's record, if it is whole and is what these settings make of the input as it is now."""
+    """The output's record, if the output is complete and made with these settings from the input as it is now."""
     found = _look(shard.target)
     if found is None:
         return None
@@ -24,7 +24,7 @@ def find_finished(shard: Shard, settings: Record, index: "Index | None") -> Reco
 
 
 def _look(path: Path) -> tuple[int, Record | None] | None:
-    """The rows of a file and the record in it, from its footer or header. None where the file is broken or missing."""
+    """(rows, record) from the footer or header of a file. None where it is damaged or missing."""
     import numpy as np
     import pyarrow.parquet as pq
     from safetensors import SafetensorError, safe_open
@@ -55,11 +55,11 @@ class Index:
         self.records: dict[str, Record] = {}
 
     def name(self, shard: Shard) -> str:
-        """What a shard is called in the index."""
+        """The name of a shard in the index: its output's path below the folder."""
         return shard.target.relative_to(self._folder).as_posix()
 
     def read(self) -> None:
-        """Take up what an earlier run has left. A line that a kill cut short is none."""
+        """Read the index of an earlier run. A line that a kill left incomplete is ignored."""
         if not self.path.is_file():
             return
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -77,7 +77,7 @@ class Index:
         """Write the lines of these shards alone, as far as they are finished, in this order."""
         names = [name for name in map(self.name, shards) if name in self.records]
         self._folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path) as file:
+        with atomic_write(self.path) as file:
             file.write("".join(map(self._line, names)).encode())
 
     def _line(self, name: str) -> str:

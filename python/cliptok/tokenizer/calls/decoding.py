@@ -1,10 +1,10 @@
 """From ids back to text, as each profile's reference does it."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from cliptok.tokenizer.tokens.token_table import TokenTable
+from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
+from cliptok.tokenizer.tokens.token_table import TokenTable
 
 _END_OF_WORD = "</w>"
 
@@ -24,27 +24,29 @@ def as_ids(token_ids: Any) -> Any:
     return list(token_ids)
 
 
-def decode(tok: "TokenTable", ids: list[int], skip_special_tokens: bool, clean_up: bool) -> str:
+def decode(
+    tokens: TokenTable, specials: SpecialTokens, ids: list[int], skip_special_tokens: bool, clean_up: bool
+) -> str:
     """The text of one sequence of ids."""
-    if tok._profile.name == "transformers-slow":
-        text = " ".join(_segments(tok, ids, skip_special_tokens))
-        return _clean_up(text) if clean_up else text
-    text = tok._engine.decode(ids, skip_special_tokens).replace(_END_OF_WORD, " ")
-    return text.strip() if tok._profile.strips_decoded else text
+    if tokens.profile.name == "transformers-slow":
+        text = " ".join(_segments(tokens, specials, ids, skip_special_tokens))
+        return clean_up_tokenization(text) if clean_up else text
+    text = tokens.engine.decode(ids, skip_special_tokens).replace(_END_OF_WORD, " ")
+    return text.strip() if tokens.profile.strips_decoded else text
 
 
-def _segments(tok: "TokenTable", ids: list[int], skip_special_tokens: bool) -> list[str]:
-    """The slow reference sets added tokens apart and joins what lies between, so it is decoded in pieces."""
-    special = set(tok.all_special_tokens)
-    skipped = set(tok.all_special_ids) if skip_special_tokens else set()
-    apart = {content for content in tok._added_ids if content not in special}
-    apart |= {content for content in tok.extra_special_tokens if tok.convert_tokens_to_ids(content) >= tok.vocab_size}
-    apart_ids = {tok._added_ids[content] for content in apart if content in tok._added_ids}
+def _segments(tokens: TokenTable, specials: SpecialTokens, ids: list[int], skip_special_tokens: bool) -> list[str]:
+    """Added tokens by themselves, and the text between them: the slow reference joins these with spaces."""
+    special = set(specials.contents())
+    skipped = {tokens.token_to_id(content) for content in special} if skip_special_tokens else set()
+    apart = {id for content, id in tokens.added_ids.items() if content not in special}
+    extra = {tokens.token_to_id(token.content) for token in specials.extra}
+    apart |= {id for id in extra if id in tokens.added.by_id and id >= tokens.vocabulary.vocabulary_size}
     segments: list[str] = []
     run: list[int] = []
 
     def close() -> None:
-        text = tok._engine.decode(run).replace(_END_OF_WORD, " ").strip() if run else ""
+        text = tokens.engine.decode(run).replace(_END_OF_WORD, " ").strip() if run else ""
         if text:
             segments.append(text)
         run.clear()
@@ -52,17 +54,17 @@ def _segments(tok: "TokenTable", ids: list[int], skip_special_tokens: bool) -> l
     for id in ids:
         if id in skipped:
             continue
-        if id in apart_ids:
+        if id in apart:
             close()
-            segments.append(tok._added.by_id[id].content)
+            segments.append(tokens.added.by_id[id].content)
         else:
             run.append(id)
     close()
     return segments
 
 
-def _clean_up(text: str) -> str:
-    """What transformers calls `clean_up_tokenization`: no space before punctuation and shortened words."""
+def clean_up_tokenization(text: str) -> str:
+    """No space before punctuation and shortened words."""
     for mark in (".", "?", "!", ","):
         text = text.replace(f" {mark}", mark)
     text = text.replace(" ' ", "'")

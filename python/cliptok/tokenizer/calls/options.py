@@ -17,41 +17,44 @@ _NOT_SUPPORTED = {
 }
 
 
-class Plan(NamedTuple):
-    """How rows are cut and padded."""
+class Strategies(NamedTuple):
+    """The padding and truncation strategies of a call."""
 
     limit: int | None
-    """The most ids in a row, start and end included; None keeps texts whole."""
-    pad_to: str | None
+    """Rows are truncated to so many ids, start and end included; None keeps texts whole."""
+    padding: str | None
     """`longest`, `max_length` or None."""
     length: int
     """The length to pad to with `max_length`."""
     multiple: int | None
+    """Padded lengths are multiples of this."""
 
 
-class Columns(NamedTuple):
-    """Which values a call returns beside `input_ids` and `attention_mask`."""
+class Returned(NamedTuple):
+    """Which values a call returns beside `input_ids`: its `return_…` arguments."""
+
+    attention_mask: bool = True
 
     token_type_ids: bool = False
     special_tokens_mask: bool = False
     offset_mapping: bool = False
     length: bool = False
-    overflow: bool = False
+    overflowing_tokens: bool = False
 
 
-def plan(*options: Any) -> Plan:
+def strategies(*options: Any) -> Strategies:
     """What a call's padding, truncation, max_length, pad_to_multiple_of and add_special_tokens ask for, given the
     tokenizer's model_max_length. Raises ValueError or TypeError that names the argument at fault.
     """
     try:
-        return _kept_plan(*options)
-    except TypeError:  # Of something that cannot be kept, too.
-        return _plan(*options)
+        return _cached_strategies(*options)
+    except TypeError:  # An argument that is not hashable is among the causes.
+        return _strategies(*options)
 
 
-def _plan(
+def _strategies(
     padding: Any, truncation: Any, max_length: int | None, multiple: int | None, specials: bool, default_length: int
-) -> Plan:
+) -> Strategies:
     if max_length is not None:
         check_int("max_length", max_length, 0)
         if padding is False and truncation is None:  # A length alone asks for truncation.
@@ -59,48 +62,49 @@ def _plan(
     if multiple is not None:
         check_int("pad_to_multiple_of", multiple, 1)
     padding = "longest" if padding is True else "do_not_pad" if padding is False else padding
-    pad_to = _choice("padding", padding, _PADDING)
+    padding = _choice("padding", padding, _PADDING)
     if isinstance(truncation, bool) or truncation is None:
-        cut = bool(truncation)
+        truncates = bool(truncation)
     else:
-        cut = _choice("truncation", truncation, _TRUNCATION) is not None
+        truncates = _choice("truncation", truncation, _TRUNCATION) is not None
         if truncation == "only_second":
             raise ValueError("truncation is 'only_second', and there is no second text; use True")
     if max_length is None:
-        # A tokenizer without a length of its own has nothing to pad or cut to.
+        # A tokenizer without a length of its own has nothing to pad or truncate to.
         unlimited = default_length > NO_LIMIT // 10**10
-        pad_to = None if unlimited and pad_to == "max_length" else pad_to
-        cut = cut and not unlimited
+        padding = None if unlimited and padding == "max_length" else padding
+        truncates = truncates and not unlimited
         max_length = default_length
-    if cut and pad_to and multiple is not None and max_length % multiple:
+    if truncates and padding and multiple is not None and max_length % multiple:
         raise ValueError(
-            f"max_length is {max_length}, no multiple of pad_to_multiple_of, {multiple}, as cutting and padding need"
+            f"max_length is {max_length}, no multiple of pad_to_multiple_of, {multiple},"
+            " as truncation with padding needs"
         )
     # Start and end alone take two places: transformers leaves texts whole where those do not fit.
-    limit = max_length if cut and (max_length >= 2 or not specials) else None
-    return Plan(limit, pad_to, max_length, multiple)
+    limit = max_length if truncates and (max_length >= 2 or not specials) else None
+    return Strategies(limit, padding, max_length, multiple)
 
 
-_kept_plan = lru_cache(maxsize=64, typed=True)(_plan)
+_cached_strategies = lru_cache(maxsize=64, typed=True)(_strategies)
 """Most calls of a program have the same options."""
 
 
-def padded_length(plan: Plan, longest: int) -> int:
+def padded_length(how: Strategies, longest: int) -> int:
     """The length that rows are padded to when the longest has `longest` ids; longer rows stay as they are."""
-    if plan.pad_to is None:
+    if how.padding is None:
         return 0
-    length = longest if plan.pad_to == "longest" else plan.length
-    return length if plan.multiple is None else -(-length // plan.multiple) * plan.multiple
+    length = longest if how.padding == "longest" else how.length
+    return length if how.multiple is None else -(-length // how.multiple) * how.multiple
 
 
-def check_stride(stride: Any, planned: Plan) -> None:
+def check_stride(stride: Any, how: Strategies) -> None:
     """Raise ValueError for a stride that leaves no way forward, whether or not a text is long enough to notice.
 
     As transformers, it counts start and end even in a call that leaves them out.
     """
     check_int("stride", stride, 0)
-    if planned.limit is not None and planned.limit >= 2 and stride > planned.limit - 2:
-        raise ValueError(f"stride is {stride}; it must be less than the {planned.limit - 2} ids a row has room for")
+    if how.limit is not None and how.limit >= 2 and stride > how.limit - 2:
+        raise ValueError(f"stride is {stride}; it must be less than the {how.limit - 2} ids a row has room for")
 
 
 def side(name: str, value: str) -> str:

@@ -4,17 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from cliptok.tokenizer.calls.encoding import BatchEncoding, converter
-from cliptok.tokenizer.calls.options import padded_length, plan, side
-from cliptok.tokenizer.tokens.token_table import TokenTable
+from cliptok.tokenizer.calls.options import Strategies, padded_length
 
 
 def pad(
-    tok: TokenTable,
     encoded_inputs: Any,
-    padding: bool | str,
-    max_length: int | None,
-    pad_to_multiple_of: int | None,
-    padding_side: str | None,
+    how: Strategies,
+    pad_id: int | None,
+    pad_left: bool,
     return_attention_mask: bool | None,
     return_tensors: str | None,
 ) -> BatchEncoding:
@@ -30,19 +27,17 @@ def pad(
     for name, values in columns.items():
         if len(values) != len(rows):
             raise ValueError(f"{name} has {len(values)} rows, and input_ids has {len(rows)}")
-    planned = plan(padding, False, max_length, pad_to_multiple_of, False, tok.model_max_length)
-    if planned.pad_to is not None and tok.pad_token_id is None:
+    if how.padding is not None and pad_id is None:
         raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
     if return_attention_mask is None or return_attention_mask:
         columns.setdefault("attention_mask", [[1] * len(row) for row in rows])
-    fillers = {"input_ids": tok.pad_token_id, "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
-    left = side("padding_side", tok.padding_side if padding_side is None else padding_side) == "left"
-    target = padded_length(planned, max(map(len, rows), default=0))
+    fillers = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
+    target = padded_length(how, max(map(len, rows), default=0))
     for name, filler in fillers.items():
         if name in columns:
             gaps = [[filler] * (target - len(row)) for row in columns[name]]  # none for a longer row
             pairs = zip(columns[name], gaps, strict=True)
-            columns[name] = [gap + row if left else row + gap for row, gap in pairs]
+            columns[name] = [gap + row if pad_left else row + gap for row, gap in pairs]
     if single:
         columns = {name: values[0] for name, values in columns.items()}
     if return_tensors is None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cliptok.tokenizer.calls.options import Columns, Plan, padded_length
+from cliptok.tokenizer.calls.options import Returned, Strategies, padded_length
 
 Offsets = Sequence[tuple[int, int]]
 
@@ -42,27 +42,26 @@ def windows(count: int, room: int | None, stride: int, from_left: bool) -> Itera
 
 def build(
     texts: Sequence[tuple[list[int], Offsets | None]],
-    plan: Plan,
-    mask: bool,
-    columns: Columns,
-    ends: tuple[int, int] | None,
+    how: Strategies,
+    wanted: Returned,
+    start_end: tuple[int, int] | None,
     pad_id: int,
     stride: int,
     pad_left: bool,
-    cut_left: bool,
+    truncate_left: bool,
 ) -> dict[str, list[Any]]:
-    """The value of every column, one list per row. `texts` has ids and offsets, `ends` the ids around them or None."""
-    room = None if plan.limit is None else plan.limit - (2 if ends else 0)
+    """Every value asked for, one list per row. `texts` has ids and offsets, `start_end` the ids around them or None."""
+    room = None if how.limit is None else how.limit - (2 if start_end else 0)
     rows: list[list[int]] = []
     masks: list[list[int]] = []
     places: list[list[tuple[int, int]]] = []
     samples: list[int] = []
     longest = 0
-    before, after = ([ends[0]], [ends[1]]) if ends else ([], [])
-    edge = [1] if ends else []
-    nowhere = [(0, 0)] if ends else []
+    before, after = ([start_end[0]], [start_end[1]]) if start_end else ([], [])
+    edge = [1] if start_end else []
+    nowhere = [(0, 0)] if start_end else []
     for sample, (ids, offsets) in enumerate(texts):
-        for window, (begin, end) in enumerate(windows(len(ids), room, stride, cut_left)):
+        for window, (begin, end) in enumerate(windows(len(ids), room, stride, truncate_left)):
             rows.append(before + ids[begin:end] + after)
             masks.append(edge + [0] * (end - begin) + edge)
             if offsets is not None:
@@ -70,9 +69,9 @@ def build(
             samples.append(sample)
             if window == 0:
                 longest = max(longest, len(rows[-1]))
-            if not columns.overflow:
+            if not wanted.overflowing_tokens:
                 break
-    target = padded_length(plan, longest)
+    target = padded_length(how, longest)
     missing = [max(target - len(row), 0) for row in rows]
     lengths = [len(row) for row in rows]
 
@@ -82,16 +81,16 @@ def build(
         return [value + [filler] * gap for value, gap in zip(values, missing, strict=True)]
 
     found: dict[str, list[Any]] = {"input_ids": pad(rows, pad_id)}
-    if columns.token_type_ids:
+    if wanted.token_type_ids:
         found["token_type_ids"] = [[0] * len(row) for row in found["input_ids"]]
-    if mask:
+    if wanted.attention_mask:
         found["attention_mask"] = pad([[1] * length for length in lengths], 0)
-    if columns.special_tokens_mask:
+    if wanted.special_tokens_mask:
         found["special_tokens_mask"] = pad(masks, 1)
-    if columns.offset_mapping:
+    if wanted.offset_mapping:
         found["offset_mapping"] = pad(places, (0, 0))
-    if columns.length:
+    if wanted.length:
         found["length"] = [len(row) for row in found["input_ids"]]
-    if columns.overflow:
+    if wanted.overflowing_tokens:
         found["overflow_to_sample_mapping"] = samples
     return found

@@ -8,7 +8,7 @@ from cliptok.tokenizer.calls.options import side
 from cliptok.tokenizer.files.json_files import Trouble, read_json, wanted
 from cliptok.tokenizer.files.vocabulary import read_vocabulary
 from cliptok.tokenizer.profiles import NO_LIMIT, Profile, profile_named
-from cliptok.tokenizer.settings import Settings, base_engine, default_roles
+from cliptok.tokenizer.settings import Settings, default_roles, vocabulary_engine
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, added_token_from_json, as_added_token
 from cliptok.tokenizer.tokens.special_tokens import NAMES
 
@@ -89,7 +89,7 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
         unknown = roles["unk_token"].content if "unk_token" in roles else None
         if tokens is not None and merges is not None:
             vocabulary = (tokens, merges, unknown if unknown in tokens else None)
-        base = base_engine(profile, vocabulary)
+        engine = vocabulary_engine(profile, vocabulary)
     with Trouble(config_path):
         length = config.get("model_max_length", config.get("max_len"))
         length = NO_LIMIT if length is None else int(wanted(length, (int, float), "model_max_length"))
@@ -106,7 +106,7 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
             side("truncation_side", config.get("truncation_side", truncation)),
             wanted(config.get("clean_up_tokenization_spaces", False) or False, bool, "clean_up_tokenization_spaces"),
             name,
-            base,
+            engine,
         )
 
 

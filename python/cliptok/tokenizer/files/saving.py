@@ -1,91 +1,88 @@
 """Writing a tokenizer's folder, for transformers and for `from_pretrained`."""
 
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cliptok._common.atomic_files import replacing
+from cliptok._common.atomic_files import atomic_write
 from cliptok.tokenizer.files.reading import PROFILE_KEY
 from cliptok.tokenizer.files.vocabulary import SPLIT
+from cliptok.tokenizer.tokens.added_tokens import AddedToken
+from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
+from cliptok.tokenizer.tokens.token_table import TokenTable
 
-if TYPE_CHECKING:
-    from cliptok.tokenizer.tokenizer import Tokenizer
 
-
-def save(tok: "Tokenizer", save_directory: "str | os.PathLike[str]") -> tuple[str, ...]:
-    """Write the files into the folder and return their paths."""
-    folder = Path(save_directory)
+def save(folder: Path, tokens: TokenTable, specials: SpecialTokens, settings: dict[str, Any]) -> tuple[str, ...]:
+    """Write the files into the folder and return their paths. `settings` goes into tokenizer_config.json as it is."""
     if folder.is_file():
         raise NotADirectoryError(f"save_directory is {folder}, which is a file; expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    vocabulary, merges = _vocabulary(tok), tok._base.merges()
+    vocabulary, merges, roles = _vocabulary(tokens), tokens.vocabulary.merges(), _roles(tokens, specials)
     contents = {
-        "tokenizer_config.json": _json(_config(tok)),
-        "special_tokens_map.json": _json(_roles(tok)),
+        "tokenizer_config.json": _json(_config(tokens, roles, settings)),
+        "special_tokens_map.json": _json(roles),
         "vocab.json": _json(vocabulary, indent=None),
         "merges.txt": "".join(["#version: 0.2\n", *(f"{left} {right}\n" for left, right in merges)]),
-        "tokenizer.json": _json(_whole(tok, vocabulary, merges), indent=None),
+        "tokenizer.json": _json(_whole(tokens, roles, vocabulary, merges), indent=None),
     }
-    further = {token: id for token, id in tok._added_ids.items() if id >= tok.vocab_size}
+    further = {token: id for token, id in tokens.added_ids.items() if id >= tokens.vocabulary.vocabulary_size}
     if further:
         contents["added_tokens.json"] = _json(further)
     else:  # One of an earlier tokenizer would be read again.
         (folder / "added_tokens.json").unlink(missing_ok=True)
     for name, content in contents.items():
-        with replacing(folder / name) as file:
+        with atomic_write(folder / name) as file:
             file.write(content.encode())
     return tuple(str(folder / name) for name in contents)
 
 
-def _config(tok: "Tokenizer") -> dict[str, Any]:
+def _config(tokens: TokenTable, roles: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
     config: dict[str, Any] = {
-        "added_tokens_decoder": {str(id): token.to_json() for id, token in _added(tok).items()},
+        "added_tokens_decoder": {str(id): token.to_json() for id, token in _added(tokens).items()},
         # What is not set is written as null: left out, it would come back as the default.
         **dict.fromkeys(("unk_token", "pad_token")),
-        **_roles(tok),
-        "clean_up_tokenization_spaces": tok.clean_up_tokenization_spaces,
+        **roles,
+        **settings,
         "do_lower_case": True,
         "errors": "replace",
-        "model_max_length": tok.model_max_length,
-        "padding_side": tok.padding_side,
         "tokenizer_class": "CLIPTokenizer",
-        "truncation_side": tok.truncation_side,
     }
-    if tok.profile != "transformers":
-        config[PROFILE_KEY] = tok.profile
+    if tokens.profile.name != "transformers":
+        config[PROFILE_KEY] = tokens.profile.name
     return config
 
 
-def _added(tok: "Tokenizer") -> dict[int, Any]:
-    if tok._profile.specials_are_added:
-        return tok.added_tokens_decoder
-    from cliptok.tokenizer.tokens.added_tokens import AddedToken
+def _added(tokens: TokenTable) -> dict[int, AddedToken]:
+    if tokens.profile.specials_are_added:
+        return tokens.added.by_id
+    return {
+        tokens.start_id: AddedToken("<|startoftext|>", special=True),
+        tokens.end_id: AddedToken("<|endoftext|>", special=True),
+    }
 
-    ends = zip(tok._ends, ("<|startoftext|>", "<|endoftext|>"), strict=True)
-    return {id: AddedToken(content, special=True) for id, content in ends}
 
-
-def _roles(tok: "Tokenizer") -> dict[str, Any]:
-    roles: dict[str, Any] = dict(tok.special_tokens_map)
-    if not tok._profile.specials_are_added:
+def _roles(tokens: TokenTable, specials: SpecialTokens) -> dict[str, Any]:
+    roles: dict[str, Any] = {role: token.content for role, token in specials.roles.items()}
+    if not tokens.profile.specials_are_added:
         roles.update(bos_token="<|startoftext|>", eos_token="<|endoftext|>", unk_token="<|endoftext|>")
-    if tok.extra_special_tokens:
-        roles["additional_special_tokens"] = tok.extra_special_tokens
+    if specials.extra:
+        roles["additional_special_tokens"] = [token.content for token in specials.extra]
     return roles
 
 
-def _vocabulary(tok: "Tokenizer") -> dict[str, int]:
+def _vocabulary(tokens: TokenTable) -> dict[str, int]:
     """The vocabulary with the names of start and end that transformers knows."""
-    names = {tok._profile.start: "<|startoftext|>", tok._profile.end: "<|endoftext|>"}
-    if tok._profile.specials_are_added:
-        return tok.encoder
-    return {names.get(token, token): id for token, id in tok.encoder.items()}
+    profile, vocabulary = tokens.profile, tokens.vocabulary.vocabulary()
+    if profile.specials_are_added:
+        return vocabulary
+    names = {profile.start: "<|startoftext|>", profile.end: "<|endoftext|>"}
+    return {names.get(token, token): id for token, id in vocabulary.items()}
 
 
-def _whole(tok: "Tokenizer", vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, Any]:
+def _whole(
+    tokens: TokenTable, roles: dict[str, Any], vocabulary: dict[str, int], merges: list[tuple[str, str]]
+) -> dict[str, Any]:
     """tokenizer.json: the same for the tokenizers library, and for transformers' fast tokenizers."""
-    roles = _roles(tok)
     space = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
     split = {"type": "Split", "pattern": {"Regex": SPLIT}, "behavior": "Removed", "invert": True}
     letters = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
@@ -93,13 +90,13 @@ def _whole(tok: "Tokenizer", vocabulary: dict[str, int], merges: list[tuple[str,
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": [{"id": id, **token.to_json()} for id, token in _added(tok).items()],
+        "added_tokens": [{"id": id, **token.to_json()} for id, token in _added(tokens).items()],
         "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, space, {"type": "Lowercase"}]},
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, letters]},
         "post_processor": {
             "type": "RobertaProcessing",
-            "sep": [roles["eos_token"], tok._ends[1]],
-            "cls": [roles["bos_token"], tok._ends[0]],
+            "sep": [roles["eos_token"], tokens.end_id],
+            "cls": [roles["bos_token"], tokens.start_id],
             "trim_offsets": False,
             "add_prefix_space": False,
         },

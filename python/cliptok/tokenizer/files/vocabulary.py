@@ -6,7 +6,7 @@ from typing import Any
 
 from cliptok.tokenizer.files.json_files import Trouble, read_json, read_text, wanted
 from cliptok.tokenizer.profiles import Profile, profile_named
-from cliptok.tokenizer.settings import Vocabulary, base_engine
+from cliptok.tokenizer.settings import Vocabulary, vocabulary_engine
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, added_token_from_json
 
 _MOST_MERGES = 49152 - 256 - 2
@@ -149,5 +149,5 @@ def _unless_bundled(tokens: dict[str, int], merges: list[tuple[str, str]], profi
 
 @cache
 def _bundled() -> tuple[dict[str, int], list[tuple[str, str]]]:
-    engine = base_engine(profile_named("transformers"), None)
+    engine = vocabulary_engine(profile_named("transformers"), None)
     return engine.vocabulary(), engine.merges()

@@ -1,4 +1,4 @@
-"""Arrays (n, ...) as columns of lists, and back, without a copy."""
+"""Arrays (n, ...) to Arrow columns of fixed-size lists and back, without a copy."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pyarrow as pa
 
 
 def as_lists(values: npt.NDArray[Any]) -> pa.Array:
-    """An array (n, ...) as a column of lists of fixed size, one in the other where there are more dimensions."""
+    """An array (n, ...) as a column of fixed-size lists, nested where there are more dimensions."""
     column = pa.array(values.reshape(-1))
     for size in reversed(values.shape[1:]):
         column = pa.FixedSizeListArray.from_arrays(column, size)
@@ -15,7 +15,7 @@ def as_lists(values: npt.NDArray[Any]) -> pa.Array:
 
 
 def as_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
-    """The array (n, ...) that is in a column of lists of fixed size."""
+    """The array (n, ...) of a column of fixed-size lists."""
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     shape = [len(array)]
     while pa.types.is_fixed_size_list(array.type):

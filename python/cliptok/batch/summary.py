@@ -12,21 +12,25 @@ STAGES = ("reading", "tokenizing", "encoding", "writing")
 
 @dataclasses.dataclass
 class Counts:
-    """What was in one input or in all of them."""
+    """Rows, texts and tokens of one input or of all."""
 
     rows: int = 0
     """Rows read."""
     texts: int = 0
-    """Rows written: those read, but for what was skipped."""
+    """Rows written: those read less those skipped."""
     tokens: int = 0
     """Ids written, start and end included, padding not."""
-    cut: int = 0
+    truncated: int = 0
     """Texts that had more than `max_length` tokens."""
     empty: int = 0
+    """Texts of no characters."""
     null: int = 0
+    """Rows without a text: a null, a field or a file that is missing."""
     undecodable: int = 0
+    """Texts that were not UTF-8."""
 
     def as_dict(self) -> dict[str, int]:
+        """The counts by name."""
         return dataclasses.asdict(self)
 
     def add(self, counts: dict[str, int]) -> None:
@@ -36,7 +40,7 @@ class Counts:
 
 
 class Clock:
-    """Seconds that each stage was at work. Stages run side by side, each in one thread."""
+    """Seconds that each stage was busy. Stages overlap, each in its own thread."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STAGES, 0.0)
@@ -57,13 +61,13 @@ class Report:
     output: str
     """The folder or file that was written."""
     counts: Counts = dataclasses.field(default_factory=Counts)
-    """Of all inputs, those too that a run before had finished."""
+    """Of all inputs, including those that an earlier run had finished."""
     files: int = 0
-    """Output files that there are now."""
+    """Complete outputs after this run."""
     finished_before: int = 0
-    """Those of them that `resume` found finished and left as they are."""
+    """Of these, the ones that `resume` found finished and kept."""
     made_anew: int = 0
-    """Those that `resume` found, but made of another input, with other settings, or damaged."""
+    """Existing outputs that `resume` replaced: damaged, or made from another input or with other settings."""
     texts_now: int = 0
     """Texts of this run alone."""
     seconds: float = 0.0
@@ -94,8 +98,8 @@ class Report:
         counts = self.counts
         lines = [
             f"{counts.texts:,} texts, {counts.tokens:,} tokens, {_number(self.files, 'file')} in {self.output}",
-            f"{counts.cut:,} cut, {counts.empty:,} empty, {counts.null:,} null, {counts.undecodable:,} not UTF-8"
-            f"; {counts.rows - counts.texts:,} skipped",
+            f"{counts.truncated:,} truncated, {counts.empty:,} empty, {counts.null:,} null,"
+            f" {counts.undecodable:,} not UTF-8; {counts.rows - counts.texts:,} skipped",
         ]
         if self.finished_before or self.made_anew:
             lines.append(f"{self.finished_before:,} finished before, {self.made_anew:,} made anew")

@@ -36,7 +36,7 @@ def test_inputs(kind: str, compression: str, tmp_path: Path) -> None:
     assert ids_in(tmp_path / "ids" / "a.b.parquet") == expected(TEXTS)
     tokens = sum(map(len, expected(TEXTS)))
     counts = report.counts
-    assert (counts.rows, counts.texts, counts.tokens, counts.cut, counts.empty) == (7, 7, tokens, 1, 1)
+    assert (counts.rows, counts.texts, counts.tokens, counts.truncated, counts.empty) == (7, 7, tokens, 1, 1)
     assert (report.files, report.texts_now, report.finished_before) == (1, 7, 0)
 
 
@@ -164,7 +164,7 @@ def test_long_texts_come_in_small_tables(tmp_path: Path) -> None:
         file = pq.ParquetFile(tmp_path / "ids.parquet")
         assert file.num_row_groups > 1
         assert ids_in(tmp_path / "ids.parquet") == expected(texts[:2]) * 100
-        assert report.counts.cut == 100
+        assert report.counts.truncated == 100
 
 
 @given(

@@ -47,7 +47,7 @@ def test_equal_to_encode(format: str, dtype: str, captions: Path, model: Path, t
         assert np.array_equal(found, wanted.to(torch.float16 if dtype == "float16" else torch.float32).numpy())
         tok = Tokenizer()
         assert report.counts.tokens == tok.encode_packed(TEXTS, 77).offsets[-1]
-        assert report.counts.cut == (tok.count(TEXTS) > 77).sum() > 0
+        assert report.counts.truncated == (tok.count(TEXTS) > 77).sum() > 0
         assert min(report.stages.values()) > 0
 
 

@@ -1,40 +1,17 @@
-"""CSV, TSV and Parquet: tables whose columns have names."""
+"""Parquet files."""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pyarrow.types
 
-from cliptok._common.lines import BadInputError
+from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.columns import choose_columns
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.streams import opened
 
-_BLOCK = 1 << 22
 _ROWS = 1 << 15
 _BYTES = 1 << 25
-
-
-def read_csv(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
-    """The first row names the columns. Every value is text, so kept ones stay as they are written."""
-    options = csv_options(shard)
-    with opened(shard) as source, pa.csv.open_csv(source.stream, *options) as reader:
-        chosen = _choose(column, keep, reader.schema.names)
-    types = {**dict.fromkeys(chosen, pa.string()), column: pa.binary()}
-    converting = pa.csv.ConvertOptions(include_columns=chosen, column_types=types)
-    with opened(shard) as source, pa.csv.open_csv(source.stream, *options, converting) as reader:
-        yield reader.schema.empty_table(), 0
-        for batch in reader:
-            yield pa.Table.from_batches([batch]), source.position()
-
-
-def csv_options(shard: Shard) -> tuple[pa.csv.ReadOptions, pa.csv.ParseOptions]:
-    """How a file with commas or tabs is read."""
-    return (
-        pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False),  # With threads, errors do not name the row.
-        pa.csv.ParseOptions(delimiter="\t" if shard.kind == "tsv" else ",", newlines_in_values=True),
-    )
 
 
 def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
@@ -42,7 +19,7 @@ def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[p
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
     with pq.ParquetFile(shard.source, **options) as file:
         schema = file.schema_arrow
-        chosen = _choose(column, keep, schema.names)
+        chosen = choose_columns(column, keep, schema.names)
         _check_type(schema, column)
         fields = [schema.field(name) for name in chosen]
         empty = pa.schema(fields).empty_table()
@@ -51,16 +28,6 @@ def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[p
         for batch in file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen):
             done += len(batch)
             yield pa.Table.from_batches([batch]).select(chosen), done * shard.size // rows
-
-
-def _choose(column: str, keep: list[str], names: list[str]) -> list[str]:
-    """The texts' column, then the columns to keep."""
-    others = [name for name in names if name != column] if keep == ["*"] else keep
-    for name in (column, *others):
-        if names.count(name) != 1:
-            what = "is no column" if name not in names else "is more than one column"
-            raise BadInputError(f"{name!r} {what}; there are {', '.join(names)}")
-    return [column, *others]
 
 
 def _check_type(schema: pa.Schema, column: str) -> None:

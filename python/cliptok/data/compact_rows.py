@@ -1,6 +1,6 @@
-"""How rows travel from a worker to the trainer: inside the message, without their padding.
+"""Rows that leave a DataLoader worker inside the message, without their padding.
 
-torch shares a worker's tensors as files, and to pass one on takes longer than to tokenize hundreds of captions.
+torch passes tensors between processes as files in shared memory, which takes longer than tokenizing a batch.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 
-class Parcel(torch.Tensor):
+class CompactRows(torch.Tensor):
     """Rows on the CPU whose pickle is small. They arrive as a plain tensor, equal in every value, also a changed one.
 
     What is computed from them is a plain tensor too.

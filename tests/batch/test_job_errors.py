@@ -158,11 +158,11 @@ def test_broken_archives(tmp_path: Path) -> None:
     damaged = bytearray(content)
     damaged[header + 150] ^= 0xFF  # In its checksum.
     path.write_bytes(damaged)
-    fails(path, "no sound member")
+    fails(path, "no valid member")
     path.write_bytes(content[: header + 10])
-    fails(path, "no sound member")
+    fails(path, "no valid member")
     path.write_bytes(content[:header])  # Just before a member: where the archive's end is missing.
-    fails(path, "no sound member")
+    fails(path, "no valid member")
     path.write_bytes(content[: header + 520])
     fails(path, "unexpected end of data")
     path.write_bytes(gzip.compress(content))

@@ -1,4 +1,4 @@
-"""What becomes of nulls and of bytes that are no UTF-8. Empty texts are texts: they are only counted."""
+"""Policies for nulls and for bytes that are not UTF-8. Empty texts are texts: they are only counted."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types
 
-from cliptok._common.lines import BadInputError
-from cliptok.batch.report import Counts
+from cliptok._common.errors import BadInputError
+from cliptok.batch.summary import Counts
 
 ON_NULL = ("error", "empty", "skip")
 ON_UNDECODABLE = ("error", "replace", "skip")
 
 
 def clean(table: pa.Table, unit: str, on_null: str, on_undecodable: str, counts: Counts) -> pa.Table:
-    """`table` with strings and no null in its first column, as the policies have it; what was met is counted.
+    """`table` with valid strings and no null in its first column, by the policies; `counts` is updated.
 
     Raises BadInputError that names the row, a `unit`, of which `counts.rows` came before this table.
     """
@@ -71,14 +71,14 @@ def _as_bytes(texts: Any) -> list[bytes]:
 
 
 def _decoded(raw: list[bytes], kind: pa.DataType) -> tuple[Any, npt.NDArray[np.bool_]]:
-    """The texts with U+FFFD for what is no UTF-8, and which those are."""
+    """The texts with U+FFFD for what is not UTF-8, and a mask of those that had any."""
     replaced = [text.decode(errors="replace") for text in raw]
     broken = [text.encode() != old for text, old in zip(replaced, raw, strict=True)]
     return pa.array(replaced, kind), np.array(broken, bool)
 
 
 def _trouble(text: bytes) -> str:
-    """Where a text stops being UTF-8."""
+    """The first byte of a text that is not UTF-8, as an error says it."""
     try:
         text.decode()
     except UnicodeDecodeError as error:
