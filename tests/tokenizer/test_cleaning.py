@@ -196,7 +196,13 @@ def test_every_line_of_the_corpora(corpus: Corpus) -> None:
 
 
 # Each unfolds one layer at a time in ftfy, or is sorted there mark by mark.
-GROWING = ["&" + "amp;" * 20_000, "&" + "amp;#38;" * 10_000, "&" + "#38;" * 20_000, "a" + "\u0323\u0301" * 40_000, "\u0f71\u0f72" * 20_000]
+GROWING = [
+    "&" + "amp;" * 20_000,
+    "&" + "amp;#38;" * 10_000,
+    "&" + "#38;" * 20_000,
+    "a" + "\u0323\u0301" * 40_000,
+    "\u0f71\u0f72" * 20_000,
+]
 REPEATED = [
     "&amp;",
     "&amp;amp;",
