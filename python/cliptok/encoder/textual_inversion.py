@@ -76,7 +76,7 @@ def load(
 
     Raises ValueError for another kind of file, another width, a token that exists, or values that are not finite.
     """
-    where, name, vectors = _read(source, encoder.config.width)
+    where, name, vectors = read_vectors(source, encoder.config.width)
     token = token or name
     if not token:
         raise ValueError(f"{where} does not say which token it is for; give token=")
@@ -103,7 +103,7 @@ def load(
     return TextualInversion(tokens, ids, encoder, tokenizer)
 
 
-def _read(source: Any, width: int) -> tuple[str, str | None, Tensor]:
+def read_vectors(source: Any, width: int) -> tuple[str, str | None, Tensor]:
     """Where from, the placeholder if the file names one, and the vectors."""
     if isinstance(source, Tensor):
         return "the tensor", None, source
