@@ -1,7 +1,8 @@
 //! The Python class `Engine`.
 
+use crate::boundary::{guarded, import_numpy, stoppable};
 use crate::errors::value_error;
-use crate::memory::GrowingArray;
+use crate::memory::{GrowingArray, zeros};
 use crate::nulls::Nulls;
 use crate::rows;
 use crate::texts::{Batch, utf8};
@@ -13,6 +14,9 @@ use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
+/// From this length on, signals are looked for while a text is encoded.
+const LONG: usize = 1 << 16;
+
 type Offsets = Vec<(usize, usize)>;
 /// The ids of all texts joined, and n + 1 offsets of the texts in them.
 type Packed<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>);
@@ -71,27 +75,32 @@ impl PyEngine {
 
     #[pyo3(signature = (text, add_special_tokens=false))]
     fn encode(&self, text: &Bound<'_, PyAny>, add_special_tokens: bool) -> PyResult<Vec<u32>> {
+        let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        let mut ids = self.engine.encode(text);
-        if add_special_tokens {
-            let [start, end] = self.engine.start_and_end();
-            ids.insert(0, start);
-            ids.push(end);
-        }
-        Ok(ids)
+        guarded(|| {
+            let mut ids =
+                if text.len() < LONG { self.engine.encode(text) } else { stoppable(py, || self.engine.encode(text))? };
+            if add_special_tokens {
+                let [start, end] = self.engine.start_and_end();
+                ids.insert(0, start);
+                ids.push(end);
+            }
+            Ok(ids)
+        })
     }
 
     fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Offsets)> {
         if self.engine.profile().cleans() {
             return Err(PyValueError::new_err("offsets are only defined in the profile `transformers`"));
         }
+        let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
         // From byte offsets to character offsets.
-        let mut characters = vec![0; text.len() + 1];
+        let mut characters = zeros(text.len() + 1)?;
         for (i, (byte, c)) in text.char_indices().enumerate() {
             characters[byte + c.len_utf8()] = i + 1;
         }
-        let tokens = self.engine.encode_offsets(text);
+        let tokens = guarded(|| stoppable(py, || self.engine.encode_offsets(text)))?;
         Ok(tokens.into_iter().map(|(id, range)| (id, (characters[range.start], characters[range.end]))).unzip())
     }
 
@@ -117,10 +126,11 @@ impl PyEngine {
         let options = RowOptions { width, pad: pad_id, add_special_tokens, pad_left };
         let (py, engine) = (texts.py(), &self.engine);
         let fill = rows::Fill { py, engine, batch, nulls, options, refuse_long, mask, lengths, threads };
-        match out {
+        import_numpy(py)?;
+        guarded(|| match out {
             Some(out) => fill.into_out(out),
             None => fill.into_new(dtype),
-        }
+        })
     }
 
     #[pyo3(signature = (texts, dtype, max_length, *, add_special_tokens=true, null_as_empty=false, threads=1))]
@@ -135,12 +145,13 @@ impl PyEngine {
     ) -> PyResult<Packed<'py>> {
         let (batch, nulls) = (Batch::new(texts)?, Nulls::new(null_as_empty));
         let pack = &Pack { batch, nulls, max_length, add_special_tokens, threads };
-        match dtype {
+        import_numpy(texts.py())?;
+        guarded(|| match dtype {
             "int64" => self.pack_as::<i64>(texts.py(), pack),
             "int32" => self.pack_as::<i32>(texts.py(), pack),
             "uint16" => self.pack_as::<u16>(texts.py(), pack),
             _ => Err(PyValueError::new_err(format!("dtype is {dtype:?}; expected 'uint16', 'int32' or 'int64'"))),
-        }
+        })
     }
 
     #[pyo3(signature = (texts, *, null_as_empty=false, threads=1))]
@@ -152,9 +163,10 @@ impl PyEngine {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let py = texts.py();
         let batch = Batch::new(texts)?;
-        let texts = &batch.texts(Nulls::new(null_as_empty))?[..];
-        let mut counts = vec![0; texts.len()];
-        py.detach(|| self.engine.count(texts, &mut counts, threads));
+        import_numpy(py)?;
+        let texts = &batch.texts(py, Nulls::new(null_as_empty))?[..];
+        let mut counts = zeros(texts.len())?;
+        guarded(|| stoppable(py, || py.detach(|| self.engine.count(texts, &mut counts, threads))))?;
         Ok(PyArray1::from_vec(py, counts))
     }
 
@@ -214,13 +226,14 @@ impl PyEngine {
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
         // An overestimate: memory that is not written to costs nothing.
         const BYTES_PER_ID: usize = 3;
-        let texts = &pack.batch.texts(pack.nulls)?[..];
+        let texts = &pack.batch.texts(py, pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
         let mut ids = GrowingArray::<T>::new(bytes / BYTES_PER_ID + 2 * texts.len())?;
-        let offsets = py
-            .detach(|| self.engine.pack::<T, _>(texts, max_length, add_special_tokens, threads, &mut ids))
-            .map_err(|error| value_error(&error))?;
+        let offsets = stoppable(py, || {
+            py.detach(|| self.engine.pack::<T, _>(texts, max_length, add_special_tokens, threads, &mut ids))
+        })?
+        .map_err(|error| value_error(&error))?;
         let offsets = offsets.into_iter().map(|offset| offset as i64);
         Ok((ids.into_array(py)?.into_any(), PyArray1::from_iter(py, offsets)))
     }

@@ -1,6 +1,8 @@
 //! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
 
 mod arrow;
+mod arrow_check;
+mod boundary;
 mod cleaning;
 mod engine;
 mod errors;

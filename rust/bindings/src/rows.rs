@@ -1,5 +1,6 @@
 //! Encoding a batch into the rows of a new array or of the caller's.
 
+use crate::boundary::stoppable;
 use crate::errors::{Failure, value_error};
 use crate::memory::NewArray;
 use crate::nulls::Nulls;
@@ -80,8 +81,7 @@ impl<'py> Fill<'_, 'py> {
         let mut length_slots = lengths.as_mut().map(NewArray::slice).transpose()?;
         let mut mask_slots = mask.as_mut().map(NewArray::slice).transpose()?;
         let rows = Rows { ids, lengths: length_slots.as_deref_mut(), mask: mask_slots.as_deref_mut() };
-        let report = engine
-            .fill_rows_from(&mut Reader(self), count, rows, options, self.threads)
+        let report = stoppable(py, || engine.fill_rows_from(&mut Reader(self), count, rows, options, self.threads))?
             .map_err(|failure| failure.0)?;
         match report.first_truncated.filter(|_| self.refuse_long) {
             Some(row) => Err(value_error(&Error::TooLong { row, max_length: width })),

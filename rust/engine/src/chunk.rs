@@ -4,6 +4,7 @@ use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::group::Group;
 use crate::ids::Id;
+use crate::interrupt::poll;
 use crate::nontemporal;
 use crate::row::{Row, RowOptions, Written};
 use crate::scratch::ThreadScratch;
@@ -44,6 +45,7 @@ impl<T> Default for Buffers<T> {
 
 impl<'t, T: Id> Chunk<'_, 't, T> {
     pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport {
+        poll();
         let mut report = ChunkReport::default();
         for (i, text) in std::mem::take(&mut self.texts).into_iter().enumerate() {
             let cleaned = engine.clean(text);

@@ -4,7 +4,9 @@ use crate::added_tokens::Finder;
 use crate::cleaning;
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
+use crate::interrupt::poll;
 use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
+use crate::reserve::{is_large, require};
 use crate::scan::{Scan, ScanEnd, Size, is_ascii_without};
 use crate::scratch::{Reusable, ThreadScratch};
 use crate::sink::Sink;
@@ -109,8 +111,12 @@ impl Engine {
 
     /// Cleans a text, unless an added token stands in it.
     pub(crate) fn clean(&self, text: &str) -> Cleaned {
+        const BYTES: usize = 8; // a few copies of the text, which may grow
         if !self.needs_cleaning(text) {
             return Cleaned::Unchanged;
+        }
+        if is_large(text) {
+            require(BYTES * text.len());
         }
         if self.added.in_original.as_ref().is_some_and(|finder| finder.find(text).next().is_some()) {
             return Cleaned::InParts;
@@ -163,6 +169,7 @@ impl Engine {
     ) -> ControlFlow<()> {
         let mut rest = text;
         while !rest.is_empty() {
+            poll();
             let EncodeScratch { scan, words, .. } = &mut *scratch;
             scan.truncate(Size::default());
             let stop = scan.append(rest.as_bytes(), &self.added.starts, self.instructions);
@@ -286,6 +293,7 @@ impl Engine {
         buffer: &mut IdBuffer,
         symbols: &mut Vec<u16>,
     ) -> bool {
+        poll();
         self.vocabulary.bpe.ids(word, symbols);
         buffer.pass(symbols, sink)
     }
@@ -317,6 +325,7 @@ impl Engine {
                 Segment::Text(within) => within,
             };
             split(&normalised[part.clone()], self.profile, |pre_token| {
+                poll();
                 let (PreToken::Word(word) | PreToken::Special(_, word)) = pre_token;
                 let mut at = part.start + word.start;
                 for (id, bytes) in self.vocabulary.bpe.merge_with_lengths(&normalised.as_bytes()[at..][..word.len()]) {

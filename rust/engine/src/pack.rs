@@ -5,6 +5,7 @@ use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::Id;
+use crate::reserve::reserve;
 use crate::scratch::ThreadScratch;
 use crate::sequencer::Sequencer;
 use crate::threads::parallel_map;
@@ -74,7 +75,10 @@ impl Engine {
             return Err(Error::Argument(message));
         }
         let parts = self.parts(texts, max_length.is_none() && threads > 1);
-        let joined = Sequencer::new(Joined { target, offsets: vec![0], count: 0 });
+        let mut offsets = Vec::new();
+        reserve(&mut offsets, texts.len() + 1);
+        offsets.push(0);
+        let joined = Sequencer::new(Joined { target, offsets, count: 0 });
         parallel_map(shares(&parts).enumerate(), threads, |(number, parts), buffers: &mut Buffers<T>| {
             let Buffers { scratch, ids, ends } = buffers;
             let ticket = joined.ticket(number);
@@ -112,7 +116,8 @@ impl Engine {
     /// The texts, each as one part or, where it is long and may be divided, as several.
     fn parts<'t, S: AsRef<str>>(&self, texts: &'t [S], divide: bool) -> Vec<Part<'t>> {
         let divide = divide && !self.added.any_has_space;
-        let mut parts = Vec::with_capacity(texts.len());
+        let mut parts = Vec::new();
+        reserve(&mut parts, texts.len());
         for text in texts {
             let mut text = text.as_ref();
             let mut first = true;

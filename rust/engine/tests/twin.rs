@@ -292,3 +292,54 @@ fn a_long_text_is_shared_among_threads() {
         }
     }
 }
+
+/// Tokens that become white space, a letter or a mark of ASCII once normalised: the fast paths must not pass over them.
+#[test]
+fn added_tokens_that_normalising_changes() {
+    let contents = [
+        "\n",
+        "\r\r",
+        "\u{2028}",
+        "\u{3000}\u{2003}",
+        "\u{212A}",
+        "\u{212A}elvin",
+        "\u{37E}",
+        "\u{1FEF}x",
+        "\u{130}",
+        "\u{A0}a",
+    ];
+    let texts = [
+        "a b",
+        "a\nb \r\r c",
+        " ",
+        "\u{2028}",
+        "x\u{3000}\u{2003}y",
+        "kelvin K \u{212A}",
+        "a;b \u{37E}",
+        "`x `X",
+        "i\u{307} \u{130}",
+        "b a",
+    ];
+    for content in contents {
+        for strip in [false, true] {
+            let token = AddedToken {
+                id: 50_000,
+                content: content.to_owned(),
+                special: false,
+                normalized: true,
+                lstrip: strip,
+                rstrip: strip,
+                single_word: false,
+            };
+            let engine =
+                || Engine::new(Profile::Transformers, Vocabulary::clip(), vec![token.clone()], 49406, 49407).unwrap();
+            for engine in (0..).map_while(|number| engine().with_instructions(number)) {
+                for text in texts {
+                    let text = format!("{text} and a longer plain text behind it {text}");
+                    let (wanted, _): (Vec<u32>, Vec<_>) = engine.encode_offsets(&text).into_iter().unzip();
+                    assert_eq!(engine.encode(&text), wanted, "{content:?} in {text:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! HTML entities, as ftfy and as Python's `html.unescape` replace them.
 
 use super::tables::characters;
+use crate::interrupt::poll;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
@@ -135,6 +136,7 @@ fn replaced(text: &str, find: impl Fn(&str) -> Option<Replacement>) -> Option<St
     let mut out = String::new();
     let (mut from, mut at) = (0, 0);
     while let Some(ampersand) = text[at..].find('&') {
+        poll();
         let ampersand = at + ampersand;
         at = ampersand + 1;
         if let Some(found) = find(&text[at..]) {

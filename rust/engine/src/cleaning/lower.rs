@@ -1,12 +1,14 @@
 //! `str.lower` and the white space of `str.split`, as Python has them.
 
 use super::tables::Flags;
+use crate::interrupt::poll;
 use crate::unicode;
 
 /// The text in lower case, with the final sigma where a word ends in one.
 pub(super) fn lower(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (at, c) in text.char_indices() {
+        poll();
         if c == 'Σ' {
             out.push(if is_final(&text[..at], &text[at + c.len_utf8()..]) { 'ς' } else { 'σ' });
         } else if c.is_ascii() {
@@ -31,6 +33,7 @@ fn is_final(before: &str, behind: &str) -> bool {
 pub(super) fn join_words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for word in text.split(|c| Flags::of(c).is_space()).filter(|word| !word.is_empty()) {
+        poll();
         if !out.is_empty() {
             out.push(' ');
         }

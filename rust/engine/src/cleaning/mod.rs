@@ -15,6 +15,7 @@ mod lower;
 mod nfc;
 mod tables;
 
+use crate::interrupt::poll_now;
 use crate::profile::Profile;
 use std::borrow::Cow;
 use tables::Flags;
@@ -133,6 +134,7 @@ impl Work {
 
     /// Whether `text` may be gone through once more.
     fn spend(&mut self, text: &str) -> bool {
+        poll_now();
         let left = self.0.checked_sub(text.len());
         self.0 = left.unwrap_or(0);
         left.is_some()
