@@ -122,13 +122,13 @@ fn fix_once(text: &str, unescape: bool, work: &mut Work) -> Option<Pass> {
 ///
 /// ftfy repeats its steps until nothing changes. There are texts of which each pass changes one character and enables the
 /// next change, and on which ftfy takes time in the square of their length. Chains of entities are shortened; of what is
-/// left, mojibake that unfolds from one end, a text of 5,000 bytes is put right whole, and a longer one as far as this goes.
+/// left, mojibake that unfolds from one end, a text of 2,000 bytes is put right whole, and a longer one as far as this goes.
 struct Work(usize);
 
 impl Work {
     fn on(text: &str) -> Self {
-        const ANY_TEXT: usize = 8_000_000;
-        const PASSES: usize = 64;
+        const ANY_TEXT: usize = 1_500_000;
+        const PASSES: usize = 16;
         Self(ANY_TEXT + PASSES * text.len())
     }
 
