@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
+TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test test-rust test-arm test-windows check-targets test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,6 +20,15 @@ test: test-rust test-python ## run all tests
 test-rust: ## run the engine's tests
 	cargo test --quiet --workspace --exclude cliptok-python
 
+test-arm: ## run the engine's tests on ARM, emulated
+	scripts/cross.sh test aarch64-unknown-linux-gnu
+
+test-windows: ## run the engine's tests on Windows, emulated
+	scripts/cross.sh test x86_64-pc-windows-gnu
+
+check-targets: ## check that the Rust code compiles for other machines
+	scripts/cross.sh check $(TARGETS)
+
 test-python: .venv/tests .venv-slow/installed ## run the package's tests
 	$(BIN)/python -m pytest
 
@@ -32,7 +42,7 @@ ftfy-twin: .venv/tests ## compare the cleaning with ftfy on ten million generate
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
 
-lint: .venv/tests ## formatting, lints, types, stubs
+lint: .venv/tests check-targets ## formatting, lints, types, stubs
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --document-private-items
