@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
-from cliptok.cli import jobs
+from cliptok.cli import jobs, prompts
 from cliptok.cli.tokenizers import add_tokenizer, load
 
 _EXAMPLES = """examples:
@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.add_argument("text", metavar="TEXT", help="the text")
     show.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
+    prompts.add_dialect(show)
     add_tokenizer(show)
     show.set_defaults(run=_show)
 
@@ -129,6 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     jobs.add_on_undecodable(report)
     add_tokenizer(report)
     report.set_defaults(run=_report)
+    prompts.add_commands(commands)
     return parser
 
 

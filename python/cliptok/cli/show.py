@@ -1,10 +1,9 @@
 """`cliptok show`: one text's tokens for human eyes."""
 
 import argparse
-import os
-import sys
 
 from cliptok._common.errors import BadInputError
+from cliptok.cli.prompts import run_show, wants_colour
 from cliptok.cli.tokenizers import load
 
 _COLOURS = ("\x1b[48;5;24m", "\x1b[48;5;58m")
@@ -19,10 +18,12 @@ def show(options: argparse.Namespace) -> int:
         options.text.encode()
     except UnicodeEncodeError:
         raise BadInputError("TEXT is not UTF-8") from None
+    if options.dialect or options.compare:
+        return run_show(options, wants_colour(options.color))
     tok = load(options)
     tokens, ids = tok.tokenize(options.text), tok._tokens.engine.encode(options.text)
     room = options.max_length - 2
-    colour = _wants_colour(options.color)
+    colour = wants_colour(options.color)
     start, end = tok._tokens.start_id, tok._tokens.end_id
     decoded = [tok.decode(id).strip() for id in ids]
     # A part of a character has no text of its own.
@@ -43,12 +44,6 @@ def show(options: argparse.Namespace) -> int:
     else:
         print(f"{total} tokens, {options.max_length} fit, {total - options.max_length} would be truncated")
     return 0
-
-
-def _wants_colour(choice: str) -> bool:
-    if choice == "auto":
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return choice == "always"
 
 
 def _line(texts: list[str], tokens: list[str], room: int, colour: bool) -> str:
