@@ -6,7 +6,10 @@ import pytest
 
 NAMES = {
     "cliptok": ["AddedToken", "BatchEncoding", "PackedTokens", "TextEncoder", "Tokenizer", "__version__"],
-    "cliptok.batch": ["BadInputError", "Counts", "Embed", "Report", "Tokenize", "embed_files", "tokenize_files"],
+    "cliptok.batch": [
+        *("BadInputError", "Counts", "Damage", "Embed", "JobInterrupted", "PlannedOutput", "Report", "Tokenize"),
+        *("check_outputs", "embed_files", "tokenize_files"),
+    ],
     "cliptok.data": ["Collator"],
     "cliptok.encoder": ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput"],
     "cliptok.tokenizer": ["AddedToken", "BatchEncoding", "PackedTokens", "Tokenizer", "TooLongError"],

@@ -1,12 +1,12 @@
 """Prompts with syntax on the command line: `cliptok show --dialect`, `--compare`, and `cliptok prompts check`."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from cliptok._common.errors import BadInputError
+from cliptok.cli.parser import add_command
 
 
 def add_dialect(parser: argparse.ArgumentParser) -> None:
@@ -18,29 +18,24 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", default="sd1", help="of --dialect and --compare: the models (default: %(default)s)")
 
 
-def add_commands(commands: Any) -> None:
-    """The command `prompts`."""
-    prompts = commands.add_parser(
+def add(commands: Any) -> None:
+    """`cliptok prompts check`."""
+    parser = add_command(
+        commands,
         "prompts",
-        help="check prompts with the syntax of image generation tools",
-        description="Check prompts with the syntax of image generation tools.",
+        "list the prompts of a file that two dialects read differently",
+        "List the prompts of a text file, one per line, that two dialects give different ids or weights, and those that"
+        " one of them cannot read. The exit status is 1 if there are any.",
+        ["cliptok prompts check prompts.txt --dialects a1111,comfyui"],
     )
-    kinds = prompts.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    check = kinds.add_parser(
-        "check",
-        help="list the prompts of a file that two dialects read differently",
-        description="List the prompts of a text file, one per line, that two dialects give different ids or weights,"
-        " and those that one of them cannot read.",
-        epilog="example:\n  cliptok prompts check prompts.txt --dialects a1111,comfyui",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    check.add_argument("file", metavar="FILE", nargs="?", default="-", help="UTF-8 text; - is standard input")
-    check.add_argument("--dialects", metavar="A,B", default="a1111,comfyui", help="default: %(default)s")
-    check.add_argument("--family", default="sd1", help="the models (default: %(default)s)")
-    check.set_defaults(run=run_check)
+    parser.add_argument("action", choices=("check",), metavar="check", help="what to do with the prompts")
+    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help="UTF-8 text; - is standard input")
+    parser.add_argument("--dialects", metavar="A,B", default="a1111,comfyui", help="default: %(default)s")
+    parser.add_argument("--family", default="sd1", help="the models (default: %(default)s)")
+    parser.set_defaults(run=check)
 
 
-def run_show(options: argparse.Namespace, colour: bool) -> int:
+def show_prompt(options: argparse.Namespace, colour: bool) -> int:
     """Print how one dialect, or each of several, reads a prompt."""
     from cliptok.prompts import Planner, PromptError
     from cliptok.prompts.explain import explain
@@ -60,7 +55,7 @@ def run_show(options: argparse.Namespace, colour: bool) -> int:
     return 0
 
 
-def run_check(options: argparse.Namespace) -> int:
+def check(options: argparse.Namespace) -> int:
     """Print the prompts that two dialects read differently; the exit status is 1 if there are any."""
     from cliptok.prompts import Planner
 
@@ -107,10 +102,3 @@ def _lines(file: str) -> list[str]:
         return text.decode().splitlines()
     except UnicodeDecodeError as error:
         raise BadInputError(f"{file} is not UTF-8: {error}") from None
-
-
-def wants_colour(choice: str) -> bool:
-    """Whether `--color` means colour here."""
-    if choice == "auto":
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return choice == "always"

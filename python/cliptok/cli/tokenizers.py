@@ -37,4 +37,5 @@ def load(options: argparse.Namespace) -> "Tokenizer":
 
     if options.tokenizer is None:
         return Tokenizer(options.profile or "transformers")
-    return Tokenizer.from_pretrained(options.tokenizer, profile=options.profile)
+    subfolder = getattr(options, "tokenizer_subfolder", None) or ""
+    return Tokenizer.from_pretrained(options.tokenizer, profile=options.profile, subfolder=subfolder)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cliptok import TextEncoder, Tokenizer
 from cliptok.encoder import TextConfig, textual_inversion
 from cliptok.encoder.checkpoints.sources import open_source
-from cliptok.encoder.checkpoints.weights import find_towers
+from cliptok.encoder.checkpoints.towers import find_towers
 from cliptok.prompts.families import PRESETS, family_named
 
 # The names of a pipeline's parts for each family's encoders.
@@ -52,10 +52,12 @@ def as_encoder(model: Any) -> TextEncoder:
     weights = {name.removeprefix("text_model."): p for name, p in model.named_parameters()}
     values = TextConfig.from_transformers(config.to_dict())
     projection = weights.get("text_projection.weight")
-    values.projection = None if projection is None else projection.shape[0]
     table = weights.get("embeddings.token_embedding.weight")
-    if table is not None:
-        values.vocabulary = table.shape[0]
+    values = dataclasses.replace(
+        values,
+        projection=None if projection is None else projection.shape[0],
+        vocabulary=values.vocabulary if table is None else table.shape[0],
+    )
     with torch.device("meta"):
         made = TextEncoder(values)
     # transformers and we have the tower under `text_model.` or not, as versions and projections go.
