@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
-from cliptok.cli import check, jobs, report, show, texts
+from cliptok.cli import check, jobs, report, show, texts, verify
 from cliptok.cli.completion import HOW, SHELLS, script
 from cliptok.cli.interrupts import say_interrupted, terminating
 from cliptok.cli.parser import Parser, add_command, commands_of
@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add(commands)
     texts.add_count(commands)
     report.add(commands)
+    verify.add(commands)
     _add_completion(commands, parser)
     _add_help(commands, parser)
     return parser
@@ -99,7 +100,7 @@ def _add_completion(commands: "argparse._SubParsersAction[Parser]", parser: Pars
         "Print the script with which a shell completes commands, options and their values.",
         [HOW["bash"], HOW["zsh"], HOW["fish"]],
     )
-    completion.add_argument("shell", choices=SHELLS)
+    completion.add_argument("shell", choices=SHELLS, help="whose completion")
 
     def run(options: argparse.Namespace) -> int:
         sys.stdout.write(script(parser, options.shell))
