@@ -43,7 +43,7 @@ def tokenize_files(
     *,
     column: str | None = None,
     tokenizer: Tokenizer | None = None,
-    max_length: int = 77,
+    max_length: int | None = None,
     dtype: str = "int32",
     lists: str | None = None,
     format: str | None = None,
@@ -62,9 +62,9 @@ def tokenize_files(
     tar their extension (default: txt). `out` is a folder, or for one input a file; `format` is `parquet` (default),
     `npy` or `safetensors`.
 
-    Ids are in the column `input_ids`, truncated to `max_length`, of `dtype` int32, int64 or uint16. `lists` are
-    `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry
-    along into Parquet; `"*"` is all of them.
+    Ids are in the column `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64
+    or uint16. `lists` are `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names
+    other columns to carry along into Parquet; `"*"` is all of them.
 
     A null is an error that names its row, or with `on_null` "empty" an empty text, or with "skip" left out. Bytes that
     are no UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.
@@ -81,9 +81,11 @@ def tokenize_files(
     lists = lists or ("variable" if format == "parquet" else "fixed")
     if lists == "variable" and format != "parquet":
         raise ValueError(f"{format} has rows of one length; lists must be 'fixed'")
+    tokenizer = tokenizer or Tokenizer()
+    max_length = tokenizer._row_length if max_length is None else max_length
     check_int("max_length", max_length, 2)
     reading = _reading(column, keep, format, on_null, on_undecodable)
-    tokenizing = Tokenizing(tokenizer or Tokenizer(), max_length, dtype, one_of("lists", lists, LISTS), threads)
+    tokenizing = Tokenizing(tokenizer, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
     job = Job(reading, tokenizing, rows, _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)}))

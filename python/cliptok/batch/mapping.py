@@ -64,7 +64,7 @@ class Tokenize(_Step):
         column: str,
         *,
         tokenizer: Tokenizer | None = None,
-        max_length: int = 77,
+        max_length: int | None = None,
         dtype: str = "int32",
         lists: str = "variable",
         on_null: str = "error",
@@ -72,7 +72,9 @@ class Tokenize(_Step):
     ) -> None:
         super().__init__(column, on_null)
         lists = one_of("lists", lists, LISTS)
-        self._tokenizing = Tokenizing(tokenizer or Tokenizer(), max_length, dtype, lists, threads)
+        tokenizer = tokenizer or Tokenizer()
+        length = tokenizer._row_length if max_length is None else max_length
+        self._tokenizing = Tokenizing(tokenizer, length, dtype, lists, threads)
 
     def _made(self, texts: pa.Table) -> pa.Table:
         return self._tokenizing.table(texts, Counts())

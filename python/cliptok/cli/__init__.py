@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     jobs.add_embed(embed)
-    add_tokenizer(embed, max_length=None)
+    add_tokenizer(embed, "the encoder's positions")
     embed.set_defaults(run=_embed)
 
     show = commands.add_parser(

@@ -15,7 +15,7 @@ def report(options: argparse.Namespace) -> int:
     survey = write_report(options.file, options.out, options.column, tok, options.max_length, options.on_undecodable)
     truncated = percent(survey.truncated, survey.texts)
     print(
-        f"{number(survey.texts, 'text')}, {truncated} truncated at {options.max_length}, in {options.out}",
+        f"{number(survey.texts, 'text')}, {truncated} truncated at {survey.max_length}, in {options.out}",
         file=sys.stderr,
     )
     return 0

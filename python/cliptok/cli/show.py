@@ -5,7 +5,7 @@ import os
 import sys
 
 from cliptok._common.errors import BadInputError
-from cliptok.cli.tokenizers import load
+from cliptok.cli.tokenizers import load, row_length
 
 _COLOURS = ("\x1b[48;5;24m", "\x1b[48;5;58m")
 _SPECIAL = "\x1b[2m"
@@ -21,7 +21,8 @@ def show(options: argparse.Namespace) -> int:
         raise BadInputError("TEXT is not UTF-8") from None
     tok = load(options)
     tokens, ids = tok.tokenize(options.text), tok._tokens.engine.encode(options.text)
-    room = options.max_length - 2
+    max_length = row_length(options, tok)
+    room = max_length - 2
     colour = _wants_colour(options.color)
     start, end = tok._tokens.start_id, tok._tokens.end_id
     decoded = [tok.decode(id).strip() for id in ids]
@@ -38,10 +39,10 @@ def show(options: argparse.Namespace) -> int:
         print(_row("over", token, id, width, _TRUNCATED if colour else ""))
     total = len(ids) + 2
     print()
-    if total <= options.max_length:
-        print(f"{total} of {options.max_length} tokens")
+    if total <= max_length:
+        print(f"{total} of {max_length} tokens")
     else:
-        print(f"{total} tokens, {options.max_length} fit, {total - options.max_length} would be truncated")
+        print(f"{total} tokens, {max_length} fit, {total - max_length} would be truncated")
     return 0
 
 

@@ -21,14 +21,15 @@ def write_report(
     output: Path,
     column: str | None = None,
     tokenizer: Tokenizer | None = None,
-    max_length: int = 77,
+    max_length: int | None = None,
     on_undecodable: str = "error",
 ) -> Survey:
     """Survey the texts of a file, `-` for standard input, and write the page.
 
     Memory does not grow with the file. `column` names the column of a table, see `reading.texts_of`. `tokenizer` is
-    whose tokens are counted, by default the profile `transformers`. `on_undecodable` says what becomes of texts that
-    are no UTF-8: `error`, `replace` or `skip`. On a terminal, a bar counts the texts.
+    whose tokens are counted, by default the profile `transformers`; `max_length` is by default its own.
+    `on_undecodable` says what becomes of texts that are no UTF-8: `error`, `replace` or `skip`. On a terminal, a bar
+    counts the texts.
 
     Raises BadInputError that names the file, with the row or the columns.
     """

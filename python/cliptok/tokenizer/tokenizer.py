@@ -9,7 +9,7 @@ from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
 from cliptok.tokenizer.calls.call import Call
 from cliptok.tokenizer.calls.encoding import BatchEncoding
 from cliptok.tokenizer.calls.options import Returned, check_stride, refuse_unsupported, side, strategies
-from cliptok.tokenizer.profiles import preset_named, profile_named
+from cliptok.tokenizer.profiles import DEFAULT_LENGTH, is_unlimited, preset_named, profile_named
 from cliptok.tokenizer.settings import Settings, build, default_roles
 from cliptok.tokenizer.texts import as_batch, as_text, nulls_are_empty, threads_for
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, as_added_token, as_token_list
@@ -19,6 +19,8 @@ from cliptok.tokenizer.transformers_api import TransformersApi
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from cliptok.tokenizer.reference_apis import OpenAITokenizer, OpenClipTokenizer
 
 _SETTINGS = ("clean_up_tokenization_spaces", "model_max_length", "name_or_path", "padding_side", "truncation_side")
 
@@ -62,7 +64,7 @@ class Tokenizer(TransformersApi):
         unk_token: str | AddedToken | None = None,
         pad_token: str | AddedToken | None = None,
         extra_special_tokens: "list[str | AddedToken] | tuple[str | AddedToken, ...]" = (),
-        model_max_length: int = 77,
+        model_max_length: int = DEFAULT_LENGTH,
         padding_side: str = "right",
         truncation_side: str = "right",
     ) -> None:
@@ -124,6 +126,11 @@ class Tokenizer(TransformersApi):
 
         settings = {name: value for name, value in self._settings().items() if name != "name_or_path"}
         return save(Path(save_directory), self._tokens, self._specials, settings)
+
+    @property
+    def _row_length(self) -> int:
+        """Ids in a row where nothing else is said: `model_max_length`, or 77 where the files give none."""
+        return DEFAULT_LENGTH if is_unlimited(self.model_max_length) else int(self.model_max_length)
 
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _SETTINGS}
@@ -295,7 +302,7 @@ class Tokenizer(TransformersApi):
     def encode_batch(
         self,
         texts: Any,
-        max_length: int = 77,
+        max_length: int | None = None,
         dtype: Any = "int64",
         out: Any = None,
         return_lengths: bool = False,
@@ -304,6 +311,8 @@ class Tokenizer(TransformersApi):
         on_null: str = "error",
     ) -> Any:
         """Ids of many texts in one array (texts, max_length), start and end included, padded with `pad_token_id`.
+
+        `max_length` defaults to `model_max_length`, and to 77 where the tokenizer's files give none.
 
         `texts` is a sequence or iterable of str, an Arrow column of strings (read in place), or a str, which is a batch
         of one. A None or a null among them raises, or with `on_null="empty"` is an empty text. Longer texts are cut
@@ -323,7 +332,7 @@ class Tokenizer(TransformersApi):
         ids, lengths = encode_batch(
             self._tokens,
             texts,
-            max_length,
+            self._row_length if max_length is None else max_length,
             dtype,
             out,
             threads,
@@ -497,6 +506,32 @@ class Tokenizer(TransformersApi):
             start, end = self.bos_token_id, self.eos_token_id
             if (start, end) != (self._tokens.start_id, self._tokens.end_id) and None not in (start, end):
                 self._tokens = self._tokens.replaced(self._tokens.added, start, end)
+
+    # -- other libraries' names
+
+    def as_open_clip(self) -> "OpenClipTokenizer":
+        """The same ids as open_clip's `SimpleTokenizer` gives them: `(texts, context_length=None)` to a LongTensor.
+
+        Raises ValueError in another profile than `open_clip`.
+        """
+        from cliptok.tokenizer.reference_apis import OpenClipTokenizer
+
+        self._check_profile("open_clip", "as_open_clip")
+        return OpenClipTokenizer(self._tokens, self._row_length)
+
+    def as_openai(self) -> "OpenAITokenizer":
+        """The same ids as `clip.tokenize` and clip's `SimpleTokenizer` give them, under their names.
+
+        Raises ValueError in another profile than `openai`.
+        """
+        from cliptok.tokenizer.reference_apis import OpenAITokenizer
+
+        self._check_profile("openai", "as_openai")
+        return OpenAITokenizer(self._tokens, self._row_length)
+
+    def _check_profile(self, name: str, method: str) -> None:
+        if self.profile != name:
+            raise ValueError(f"{method} needs the profile {name!r}, and this is {self.profile!r}")
 
     # -- copies
 

@@ -31,6 +31,9 @@ def decode(
     if tokens.profile.name == "transformers-slow":
         text = " ".join(_segments(tokens, specials, ids, skip_special_tokens))
         return clean_up_tokenization(text) if clean_up else text
+    if skip_special_tokens and not tokens.profile.specials_are_added:  # Padding is no special token of the engine's.
+        skipped = {tokens.token_to_id(content) for content in specials.contents()}
+        ids = [id for id in ids if id not in skipped]
     text = tokens.engine.decode(ids, skip_special_tokens).replace(_END_OF_WORD, " ")
     return text.strip() if tokens.profile.strips_decoded else text
 

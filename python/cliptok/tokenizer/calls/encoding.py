@@ -94,8 +94,9 @@ def converter(tensor_type: str) -> Callable[[str, Any], Any]:
             array = as_array(name, value)
         if array.dtype.hasobject:
             raise ValueError(
-                f"{name} has rows of different lengths, which no tensor holds; pass padding=True or"
-                " padding='max_length', and truncation=True"
+                f"{name} has rows of different lengths, which no tensor holds; pass padding=True, or"
+                " padding='max_length' with truncation=True and, where the tokenizer's files give no model_max_length,"
+                " max_length=77"
             )
         return from_numpy(array)
 

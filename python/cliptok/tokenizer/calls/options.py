@@ -3,7 +3,7 @@
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cliptok.tokenizer.profiles import NO_LIMIT
+from cliptok.tokenizer.profiles import is_unlimited
 
 _PADDING = ("longest", "max_length", "do_not_pad")
 _TRUNCATION = ("only_first", "only_second", "longest_first", "do_not_truncate")
@@ -57,6 +57,11 @@ def _strategies(
 ) -> Strategies:
     if max_length is not None:
         check_int("max_length", max_length, 0)
+        if is_unlimited(max_length):  # A model_max_length given back, as diffusers' training scripts do.
+            raise ValueError(
+                f"max_length is {max_length:.0e}, which is no length: the tokenizer's files give no model_max_length;"
+                " set tok.model_max_length = 77, or pass max_length=77"
+            )
         if padding is False and truncation is None:  # A length alone asks for truncation.
             truncation = True
     if multiple is not None:
@@ -71,7 +76,7 @@ def _strategies(
             raise ValueError("truncation is 'only_second', and there is no second text; use True")
     if max_length is None:
         # A tokenizer without a length of its own has nothing to pad or truncate to.
-        unlimited = default_length > NO_LIMIT // 10**10
+        unlimited = is_unlimited(default_length)
         padding = None if unlimited and padding == "max_length" else padding
         truncates = truncates and not unlimited
         max_length = default_length
