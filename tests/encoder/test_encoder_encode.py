@@ -177,7 +177,7 @@ def test_wrapped_layers_are_refused_and_not_passed_over(small, tokenizer):
     encoder = copy.deepcopy(small)
     block = next(encoder.blocks())
     block.self_attn.q_proj = Adapter(block.self_attn.q_proj)
-    with pytest.raises(TypeError, match=r"Adapter does at encoder\.layers\.0\.self_attn\.q_proj; merge"):
+    with pytest.raises(TypeError, match=r"Adapter does at text_model\.encoder\.layers\.0\.self_attn\.q_proj; merge"):
         encoder.encode(TEXTS, tokenizer)
 
 

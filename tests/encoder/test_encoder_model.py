@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import itertools
+import pickle
+from collections.abc import Mapping
 
 import pytest
 import torch
 
 from cliptok.encoder import PRESETS, TextConfig, TextEncoder
-from support.towers import hf_model, random_rows, relative
+from support.towers import config_of, hf_model, load_named, random_rows, relative, same
 
 
 def ours_from(model, config: TextConfig) -> TextEncoder:
@@ -112,14 +114,23 @@ def test_pools_at_the_end_of_text_and_not_at_the_largest_id(small):
     encoder = copy.deepcopy(small)
     encoder.resize_token_embeddings(49410)
     ids = torch.tensor([[49406, 320, 49409, 320, 49407, 49407]])
-    output = encoder(ids)
+    output = encoder.text_model(ids)
     assert torch.equal(output.pooler_output[0], output.last_hidden_state[0, 4])
+    assert torch.equal(encoder(ids).text_embeds, encoder.text_projection(output.pooler_output))
 
 
 def test_a_row_without_end_of_text_is_named(small):
     ids = torch.tensor([[49406, 320, 49407], [49406, 320, 320]])
+    output = small(ids)
+    for read in (lambda: output.text_embeds, lambda: output["text_embeds"], lambda: output[0], lambda: output[:1]):
+        with pytest.raises(ValueError, match="row 1 has no end-of-text id"):
+            read()
     with pytest.raises(ValueError, match="row 1 has no end-of-text id"):
-        small(ids)
+        small.text_model(ids)["pooler_output"]
+    # Long prompts are encoded in chunks without an end: their states are right, and nothing pooled looks like a number.
+    assert torch.equal(output[1], output.last_hidden_state) and bool(output.last_hidden_state.isfinite().all())
+    embeds = small(ids, return_dict=False)[0]
+    assert bool(embeds[0].isfinite().all()) and bool(embeds[1].isnan().all())
 
 
 @pytest.mark.parametrize(
@@ -135,15 +146,79 @@ def test_wrong_shapes_are_refused(small, ids, mask, message):
         small(ids, attention_mask=mask)
 
 
-def test_output_is_indexed_as_transformers_outputs_are(small):
+@pytest.mark.parametrize("hidden", [False, True])
+def test_fields_are_those_of_transformers_output(family, hidden):
+    reference = hf_model(family)
+    encoder = ours_from(reference, family)
+    ids = random_rows(family)
+    mine, theirs = encoder(ids, output_hidden_states=hidden), reference(ids, output_hidden_states=hidden)
+    assert list(mine) == list(theirs) and mine.fields == tuple(vars(theirs)) and isinstance(mine, Mapping)
+    for name in {*vars(theirs), "pooler_output", "text_embeds"}:
+        assert hasattr(mine, name) == hasattr(theirs, name)
+        assert (getattr(mine, name, None) is None) == (getattr(theirs, name, None) is None)
+    for index in (0, 1, -1, slice(0, 2)):
+        assert type(mine[index]) is type(theirs[index])
+    assert len(encoder(ids, output_hidden_states=hidden, return_dict=False)) == len(theirs.to_tuple())
+    with pytest.raises(KeyError, match="attentions"):
+        mine["attentions"]
+
+
+def test_a_whole_clips_output_stands_in_for_clip_text_models(small):
+    """Its first value must be the states that Stable Diffusion's pipeline takes; the embeddings have their name."""
+    encoder = copy.deepcopy(small)
+    encoder.config.architecture = "CLIPModel"
     ids = torch.tensor([[49406, 320, 49407]])
+    output = encoder(ids, output_hidden_states=True)
+    assert output[0] is output.last_hidden_state and output[1] is output.pooler_output
+    assert output[-1] is output.hidden_states and len(output.to_tuple()) == 3
+    assert torch.equal(output["text_embeds"], small(ids).text_embeds)
+
+
+@torch.no_grad()
+def test_outputs_travel(small):
+    """Through accelerate, pickle, DataParallel's way of gathering, and TorchScript, whose outputs are tuples."""
+    from accelerate.utils.operations import convert_to_fp32, send_to_device
+
+    ids = torch.tensor([[49406, 320, 49407], [49406, 5, 49407]])
     output = small(ids, output_hidden_states=True)
-    assert output[0] is output.text_embeds and output[1] is output.last_hidden_state
-    assert output[-1] is output.hidden_states and output["pooler_output"] is output.pooler_output
-    assert set(output) == {"text_embeds", "last_hidden_state", "pooler_output", "hidden_states"}
-    assert isinstance(small(ids, return_dict=False), tuple)
-    with pytest.raises(KeyError, match="hidden_states"):
-        small(ids)["hidden_states"]
+    half = convert_to_fp32(copy.deepcopy(small).bfloat16()(ids))
+    assert type(half) is type(output) and half.text_embeds.dtype == torch.float32
+    gathered = type(output)((name, output[name]) for name in output)
+    for copied in (pickle.loads(pickle.dumps(output)), send_to_device(output, "cpu"), gathered, output.clone()):
+        assert type(copied) is type(output) and list(copied) == list(output)
+        assert torch.equal(copied.text_embeds, output.text_embeds) and len(copied.hidden_states) == 4
+    traced = torch.jit.trace(small, (ids,))
+    torch.testing.assert_close(traced(ids.flip(0))[0], small(ids.flip(0)).text_embeds)
+
+
+@pytest.mark.parametrize("family_name", ["ViT-B", "ViT-L"])
+def test_state_dicts_load_both_ways(family_name):
+    """With the names of transformers 5, and with those of transformers 4, which has `text_model.` everywhere."""
+    config = config_of(family_name)
+    reference, encoder = hf_model(config), TextEncoder(config).eval()
+    reference.load_state_dict(encoder.state_dict())
+    same(encoder, reference, config)
+    reference = hf_model(config, seed=3)
+    for names in (reference.state_dict(), load_named(reference)):
+        encoder = TextEncoder(config).eval()
+        encoder.load_state_dict(names)
+        same(encoder, reference, config)
+    theirs = {name for name, _ in reference.named_modules() if not name.endswith("activation_fn")}
+    assert {name for name, _ in encoder.named_modules()} == theirs
+
+
+@torch.no_grad()
+def test_embeddings_may_be_given_in_place_of_ids(small):
+    ids = torch.tensor([[49406, 320, 49407]])
+    given = small(inputs_embeds=small.get_input_embeddings()(ids))
+    assert torch.equal(given.last_hidden_state, small(ids).last_hidden_state)
+    with pytest.raises(ValueError, match="no end-of-text id"):
+        given["text_embeds"]
+    for wrong in ({}, {"input_ids": ids, "inputs_embeds": given.last_hidden_state}):
+        with pytest.raises(ValueError, match="exactly one of input_ids and inputs_embeds"):
+            small(**wrong)
+    with pytest.raises(ValueError, match="output_attentions"):
+        small(ids, output_attentions=True)
 
 
 def test_gradients_equal_transformers(family):
@@ -153,7 +228,7 @@ def test_gradients_equal_transformers(family):
     ids = random_rows(family)
     reference(ids).last_hidden_state.square().sum().backward()
     encoder(ids).last_hidden_state.square().sum().backward()
-    theirs = {name.removeprefix("text_model."): p.grad for name, p in reference.named_parameters()}
+    theirs = {name: p.grad for name, p in reference.named_parameters()}
     compared = 0
     for name, parameter in encoder.named_parameters():
         if theirs[name] is not None:

@@ -160,4 +160,4 @@ def test_a_state_dict_stays_its_owners(small):
     encoder = TextEncoder.from_pretrained(tensors, heads=2)
     with torch.no_grad():
         encoder.final_layer_norm.weight.zero_()
-    assert bool(tensors["final_layer_norm.weight"].any())
+    assert bool(tensors["text_model.final_layer_norm.weight"].any())

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 ACTIVATIONS = ("quick_gelu", "gelu")
+ARCHITECTURES = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")
 
 # our field -> transformers' name in config.json
 _TRANSFORMERS_NAMES = {
@@ -57,6 +58,13 @@ class TextConfig:
     """The id after a text, at which rows are pooled."""
     pad_id: int = 49407
     """The id behind shorter rows."""
+    causal: bool = True
+    """Whether a position attends to itself and those before it alone; in small MobileCLIPs it attends to all."""
+    class_token: bool = False
+    """CoCa's class token, appended to every row in the last of the `positions`, and pooled instead of the `end_id`."""
+    architecture: str = ""
+    """The class of transformers whose outputs the encoder has: `"CLIPTextModel"` without a projection, else
+    `"CLIPTextModelWithProjection"`, or `"CLIPModel"` for the text half of a whole CLIP."""
 
     def __post_init__(self) -> None:
         for name in ("width", "layers", "heads", "mlp", "positions", "vocabulary"):
@@ -66,6 +74,12 @@ class TextConfig:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give heads that divide it")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, not {self.activation!r}")
+        if self.architecture not in ("", *ARCHITECTURES):
+            raise ValueError(f"architecture must be one of {', '.join(ARCHITECTURES)}, not {self.architecture!r}")
+        if self.projection is None:
+            self.architecture = "CLIPTextModel"
+        elif self.architecture != "CLIPModel":
+            self.architecture = "CLIPTextModelWithProjection"
 
     @classmethod
     def preset(cls, name: str, **changes: Any) -> TextConfig:
@@ -88,8 +102,9 @@ class TextConfig:
             if values.get(name) is None:
                 values.pop(name, None)
         if values.get("end_id") == 2:
-            # Written before transformers' issue 24773: the ids of another model, start and pad included.
-            values.update(start_id=49406, end_id=49407)
+            # Written before transformers' issue 24773: the ids of another model, start and pad included. OpenCLIP's
+            # models, which pad with 0, are those with the exact GELU.
+            values.update(start_id=49406, end_id=49407, pad_id=0 if values.get("activation") == "gelu" else 49407)
         return cls(**values)
 
     def to_transformers(self) -> dict[str, Any]:
@@ -97,10 +112,20 @@ class TextConfig:
         values = {theirs: getattr(self, ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
         if self.projection is None:
             values["projection_dim"] = self.width
-        architecture = "CLIPTextModel" if self.projection is None else "CLIPTextModelWithProjection"
-        return {"architectures": [architecture], "model_type": "clip_text_model", **values, "attention_dropout": 0.0}
+        kind = "CLIPTextModel" if self.projection is None else "CLIPTextModelWithProjection"
+        ours = {"cliptok_architecture": self.architecture} if self.architecture != kind else {}
+        return {"architectures": [kind], "model_type": self.model_type, **values, "attention_dropout": 0.0, **ours}
 
-    # transformers' names, which diffusers' pipelines ask for
+    @property
+    def context_length(self) -> int:
+        """The most ids that a row may have."""
+        return self.positions - self.class_token
+
+    def to_dict(self) -> dict[str, Any]:
+        """`to_transformers`, under the name that transformers' configurations have it."""
+        return self.to_transformers()
+
+    # transformers' names, which diffusers' pipelines and peft ask for
     @property
     def hidden_size(self) -> int:
         """`width`."""
@@ -127,9 +152,44 @@ class TextConfig:
         return self.width if self.projection is None else self.projection
 
     @property
+    def bos_token_id(self) -> int:
+        """`start_id`."""
+        return self.start_id
+
+    @property
     def eos_token_id(self) -> int:
         """`end_id`."""
         return self.end_id
+
+    @property
+    def pad_token_id(self) -> int:
+        """`pad_id`."""
+        return self.pad_id
+
+    @property
+    def num_attention_heads(self) -> int:
+        """`heads`."""
+        return self.heads
+
+    @property
+    def intermediate_size(self) -> int:
+        """`mlp`."""
+        return self.mlp
+
+    @property
+    def hidden_act(self) -> str:
+        """`activation`."""
+        return self.activation
+
+    @property
+    def model_type(self) -> str:
+        """What transformers calls this model."""
+        return "clip_text_model"
+
+    @property
+    def tie_word_embeddings(self) -> bool:
+        """False: nothing here predicts tokens."""
+        return False
 
 
 def _clip(width: int, layers: int, heads: int, **rest: Any) -> TextConfig:

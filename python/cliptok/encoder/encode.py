@@ -18,7 +18,7 @@ from cliptok.encoder.sharing.plan import Batch, Window, build_batch, split_batch
 from cliptok.encoder.sharing.stream import is_lazy, windows
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
+    from cliptok.encoder.model import TextModel
 
 # Texts sorted together: more share more prefixes, and cost their tokens and embeddings in memory.
 WINDOW = 16384
@@ -41,7 +41,7 @@ def sizes_of(device: torch.device) -> Sizes:
 
 
 def encode(
-    encoder: TextTower,
+    encoder: TextModel,
     texts: Any,
     tokenizer: Any = None,
     *,
@@ -100,7 +100,7 @@ def encode(
 class _Run:
     """Batches in, rows of the wanted output out."""
 
-    def __init__(self, encoder: TextTower, output: str, normalize: bool) -> None:
+    def __init__(self, encoder: TextModel, output: str, normalize: bool) -> None:
         self.encoder, self.normalize = encoder, normalize
         self.projection = encoder.text_projection if output == "text_embeds" else None
         self.width = encoder.config.width if self.projection is None else self.projection.out_features
@@ -127,7 +127,7 @@ class _Run:
         return pooled.to(self.encoder.dtype)
 
 
-def _check_plain(encoder: TextTower) -> None:
+def _check_plain(encoder: TextModel) -> None:
     """`encode` reads weights itself: a layer that something else wrapped would be passed over in silence."""
     for name, module in encoder.named_modules():
         if hasattr(module, "weight") and type(module) not in (nn.Linear, nn.LayerNorm, nn.Embedding):
@@ -162,7 +162,7 @@ def _group(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
 
 
 def _encode_windows(
-    encoder: TextTower, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
+    encoder: TextModel, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
 ) -> Iterator[Tensor]:
     device = encoder.device
     sizes = sizes_of(device)

@@ -1,58 +1,134 @@
-"""What a forward pass returns."""
+"""What a forward pass returns: a mapping with attributes, fields and their order as in transformers' output classes."""
 
 from __future__ import annotations
 
-import dataclasses
-import warnings
-from collections.abc import Iterator
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+POOLED = ("pooler_output", "text_embeds")
 
 
-@dataclasses.dataclass
-class TextEncoderOutput:
-    """Attributes by name; integer indices follow transformers' outputs, because diffusers reads `[0]` and `[-1]`.
+class EndOfSequence:
+    """Which rows have an end-of-sequence id. Checked when a pooled output is read, since only that needs one."""
 
-    With a projection the order is (text_embeds, last_hidden_state, hidden_states), without one (last_hidden_state,
-    pooler_output, hidden_states); what is None is left out. Shapes are for ids (n, length).
+    def __init__(self, found: Tensor, end_id: int) -> None:
+        self.found, self.end_id = found, end_id
+
+    def check(self) -> None:
+        """Raises ValueError with the first row (of `found`, bool (n,)) that has none."""
+        if isinstance(self.found, FakeTensor) or bool(self.found.all()):
+            return
+        row = int((~self.found).nonzero()[0])
+        raise ValueError(
+            f"input_ids row {row} has no end-of-text id ({self.end_id}), where its pooled output would be taken; "
+            "tokenize with special tokens, and truncate long texts with truncation=True"
+        )
+
+
+class TextEncoderOutput(OrderedDict[str, Any]):
+    """The output of transformers' `CLIPTextModel`: `last_hidden_state`, `pooler_output`, `hidden_states`, `attentions`.
+
+    Shapes, for ids (n, length): `last_hidden_state` (n, length, width) after the final LayerNorm, `pooler_output`
+    (n, width), `hidden_states` layers + 1 tensors (n, length, width), the last before the final LayerNorm, where they
+    were asked for. Fields are attributes and items; integers and slices index the fields that are not None, since
+    diffusers reads `[0]` and `[-1]`. `attentions` is always None. Reading a pooled field raises ValueError where a row
+    of ids has no end-of-sequence id; in the plain values of the mapping such rows are NaN.
     """
 
-    last_hidden_state: Tensor
-    """(n, length, width), after the final LayerNorm."""
-    pooler_output: Tensor
-    """(n, width): `last_hidden_state` at each row's first end-of-text id."""
-    text_embeds: Tensor | None = None
-    """(n, projection): `pooler_output` projected; None without a projection."""
-    hidden_states: tuple[Tensor, ...] | None = None
-    """layers + 1 tensors (n, length, width), the last one before the final LayerNorm; None unless asked for."""
+    fields: ClassVar[tuple[str, ...]] = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
+    """The names of the fields, in order."""
+    indexed: ClassVar[tuple[str, ...]] = fields
+    """Those that integers index."""
 
-    def keys(self) -> list[str]:
-        """The names of what is not None."""
-        names = ["text_embeds", "last_hidden_state", "pooler_output", "hidden_states"]
-        return [name for name in names if getattr(self, name) is not None]
+    def __init__(self, values: Any = (), /, end: EndOfSequence | None = None, **named: Any) -> None:
+        super().__init__()
+        object.__setattr__(self, "end", end)
+        given = dict(values, **named)
+        for name in self.fields:
+            if given.get(name) is not None:
+                self[name] = given[name]
+
+    def unchecked(self, name: str) -> Any:
+        """The value of a field, pooled ones without the check."""
+        return super().__getitem__(name)
+
+    def clone(self) -> TextEncoderOutput:
+        """The same values in memory of their own."""
+        end = None if self.end is None else EndOfSequence(self.end.found.clone(), self.end.end_id)
+        return type(self)(pytree.tree_map(torch.clone, {name: self.unchecked(name) for name in self}), end)
 
     def to_tuple(self) -> tuple[Any, ...]:
-        """What integer indices pick from."""
-        skip = "" if self.text_embeds is None else "pooler_output"
-        return tuple(getattr(self, name) for name in self.keys() if name != skip)
+        """The values in order, without those that are None."""
+        return tuple(self.unchecked(name) for name in self.indexed if name in self)
 
-    def __getitem__(self, key: int | slice | str) -> Any:
-        if isinstance(key, str):
-            if key not in self.keys():
-                raise KeyError(f"the output has no {key!r}; it has {', '.join(self.keys())}")
-            return getattr(self, key)
-        return self.to_tuple()[key]
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, str):
+            names = [name for name in self.indexed if name in self][key]
+            return self[names] if isinstance(names, str) else tuple(self[name] for name in names)
+        if key not in self:
+            raise KeyError(f"the output has no {key!r}; it has {', '.join(self)}")
+        if key in POOLED and self.end is not None:
+            self.end.check()
+        return super().__getitem__(key)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.fields:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}; its fields are {', '.join(self.fields)}")
+        return self.get(name)
 
-    def __len__(self) -> int:
-        return len(self.keys())
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field `name`, or `default` where the output has none."""
+        return self[name] if name in self else default  # noqa: SIM401 (dict.get would pass over the check)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.fields:
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def __reduce__(self) -> Any:
+        return type(self), ({name: self.unchecked(name) for name in self},)
 
 
-with warnings.catch_warnings():
-    # torch 2.4 calls a function of its own that it has deprecated.
-    warnings.filterwarnings("ignore", "`torch.utils._pytree._register_pytree_node` is deprecated", FutureWarning)
-    torch.export.register_dataclass(TextEncoderOutput, serialized_type_name="cliptok.TextEncoderOutput")
+class ProjectedOutput(TextEncoderOutput):
+    """The output of transformers' `CLIPTextModelWithProjection`: `text_embeds` (n, projection), no `pooler_output`."""
+
+    fields = ("text_embeds", "last_hidden_state", "hidden_states", "attentions")
+    indexed = fields
+
+
+class WholeClipOutput(TextEncoderOutput):
+    """The output of the text tower of a whole CLIP, for which transformers has no class of its own.
+
+    The fields of `CLIPTextModel`, which is what pipelines put in its place, and by name `text_embeds` (n, projection).
+    """
+
+    fields = ("last_hidden_state", "pooler_output", "text_embeds", "hidden_states", "attentions")
+
+
+OUTPUTS: dict[str, type[TextEncoderOutput]] = {
+    "CLIPTextModel": TextEncoderOutput,
+    "CLIPTextModelWithProjection": ProjectedOutput,
+    "CLIPModel": WholeClipOutput,
+}
+
+
+def _register(kind: type[TextEncoderOutput]) -> None:
+    def flatten(output: TextEncoderOutput) -> tuple[list[Any], list[str]]:
+        return [output.unchecked(name) for name in output], list(output)
+
+    def unflatten(values: Iterable[Any], names: Any) -> TextEncoderOutput:
+        return kind(zip(names, values, strict=True))
+
+    name = f"cliptok.{kind.__name__}"
+    pytree.register_pytree_node(kind, flatten, unflatten, serialized_type_name=name)
+
+
+for _kind in OUTPUTS.values():
+    _register(_kind)

@@ -11,20 +11,15 @@ from torch import Tensor, nn
 from cliptok.encoder import textual_inversion
 from cliptok.encoder.checkpoints import loading
 from cliptok.encoder.encode import encode
-from cliptok.encoder.model import TextTower
+from cliptok.encoder.model import TextModel
 from cliptok.encoder.zero_shot import zero_shot
 
 
-class TextEncoder(TextTower):
+class TextEncoder(TextModel):
     """A CLIP text encoder with random weights of CLIP's own initialisation; `from_pretrained` loads weights.
 
     Takes a `TextConfig` or the name of a preset, such as "ViT-L-14".
     """
-
-    @property
-    def text_model(self) -> TextEncoder:
-        """The encoder itself: diffusers asks transformers' encoders for `text_model.final_layer_norm`."""
-        return self
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The table of tokens (vocabulary, width)."""

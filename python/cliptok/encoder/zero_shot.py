@@ -12,13 +12,13 @@ from torch import Tensor
 from cliptok.encoder.encode import WINDOW, encode
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
+    from cliptok.encoder.model import TextModel
 
 Template = str | Callable[[str], str]
 
 
 def zero_shot(
-    encoder: TextTower,
+    encoder: TextModel,
     class_names: Sequence[str],
     templates: Sequence[Template],
     tokenizer: Any = None,

@@ -37,7 +37,8 @@ def encode_prompts(
     """
     ids, inverse = _distinct_ids(encoder, tokenizer, prompts)
     if clip_skip is None:
-        return forward(encoder, ids).last_hidden_state[inverse]
+        states: Tensor = forward(encoder, ids).last_hidden_state
+        return states[inverse]
     _check_skip(encoder, clip_skip, clip_skip + 1)
     states = forward(encoder, ids, output_hidden_states=True).hidden_states
     assert states is not None
@@ -74,7 +75,8 @@ def encode_prompts_xl(
         output = forward(encoder, ids, output_hidden_states=True)
         assert output.hidden_states is not None
         states.append(output.hidden_states[-(skip + 2)][inverse])
-        pooled = output.text_embeds
+        if encoder is encoders[-1]:
+            pooled = output.text_embeds
     assert pooled is not None
     if len({len(state) for state in states}) > 1:
         raise ValueError("prompts and prompts_2 must be equally many")

@@ -15,9 +15,9 @@ from cliptok._common.atomic_files import atomic_write
 from cliptok.encoder.checkpoints.sources import DictSource, ShardedSource, Source, open_source
 from cliptok.encoder.checkpoints.weights import check, choose_tower, origins, read_config
 from cliptok.encoder.config import TextConfig
-from cliptok.encoder.model import TextTower
+from cliptok.encoder.model import TextModel
 
-Tower = TypeVar("Tower", bound=TextTower)
+Model = TypeVar("Model", bound=TextModel)
 
 # open_clip's options that make another network of a text tower
 _FOREIGN = (
@@ -60,7 +60,7 @@ class _Repository:
 
 
 def load(
-    cls: type[Tower],
+    cls: type[Model],
     source: str | os.PathLike[str] | Mapping[str, torch.Tensor],
     *,
     subfolder: str | None = None,
@@ -73,7 +73,7 @@ def load(
     token: str | bool | None = None,
     local_files_only: bool = False,
     **changes: Any,
-) -> Tower:
+) -> Model:
     """Load a text encoder, in evaluation mode.
 
     `source` is a folder (transformers, diffusers or open_clip, sharded or not), a single file of any known layout, a
@@ -134,7 +134,7 @@ def load(
     return model.eval()
 
 
-def save(model: TextTower, folder: str | os.PathLike[str], *, variant: str | None = None) -> None:
+def save(model: TextModel, folder: str | os.PathLike[str], *, variant: str | None = None) -> None:
     """Write `config.json` and `model.safetensors` (`model.<variant>.safetensors`) into `folder`, made if need be.
 
     transformers loads the result as `CLIPTextModelWithProjection`, or as `CLIPTextModel` without a projection.
@@ -145,7 +145,7 @@ def save(model: TextTower, folder: str | os.PathLike[str], *, variant: str | Non
     path.mkdir(parents=True, exist_ok=True)
     content = {**model.config.to_transformers(), "dtype": str(model.dtype).removeprefix("torch.")}
     tensors = {
-        name if name.startswith("text_projection") else f"text_model.{name}": value.contiguous()
+        name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": value.contiguous()
         for name, value in model.state_dict().items()
     }
     with atomic_write(path / f"model{f'.{variant}' if variant else ''}.safetensors") as file:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from cliptok.encoder.model import eos_positions
+from cliptok.encoder.model import TextTower
 from cliptok.encoder.output import TextEncoderOutput
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.nodes import encode_nodes
 from cliptok.encoder.sharing.plan import Batch
-
-if TYPE_CHECKING:
-    from cliptok.encoder.model import TextTower
 
 # Beyond this many tokens a large GPU is busy for longer than the launches take.
 GRAPH_TOKENS = 8192
@@ -82,20 +79,13 @@ def forward(encoder: TextTower, input_ids: Tensor, output_hidden_states: bool = 
         output = encoder(input_ids, output_hidden_states=output_hidden_states)
         assert isinstance(output, TextEncoderOutput)
         return output
-    pooled_at = eos_positions(input_ids, encoder.config.end_id)  # raises, which a graph cannot
     key = ("forward", tuple(input_ids.shape), input_ids.dtype, output_hidden_states, _weights(encoder))
 
-    def compute(ids: Tensor, pooled_at: Tensor) -> TextEncoderOutput:
-        return encoder.compute(ids, pooled_at, None, None, output_hidden_states)
+    def compute(ids: Tensor) -> Any:
+        return encoder(ids, output_hidden_states=output_hidden_states)
 
-    output = _caches.setdefault(encoder, GraphCache()).run(key, compute, input_ids, pooled_at)
-    states = output.hidden_states
-    return TextEncoderOutput(
-        last_hidden_state=output.last_hidden_state.clone(),
-        pooler_output=output.pooler_output.clone(),
-        text_embeds=None if output.text_embeds is None else output.text_embeds.clone(),
-        hidden_states=None if states is None else tuple(state.clone() for state in states),
-    )
+    replayed: TextEncoderOutput = _caches.setdefault(encoder, GraphCache()).run(key, compute, input_ids)
+    return replayed.clone()
 
 
 class GraphedNodes:
