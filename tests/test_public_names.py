@@ -21,7 +21,7 @@ def test_a_room_has_the_public_names_that_were_decided(module: str) -> None:
 
 
 TOKENIZER = """
-    as_open_clip as_openai add_special_tokens add_tokens added_tokens_decoder added_tokens_encoder additional_special_tokens
+    as_open_clip as_openai as_transformers add_special_tokens add_tokens added_tokens_decoder added_tokens_encoder additional_special_tokens
     all_special_ids all_special_tokens batch_decode bos_token bos_token_id clean_up_tokenization_spaces cls_token
     cls_token_id convert_ids_to_tokens convert_tokens_to_ids count decode decoder encode encode_batch encode_packed
     encoder eos_token eos_token_id extra_special_tokens from_preset from_pretrained get_added_vocab

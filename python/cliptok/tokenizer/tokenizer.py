@@ -529,6 +529,42 @@ class Tokenizer(TransformersApi):
         self._check_profile("openai", "as_openai")
         return OpenAITokenizer(self._tokens, self._row_length)
 
+    def as_transformers(self) -> Any:
+        """A new tokenizer of transformers' own class (`CLIPTokenizer`, in transformers 4 `CLIPTokenizerFast`).
+
+        Its calls are answered by the engine; everything else is transformers' own: processors, pipelines, saving,
+        chat templates. It is for where the class is asked for, and shares nothing with this tokenizer afterwards. Calls
+        with pairs, words, offsets or overflowing tokens, and those after its `backend_tokenizer` was given other parts,
+        are transformers' own as well.
+
+        Raises ImportError without transformers, and ValueError in another profile than `transformers`, whose ids
+        transformers' class would not have.
+        """
+        from tempfile import TemporaryDirectory
+
+        from cliptok.tokenizer.in_transformers import load
+
+        self._check_profile("transformers", "as_transformers")
+        # A role that was only renamed is no added token, and would become one in the files.
+        tokens = self._tokens
+        renamed: dict[str, str | None] = {}
+        twin = self.__copy__()
+        for role, token in self._specials.roles.items():
+            if token.content not in tokens.added_ids:
+                renamed[role] = token.content
+                twin._specials = twin._specials.with_role(role, None)
+        for role, id in (("bos_token", tokens.start_id), ("eos_token", tokens.end_id)):
+            if self._role_id(role) != id:
+                renamed[role] = self._role(role)
+                twin._specials = twin._specials.with_role(role, AddedToken(tokens.id_to_token(id) or "", special=True))
+        with TemporaryDirectory() as folder:
+            twin.save_pretrained(folder)
+            made = load(Path(folder), tokens)
+        for role, content in renamed.items():
+            setattr(made, role, content)
+        made.name_or_path = self.name_or_path
+        return made
+
     def _check_profile(self, name: str, method: str) -> None:
         if self.profile != name:
             raise ValueError(f"{method} needs the profile {name!r}, and this is {self.profile!r}")

@@ -1,6 +1,6 @@
 """From ids back to text, as each profile's reference does it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
@@ -11,7 +11,7 @@ _END_OF_WORD = "</w>"
 
 def as_ids(token_ids: Any) -> Any:
     """An int, a list of ints or a list of lists, from those, an array, a tensor or an encoding."""
-    if isinstance(token_ids, dict):
+    if isinstance(token_ids, Mapping):
         token_ids = token_ids["input_ids"]
     if hasattr(token_ids, "tolist"):
         return token_ids.tolist()
