@@ -31,9 +31,9 @@ from inputs import ROOT, available, explain, lines_of
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
-from cliptok.encoder.encode import sizes_of
+from cliptok.encoder.forward import forward
+from cliptok.encoder.sharing.execution import sizes_of
 from cliptok.encoder.sharing.linear_layers import compute_dtype
-from cliptok.prompts.stable_diffusion import forward
 
 WANTED = {
     ("captions", "padded", "float32"): 7.0,

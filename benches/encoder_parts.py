@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from encoder_peer import POSITIONS
 
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.encode import WINDOW, Sizes, sizes_of
+from cliptok.encoder.encode import WINDOW
+from cliptok.encoder.sharing.execution import Sizes, sizes_of
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, linear
 from cliptok.encoder.sharing.plan import build_batch, sort_window, split_batches
 

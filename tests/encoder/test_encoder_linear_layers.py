@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder import encode as encode_module
-from cliptok.encoder.sharing import attention, linear_layers
+from cliptok.encoder.sharing import attention, execution, linear_layers
 from cliptok.encoder.sharing.linear_layers import compute_dtype
 from support.towers import END, FAMILIES, START, Packed, hf_model, relative, row_by_row
 
@@ -24,7 +23,7 @@ def test_every_kernel_gives_the_same(family, monkeypatch):
     assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
     monkeypatch.setattr(linear_layers, "_onednn_linear", lambda: None)
     assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
-    monkeypatch.setattr(attention, "_attention_by_matmul", attention._fused_attention)
+    monkeypatch.setattr(attention, "_attention_by_matmul", attention._attention_by_kernel)
     assert relative(encoder.encode(Packed(rows)), expected) < 2e-6
 
 
@@ -35,7 +34,7 @@ def test_half_precision_is_no_further_from_float64_than_transformers(dtype, nati
     config = TextConfig(**FAMILIES["bigG"])
     half = hf_model(config).to(dtype)
     encoder = TextEncoder.from_pretrained(dict(half.state_dict()), heads=config.heads, activation="gelu")
-    monkeypatch.setattr(encode_module, "compute_dtype", lambda *_: dtype if native else torch.float32)
+    monkeypatch.setattr(execution, "compute_dtype", lambda *_: dtype if native else torch.float32)
     texts = [f"a photo of a {noun} number {n}" for noun in ("cat", "dog", "red bird") for n in range(8)]
     got = encoder.encode(texts, tokenizer)
     assert got.dtype == dtype

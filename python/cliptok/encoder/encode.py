@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from cliptok._common.prefetch import prefetch
-from cliptok.encoder.sharing.attention import NodeBatch
-from cliptok.encoder.sharing.graphs import GRAPH_TOKENS, GraphedNodes
-from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
-from cliptok.encoder.sharing.nodes import encode_nodes
-from cliptok.encoder.sharing.plan import Batch, Window, build_batch, split_batches
+from cliptok.encoder.device import to_device
+from cliptok.encoder.forward import warm_up as warm_up_forward
+from cliptok.encoder.sharing.execution import Computation, OnCpu, OnGpu, Planned
+from cliptok.encoder.sharing.fingerprint import obstacle
+from cliptok.encoder.sharing.graphs import GRAPH_MEMORY, GraphRunner, runner
 from cliptok.encoder.sharing.stream import is_lazy, windows
 
 if TYPE_CHECKING:
@@ -22,22 +21,6 @@ if TYPE_CHECKING:
 
 # Texts sorted together: more share more prefixes, and cost their tokens and embeddings in memory.
 WINDOW = 16384
-
-
-class Sizes(NamedTuple):
-    """How much a device takes at once."""
-
-    budget: int  # nodes per batch: a CPU's cache should hold their activations, a GPU wants enough rows to fill it
-    chunk: int  # nodes that attend together: small ones waste less on the mask, large ones repeat fewer ancestors
-    per_layer: int  # nodes that go through a layer, batch after batch, while its weights are in a CPU's cache
-
-
-CPU = Sizes(budget=1024, chunk=16, per_layer=8192)
-CUDA = Sizes(budget=16384, chunk=64, per_layer=1)
-
-
-def sizes_of(device: torch.device) -> Sizes:
-    return CUDA if device.type == "cuda" else CPU
 
 
 def encode(
@@ -67,16 +50,15 @@ def encode(
     costs the sharing and the large matrix products. Raises ValueError for a text without end-of-text id, for ids
     outside the vocabulary and for an output that the encoder does not have; TypeError for layers that are wrapped.
     """
-    if output is None:
-        output = "pooler_output" if encoder.text_projection is None else "text_embeds"
-    if output not in ("text_embeds", "pooler_output"):
-        raise ValueError(f'output must be "text_embeds" or "pooler_output", not {output!r}')
-    if output == "text_embeds" and encoder.text_projection is None:
-        raise ValueError('this encoder has no projection, so no text_embeds; use output="pooler_output"')
+    output = _checked_output(encoder, output)
     for name, value in (("window", window), ("budget", budget)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    _check_plain(encoder)
+    if not encoder.config.causal or encoder.config.class_token:
+        raise ValueError(
+            "encode shares common prefixes, which needs causal attention and no class token; use the forward pass"
+        )
+    graphs = _checked_plain(encoder)
     if tokenizer is None and not hasattr(texts, "offsets"):
         from cliptok import Tokenizer
 
@@ -86,98 +68,91 @@ def encode(
     total = None if is_lazy(texts) else _count(texts)
     config = encoder.config
     sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
-    run = _Run(encoder, output, normalize)
-    blocks = _encode_windows(encoder, sorted_windows, run, budget, batch_invariant, _Bar(progress, total))
+    computation = Computation(encoder, output, normalize)
+    executor = OnCpu(computation) if graphs is None else OnGpu(computation, graphs)
+    planned = executor.plan(sorted_windows, budget, batch_invariant)
+    if total is None or total > _FEW:
+        planned = prefetch(planned, depth=2)
+    blocks = _blocks(executor, planned, _Bar(progress, total))
     if is_lazy(texts):
         return blocks
-    width = run.width
     found = list(blocks)
     if not found:
-        return torch.empty(0, width, dtype=encoder.dtype, device=encoder.device)
+        return torch.empty(0, computation.width, dtype=encoder.dtype, device=encoder.device)
     return found[0] if len(found) == 1 else torch.cat(found)
 
 
-class _Run:
-    """Batches in, rows of the wanted output out."""
-
-    def __init__(self, encoder: TextModel, output: str, normalize: bool) -> None:
-        self.encoder, self.normalize = encoder, normalize
-        self.projection = encoder.text_projection if output == "text_embeds" else None
-        self.width = encoder.config.width if self.projection is None else self.projection.out_features
-        self.dtype = compute_dtype(encoder.dtype, encoder.device)
-        self.work = Workspace()
-        self.graphed = GraphedNodes(encoder, self.dtype) if encoder.device.type == "cuda" else None
-
-    @torch.inference_mode()
-    def __call__(self, batches: list[Batch]) -> Tensor:
-        if self.graphed is not None and len(batches) == 1 and batches[0].shape.padded <= GRAPH_TOKENS:
-            pooled = [self.graphed(batches[0])]
-        else:
-            heads, device = self.encoder.config.heads, self.encoder.device
-            nodes = [NodeBatch.of(batch, heads, self.dtype, device) for batch in batches]
-            pooled = encode_nodes(self.encoder, nodes, self.work)
-        # Batch by batch to the end: a GEMM's rounding may depend on its number of rows.
-        return torch.cat([self._output(rows) for rows in pooled])
-
-    def _output(self, pooled: Tensor) -> Tensor:
-        if self.projection is not None:
-            pooled = pooled @ self.projection.weight.to(self.dtype).t()
-        if self.normalize:
-            pooled = F.normalize(pooled, dim=-1)
-        return pooled.to(self.encoder.dtype)
+# Texts that are planned sooner than a thread is started.
+_FEW = 256
 
 
-def _check_plain(encoder: TextModel) -> None:
-    """`encode` reads weights itself: a layer that something else wrapped would be passed over in silence."""
-    for name, module in encoder.named_modules():
-        if hasattr(module, "weight") and type(module) not in (nn.Linear, nn.LayerNorm, nn.Embedding):
-            raise TypeError(
-                f"encode cannot see what {type(module).__module__}.{type(module).__name__} does at {name}; merge the "
-                "adapter into the weights first, or use the forward pass"
-            )
-
-
-def _batches(window: Window, budget: int, chunk: int, alone: bool) -> Iterator[Batch]:
-    if not alone:
-        for start, stop in split_batches(window, budget):
-            yield build_batch(window, start, stop, chunk)
-        return
-    for row, length in enumerate(window.lengths.tolist()):
-        # One chunk of the whole text: every shape depends on the text alone.
-        yield build_batch(window, row, row + 1, -(-length // 8) * 8)
-
-
-def _group(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
-    """Consecutive batches of at least `nodes` nodes together."""
-    group: list[Batch] = []
-    held = 0
-    for batch in batches:
-        group.append(batch)
-        held += batch.nodes
-        if held >= nodes:
-            yield group
-            group, held = [], 0
-    if group:
-        yield group
-
-
-def _encode_windows(
-    encoder: TextModel, planned: Iterable[Window], run: _Run, budget: int | None, alone: bool, bar: Any
-) -> Iterator[Tensor]:
-    device = encoder.device
-    sizes = sizes_of(device)
+def _blocks(executor: OnCpu | OnGpu, planned: Iterable[Planned], bar: _Bar) -> Iterator[Tensor]:
+    """Per window its embeddings, in input order."""
+    tower, width = executor.computation.tower, executor.computation.width
+    device = tower.device
     with bar:
-        for window in prefetch(planned):
-            distinct = torch.empty(len(window.lengths), run.width, dtype=encoder.dtype, device=device)
-            copies = torch.from_numpy(window.inverse)
-            repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
-            each = _batches(window, budget or sizes.budget, sizes.chunk, alone)
-            for batches in prefetch(_group(each, sizes.per_layer), depth=2):
-                start, stop = int(batches[0].outputs[0]), int(batches[-1].outputs[-1]) + 1
-                distinct[start:stop] = run(batches)
-                if bar.shown:
-                    bar.update(repeats[stop - 1] - (repeats[start - 1] if start else 0))
-            yield distinct[copies.to(device, non_blocking=True)]
+        for window, batches in planned:
+            start, stop = batches[0].start, batches[-1].stop
+            if start == 0:
+                distinct = torch.empty(len(window.lengths), width, dtype=tower.dtype, device=device)
+                copies = torch.from_numpy(window.inverse)
+                repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
+            # A caller's autocast would compute in other dtypes, and cache casts of weights that a graph then keeps.
+            with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+                executor.run(batches, distinct[start:stop])
+            if bar.shown:
+                bar.update(repeats[stop - 1] - (repeats[start - 1] if start else 0))
+            if stop == len(distinct):
+                yield distinct.index_select(0, to_device(copies, device))
+
+
+def _checked_plain(tower: TextModel) -> GraphRunner | None:
+    """The tower's graphs, on CUDA. Raises TypeError for layers or hooks: `encode` reads weights and would miss them."""
+    graphs = runner(tower) if tower.device.type == "cuda" else None
+    found = obstacle(tower) if graphs is None else graphs.fingerprint.obstacle
+    if found is not None:
+        raise TypeError(
+            f"encode cannot see {found}; merge adapters into the weights and remove hooks, or use the forward pass"
+        )
+    return graphs
+
+
+def _checked_output(tower: TextModel, output: str | None) -> str:
+    """`output`, or its default for this tower."""
+    if output is None:
+        return "pooler_output" if tower.text_projection is None else "text_embeds"
+    if output not in ("text_embeds", "pooler_output"):
+        raise ValueError(f'output must be "text_embeds" or "pooler_output", not {output!r}')
+    if output == "text_embeds" and tower.text_projection is None:
+        raise ValueError('this encoder has no projection, so no text_embeds; use output="pooler_output"')
+    return output
+
+
+def warm_up(
+    encoder: TextModel,
+    *,
+    output: str | None = None,
+    normalize: bool = False,
+    hidden_states: Sequence[int] | None = None,
+    memory: int = GRAPH_MEMORY,
+) -> int:
+    """Capture on CUDA, before they are needed, the graphs of `encode` with this `output` and `normalize`.
+
+    With `hidden_states` also those that conditioning by up to 32 prompts needs, where these hidden states are taken:
+    `[]` for Stable Diffusion 1 and 2, `[-2]` for XL. Without a warm-up, a graph is captured the second time that its
+    shape comes. All graphs of the encoder hold at most `memory` bytes of the device, from now on; shapes that do not
+    fit run without. Returns the bytes that they hold: 0 on other devices, where there is nothing to warm up.
+    """
+    output = _checked_output(encoder, output)
+    graphs = _checked_plain(encoder)
+    if graphs is None:
+        return 0
+    graphs.memory = memory
+    with torch.inference_mode(), torch.autocast("cuda", enabled=False):
+        OnGpu(Computation(encoder, output, normalize), graphs).warm_up()
+        if hidden_states is not None:
+            warm_up_forward(encoder, hidden_states)
+    return graphs.bytes()
 
 
 class _Bar:

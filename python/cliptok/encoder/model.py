@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from cliptok.encoder.config import TextConfig
+from cliptok.encoder.dot_product import attention
 from cliptok.encoder.output import OUTPUTS, EndOfSequence, TextEncoderOutput
 
 
@@ -58,7 +59,7 @@ class Attention(nn.Module):
         q, k, v = (
             f(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f in (self.q_proj, self.k_proj, self.v_proj)
         )
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=self.causal and mask is None)
+        y = attention(q, k, v, mask, causal=self.causal and mask is None)
         out: Tensor = self.out_proj(y.transpose(1, 2).flatten(2))
         return out
 

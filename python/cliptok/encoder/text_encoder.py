@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from cliptok.encoder import textual_inversion
 from cliptok.encoder.checkpoints import loading
-from cliptok.encoder.encode import encode
+from cliptok.encoder.encode import encode, warm_up
 from cliptok.encoder.model import TextModel
+from cliptok.encoder.sharing import graphs
 from cliptok.encoder.zero_shot import zero_shot
 
 
@@ -20,6 +21,12 @@ class TextEncoder(TextModel):
 
     Takes a `TextConfig` or the name of a preset, such as "ViT-L-14".
     """
+
+    def _apply(self, fn: Any, recurse: bool = True) -> TextEncoder:
+        """What `to`, `half` and their like do. Graphs read weights where they were, and hold memory of the device."""
+        graphs.release(self)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def get_input_embeddings(self) -> nn.Embedding:
         """The table of tokens (vocabulary, width)."""
@@ -54,6 +61,10 @@ class TextEncoder(TextModel):
     def encode(self, texts: str | Sequence[str] | Iterable[str], tokenizer: Any = None, **kwargs: Any) -> Any:
         """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`."""
         return encode(self, texts, tokenizer, **kwargs)
+
+    def warm_up(self, **kwargs: Any) -> int:
+        """Capture this encoder's CUDA graphs before they are needed; arguments as in `encode.warm_up`."""
+        return warm_up(self, **kwargs)
 
     def zero_shot(
         self, class_names: Sequence[str], templates: Sequence[Any], tokenizer: Any = None, **kwargs: Any

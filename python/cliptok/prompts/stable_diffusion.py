@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from cliptok.encoder.device import to_device
+from cliptok.encoder.forward import forward
 from cliptok.encoder.placeholders import expand_placeholders
-from cliptok.encoder.sharing.graphs import forward
 
 if TYPE_CHECKING:
     from cliptok.encoder.text_encoder import TextEncoder
@@ -37,13 +38,10 @@ def encode_prompts(
     """
     ids, inverse = _distinct_ids(encoder, tokenizer, prompts)
     if clip_skip is None:
-        states: Tensor = forward(encoder, ids).last_hidden_state
-        return states[inverse]
+        return _repeated(forward(encoder, ids).last_hidden_state, inverse)
     _check_skip(encoder, clip_skip, clip_skip + 1)
-    states = forward(encoder, ids, output_hidden_states=True).hidden_states
-    assert states is not None
-    state: Tensor = encoder.final_layer_norm(states[-(clip_skip + 1)])
-    return state[inverse]
+    (state,) = forward(encoder, ids, [-(clip_skip + 1)]).hidden_states
+    return _repeated(encoder.final_layer_norm(state), inverse)
 
 
 @torch.no_grad()
@@ -72,19 +70,18 @@ def encode_prompts_xl(
         _check_skip(encoder, skip, skip + 2)
         texts = prompts_2 if prompts_2 is not None and number == len(encoders) - 1 else prompts
         ids, inverse = _distinct_ids(encoder, tokenizer, texts)
-        output = forward(encoder, ids, output_hidden_states=True)
-        assert output.hidden_states is not None
-        states.append(output.hidden_states[-(skip + 2)][inverse])
+        output = forward(encoder, ids, [-(skip + 2)])
+        states.append(_repeated(output.hidden_states[0], inverse))
         if encoder is encoders[-1]:
             pooled = output.text_embeds
     assert pooled is not None
     if len({len(state) for state in states}) > 1:
         raise ValueError("prompts and prompts_2 must be equally many")
-    return PromptEmbeds(torch.cat(states, dim=-1), pooled[inverse])
+    return PromptEmbeds(torch.cat(states, dim=-1), _repeated(pooled, inverse))
 
 
-def _distinct_ids(encoder: TextEncoder, tokenizer: Any, prompts: str | Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Ids (distinct, 77) on the encoder's device, and the row of each prompt among them."""
+def _distinct_ids(encoder: TextEncoder, tokenizer: Any, prompts: str | Sequence[str]) -> tuple[Tensor, list[int]]:
+    """Ids (distinct, 77), on the CPU, and the row of each prompt among them."""
     prompts = [prompts] if isinstance(prompts, str) else list(prompts)
     if not prompts:
         raise ValueError("prompts is empty; give at least one")
@@ -92,8 +89,14 @@ def _distinct_ids(encoder: TextEncoder, tokenizer: Any, prompts: str | Sequence[
     texts = expand_placeholders(tokenizer, list(rows))
     length = min(tokenizer.model_max_length, encoder.config.positions)
     ids = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
-    inverse = torch.tensor([rows[prompt] for prompt in prompts], device=encoder.device)
-    return ids.to(encoder.device), inverse
+    return ids, [rows[prompt] for prompt in prompts]
+
+
+def _repeated(rows: Tensor, inverse: list[int]) -> Tensor:
+    """`rows[inverse]`, without waiting for the device."""
+    if inverse == list(range(len(rows))):
+        return rows
+    return rows.index_select(0, to_device(torch.tensor(inverse), rows.device))
 
 
 def _check_skip(encoder: TextEncoder, clip_skip: int, back: int) -> None:

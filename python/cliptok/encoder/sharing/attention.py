@@ -6,11 +6,12 @@ import dataclasses
 import functools
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from cliptok.encoder.dot_product import attention as dot_product_attention
+from cliptok.encoder.dot_product import masked_with
 from cliptok.encoder.sharing.linear_layers import Workspace
-from cliptok.encoder.sharing.plan import Batch, BatchShape
+from cliptok.encoder.sharing.plan import BatchShape
 
 
 @dataclasses.dataclass
@@ -20,80 +21,75 @@ class Group:
     first: int  # its first chunk
     chunks: int
     keys: Tensor  # (chunks * S,) the node of every key slot; slots without a node are masked
-    mask: Tensor  # (chunks, 1, chunk, S), 0 or -inf, in the compute dtype
+    mask: Tensor  # (chunks, 1, chunk, S), 0 or the dtype's minimum, in the compute dtype
     heads: int
 
     @functools.cached_property
     def head_keys(self) -> Tensor:
         """(chunks * heads * S,) the keys where every row is one head of one node."""
         keys = self.keys.view(self.chunks, 1, -1) * self.heads
-        return (keys + torch.arange(self.heads, device=keys.device)[:, None]).flatten()
+        return (keys + torch.arange(self.heads, device=keys.device, dtype=keys.dtype)[:, None]).flatten()
 
 
 @dataclasses.dataclass
 class NodeBatch:
     """A `Batch` as tensors on the encoder's device."""
 
-    tokens: Tensor  # (U,) distinct pairs of token and position
+    tokens: Tensor  # (U,) of the distinct pairs of token and position
     positions: Tensor  # (U,)
-    pair: Tensor  # (N,) the pair of each node
+    pair: Tensor | None  # (N,) the pair of each node; None where U is N and each has its own
     groups: list[Group]
-    eos_nodes: Tensor  # (m,)
+    eos_nodes: Tensor  # (M,)
     chunk: int
     dtype: torch.dtype
 
     @classmethod
-    def of(cls, batch: Batch, heads: int, dtype: torch.dtype, device: torch.device) -> NodeBatch:
-        """Move a batch to `device` in one copy, asynchronous from pinned memory on CUDA."""
-        packed = torch.from_numpy(batch.pack())
-        if device.type == "cuda":
-            packed = packed.pin_memory()
-        return cls.unpack(packed.to(device, non_blocking=True), batch.shape, heads, dtype)
-
-    @classmethod
     def unpack(cls, packed: Tensor, shape: BatchShape, heads: int, dtype: torch.dtype) -> NodeBatch:
-        """From what `Batch.pack` laid out for a batch of this shape. No synchronisation."""
-        chunk, groups, padded = shape.chunk, shape.groups, shape.padded
-        sizes = [shape.pairs] * 2 + [padded] * 3 + [chunks * slots for chunks, slots in groups]
-        parts = torch.split(packed, [*sizes, packed.shape[0] - sum(sizes)])
-        tokens, positions, pair, number, subtree_end = parts[:5]
+        """From `Batch.packed` on the device. No synchronisation."""
+        chunk, padded = shape.chunk, shape.padded
+        tokens, positions, pair, number, subtree_end, *rest = torch.split(packed, shape.sections())
         # A slot without a node (key number `padded`) has no descendants.
         number, last = (torch.cat([t, t.new_zeros(1)]) for t in (number, subtree_end))
-        places = torch.arange(padded, device=packed.device).view(-1, chunk)
+        places = torch.arange(padded, device=packed.device, dtype=packed.dtype).view(-1, chunk)
         made: list[Group] = []
         first = 0
-        for (chunks, slots), ancestors in zip(groups, parts[5:-1], strict=True):
+        for (chunks, slots), ancestors in zip(shape.groups, rest[:-1], strict=True):
             own = places[first : first + chunks]
             keys = torch.cat([ancestors.view(chunks, slots), own], dim=1)
-            query, key, end = number[own][:, :, None], number[keys][:, None, :], last[keys][:, None, :]
-            seen = (key <= query) & (query < end)
-            mask = torch.zeros(seen.shape, dtype=dtype, device=packed.device).masked_fill_(~seen, -torch.inf)
-            made.append(Group(first, chunks, keys.clamp(max=padded - 1).flatten(), mask[:, None], heads))
+            query = number[first * chunk : (first + chunks) * chunk].view(chunks, chunk, 1)
+            flat = keys.flatten()
+            key, end = (t.index_select(0, flat).view(chunks, 1, -1) for t in (number, last))
+            mask = masked_with(~((key <= query) & (query < end)), dtype)
+            made.append(Group(first, chunks, flat.clamp(max=padded - 1), mask[:, None], heads))
             first += chunks
-        return cls(tokens, positions, pair, made, parts[-1], chunk, dtype)
+        return cls(tokens, positions, pair if shape.pairs else None, made, rest[-1], chunk, dtype)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, work: Workspace) -> Tensor:
     """Attention of nodes to their ancestors and themselves; q, k, v and the result are (N, width)."""
     out = work.take("attention", q.shape[0], q.shape[1], q)
-    attention = _attention_by_matmul if q.device.type == "cpu" else _fused_attention
+    attention = _attention_by_kernel if q.is_cuda else _attention_by_matmul
     for group in batch.groups:
         rows = slice(group.first * batch.chunk, (group.first + group.chunks) * batch.chunk)
         attention(q[rows], k, v, group, out[rows])
     return out
 
 
-def _fused_attention(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
+def _attention_by_kernel(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
     q, k, v = (
         t.view(group.chunks, -1, group.heads, t.shape[1] // group.heads).transpose(1, 2)
         for t in (q, k.index_select(0, group.keys), v.index_select(0, group.keys))
     )
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=group.mask)
+    y = dot_product_attention(q, k, v, group.mask, causal=False)
     out.view(group.chunks, -1, *y.shape[1::2]).copy_(y.transpose(1, 2))
 
 
 def _attention_by_matmul(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
-    """The same by batched GEMMs: on blocks of so few rows the CPU's fused kernel is two to three times slower."""
+    """The same by batched GEMMs, for devices other than CUDA.
+
+    On blocks of so few rows the CPU's fused kernel is two to three times slower, and on MPS and XPU fused kernels with
+    masks have been wrong in some torch versions.
+    """
     chunks, heads, size = group.chunks, group.heads, q.shape[1] // group.heads
     # Gathered head by head, so that the operands of both are contiguous.
     q = q.view(chunks, -1, heads, size).transpose(1, 2).reshape(chunks * heads, -1, size)

@@ -1,111 +1,173 @@
-"""CUDA graphs: launching a small batch's kernels takes longer than running them, and a graph launches once."""
+"""The CUDA graphs of an encoder: launching a batch's kernels takes longer than running them, and a graph launches once.
+
+A shape is captured the second time that it comes: the first run is the warm-up that a capture needs anyway, and shapes
+that never come back cost nothing. All graphs of an encoder share one memory pool, so they run one after another, and a
+result must be copied before the next run.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+import threading
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Hashable
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from cliptok.encoder.model import TextTower
-from cliptok.encoder.output import TextEncoderOutput
-from cliptok.encoder.sharing.attention import NodeBatch
-from cliptok.encoder.sharing.linear_layers import Workspace
-from cliptok.encoder.sharing.nodes import encode_nodes
-from cliptok.encoder.sharing.plan import Batch
+from cliptok.encoder.sharing.fingerprint import Fingerprint
 
-# Beyond this many tokens a large GPU is busy for longer than the launches take.
-GRAPH_TOKENS = 8192
-KEPT = 32  # graphs per encoder; the least recently used goes first
-EOS_ROUNDED = 32  # end-of-sequence nodes are padded to a multiple of this, so that fewer shapes need a graph
+if TYPE_CHECKING:
+    from cliptok.encoder.model import TextModel
 
+T = TypeVar("T")
+Outputs = tuple[Tensor, ...]
+Compute = Callable[[Tensor], Outputs]
+Pool = tuple[int, int]
 
-class Graph:
-    """A captured call `compute(*inputs)`. Its buffers are its own, and the next replay overwrites the result."""
+# Bytes of device memory that an encoder's graphs may hold.
+GRAPH_MEMORY = 1 << 30
+KEPT = 24  # graphs per encoder; the least recently used goes first
 
-    def __init__(self, compute: Callable[..., Any], inputs: tuple[Tensor, ...]) -> None:
-        self.inputs = tuple(tensor.clone() for tensor in inputs)
-        device = inputs[0].device
-        side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(side):
-            for _ in range(3):  # cuBLAS and attention choose and allocate before the capture
-                compute(*self.inputs)
-        torch.cuda.current_stream(device).wait_stream(side)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            self.output = compute(*self.inputs)
-
-    def __call__(self, *inputs: Tensor) -> Any:
-        for own, given in zip(self.inputs, inputs, strict=True):
-            own.copy_(given, non_blocking=True)
-        self.graph.replay()
-        return self.output
+# Two captures at once on one device disturb each other.
+_capture_locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
 
-class GraphCache:
-    """The graphs of one encoder, by shape. A shape is captured the second time that it comes."""
+class _Graph:
+    """A captured `compute(inputs)`: `replay` reads `inputs` and overwrites `outputs`."""
 
-    def __init__(self) -> None:
-        self._graphs: OrderedDict[object, Graph | None] = OrderedDict()
+    def __init__(
+        self, compute: Compute, packed: Tensor, stream: torch.cuda.Stream, pool: torch.cuda._POOL_HANDLE
+    ) -> None:
+        device = stream.device
+        current = torch.cuda.current_stream(device)
+        stream.wait_stream(current)
+        # Normal tensors: a graph that is captured in inference mode must work outside, and the other way round.
+        with _capture_locks[device.index], torch.cuda.stream(stream), torch.inference_mode(False), torch.no_grad():
+            self.inputs = packed.to(device, non_blocking=True)
+            compute(self.inputs)  # In this thread and stream cuBLAS allocates, and kernels are loaded.
+            self._graph = torch.cuda.CUDAGraph()
+            # Other threads may go on using CUDA, which the default mode forbids them.
+            self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            try:
+                self.outputs = compute(self.inputs)
+            except BaseException:
+                with suppress(RuntimeError):
+                    self._graph.capture_end()
+                raise
+            self._graph.capture_end()
+        current.wait_stream(stream)
 
-    def run(self, key: object, compute: Callable[..., Any], *inputs: Tensor) -> Any:
-        """`compute(*inputs)`, from a graph if there is one. The caller copies the result before the next run."""
-        graph = self._graphs.get(key)
-        if graph is None and key in self._graphs:
-            graph = self._graphs[key] = Graph(compute, inputs)
+    def replay(self, packed: Tensor) -> Outputs:
+        self.inputs.copy_(packed, non_blocking=True)
+        self._graph.replay()
+        return self.outputs
+
+
+class GraphRunner:
+    """Runs computations of one encoder on its device, from graphs where it has them. Safe from several threads.
+
+    `memory` bounds the bytes that the graphs hold; a shape that does not fit runs without one.
+    """
+
+    def __init__(self, tower: TextModel, memory: int = GRAPH_MEMORY) -> None:
+        self.memory = memory
+        self.fingerprint = Fingerprint(tower)
+        self.device = tower.device
+        self._lock = threading.RLock()
+        self._graphs: OrderedDict[Hashable, _Graph | None] = OrderedDict()
+        self._too_large: set[Hashable] = set()
+        with torch.cuda.device(self.device):
+            self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+            self._pool = torch.cuda.graph_pool_handle()
+            self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        self._last_stream: torch.cuda.Stream | None = None
+
+    def run(self, key: Hashable, compute: Compute, packed: Tensor, take: Callable[[Outputs], T]) -> T:
+        """`take(compute(packed on the device))`, from the graph called `key` if there is one.
+
+        `packed` is a pinned tensor, and all that the computation depends on beside the weights; `take` must copy what
+        it keeps.
+        """
+        with self._lock, torch.cuda.device(self.device):
+            stream = torch.cuda.current_stream(self.device)
+            if self._last_stream is not None and self._last_stream != stream:
+                stream.wait_event(self._done)
+            graph = self._graphs.get(key)
+            if graph is None and key in self._graphs:
+                graph = self._captured(key, compute, packed)
+            elif key not in self._too_large:
+                self._keep(key, graph)
+            outputs = compute(packed.to(self.device, non_blocking=True)) if graph is None else graph.replay(packed)
+            result = take(outputs)
+            self._done.record(stream)
+            self._last_stream = stream
+            return result
+
+    def capture(self, key: Hashable, compute: Compute, packed: Tensor) -> None:
+        """Capture a graph before it is needed, if it is not there and fits into the memory."""
+        with self._lock, torch.cuda.device(self.device):
+            if self._graphs.get(key) is None and key not in self._too_large:
+                self._captured(key, compute, packed)
+
+    def _captured(self, key: Hashable, compute: Compute, packed: Tensor) -> _Graph | None:
+        graph = _Graph(compute, packed, self._stream, self._pool)
+        if self.bytes() <= self.memory:
+            self._keep(key, graph)
+            return graph
+        # A pool does not give back a part: start anew, without this one.
+        del graph
+        self._too_large.add(key)
+        self._forget()
+        return None
+
+    def _keep(self, key: Hashable, graph: _Graph | None) -> None:
         self._graphs[key] = graph
         self._graphs.move_to_end(key)
         while len(self._graphs) > KEPT:
             self._graphs.popitem(last=False)
-        return compute(*inputs) if graph is None else graph(*inputs)
+
+    def _forget(self) -> None:
+        torch.cuda.current_stream(self.device).synchronize()
+        self._graphs.clear()
+        self._pool = torch.cuda.graph_pool_handle()
+        torch.cuda.empty_cache()
+
+    def bytes(self) -> int:
+        """Device memory of the pool that the graphs share."""
+        return sum(
+            segment["total_size"]
+            for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+            if tuple(segment.get("segment_pool_id", ())) == tuple(self._pool)
+        )
+
+    def close(self) -> None:
+        """Give the graphs' memory back to the device."""
+        with self._lock, torch.cuda.device(self.device):
+            self._forget()
 
 
-_caches: WeakKeyDictionary[TextTower, GraphCache] = WeakKeyDictionary()
+_runners: WeakKeyDictionary[TextModel, GraphRunner] = WeakKeyDictionary()
+_runners_lock = threading.Lock()
 
 
-def _weights(encoder: TextTower) -> int:
-    """A graph holds addresses: weights that moved, or changed dtype, need another one."""
-    return hash(tuple((parameter.data_ptr(), parameter.dtype) for parameter in encoder.parameters()))
+def runner(tower: TextModel) -> GraphRunner:
+    """The tower's runner. A tower that is not what it was gets a new one: graphs hold addresses of weights."""
+    with _runners_lock:
+        found = _runners.get(tower)
+        if found is not None:
+            if found.fingerprint.matches(tower):
+                return found
+            found.close()
+        made = _runners[tower] = GraphRunner(tower, GRAPH_MEMORY if found is None else found.memory)
+        return made
 
 
-@torch.no_grad()
-def forward(encoder: TextTower, input_ids: Tensor, output_hidden_states: bool = False) -> TextEncoderOutput:
-    """`encoder(input_ids)` without gradients; on CUDA, small batches replay a graph."""
-    if not input_ids.is_cuda or input_ids.numel() > GRAPH_TOKENS or encoder.training:
-        output = encoder(input_ids, output_hidden_states=output_hidden_states)
-        assert isinstance(output, TextEncoderOutput)
-        return output
-    key = ("forward", tuple(input_ids.shape), input_ids.dtype, output_hidden_states, _weights(encoder))
-
-    def compute(ids: Tensor) -> Any:
-        return encoder(ids, output_hidden_states=output_hidden_states)
-
-    replayed: TextEncoderOutput = _caches.setdefault(encoder, GraphCache()).run(key, compute, input_ids)
-    return replayed.clone()
-
-
-class GraphedNodes:
-    """`encode_nodes` on CUDA for small batches: one copy to the device and one launch."""
-
-    def __init__(self, encoder: TextTower, dtype: torch.dtype) -> None:
-        self.encoder, self.dtype = encoder, dtype
-        self.cache = _caches.setdefault(encoder, GraphCache())
-        self.weights = _weights(encoder)
-
-    def __call__(self, batch: Batch) -> Tensor:
-        """The pooled outputs (m, width) of a batch of at most `GRAPH_TOKENS` nodes."""
-        shape = batch.shape
-        eos = -(-len(batch.eos_nodes) // EOS_ROUNDED) * EOS_ROUNDED
-        packed = torch.from_numpy(batch.pack(eos)).pin_memory().to(self.encoder.device, non_blocking=True)
-
-        def compute(packed: Tensor) -> Tensor:
-            nodes = NodeBatch.unpack(packed, shape, self.encoder.config.heads, self.dtype)
-            return encode_nodes(self.encoder, [nodes], Workspace())[0]
-
-        key = ("nodes", shape, eos, self.dtype, self.weights)
-        pooled: Tensor = self.cache.run(key, compute, packed)
-        return pooled[: len(batch.eos_nodes)].clone()
+def release(tower: TextModel) -> None:
+    """Give the memory of the tower's graphs back, if it has any."""
+    with _runners_lock:
+        found = _runners.pop(tower, None)
+    if found is not None:
+        found.close()

@@ -19,7 +19,7 @@ from cliptok.encoder.sharing.attention import NodeBatch, attend
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
-    from cliptok.encoder.model import Block, TextTower
+    from cliptok.encoder.model import Block, TextModel
 
 
 @dataclasses.dataclass
@@ -84,29 +84,36 @@ def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Te
     """The last block at end-of-sequence nodes alone, (m, width). Other queries are zero and their output is dropped."""
     h = norm(x, layer.norm1, layer.eps)
     k, v = linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
-    q = torch.zeros_like(h).index_copy_(0, batch.eos_nodes, linear(h[batch.eos_nodes], layer.q, work, "q"))
-    y = attend(q, k, v, batch, work)[batch.eos_nodes]
-    return mlp_(add_linear_(x[batch.eos_nodes], y, layer.out, work), layer, work)
+    q = torch.zeros_like(h)
+    # (Assigned by index: MPS has no `index_copy_` in torch 2.4. Padding repeats node 0, with the same value.)
+    q[batch.eos_nodes.long()] = linear(h.index_select(0, batch.eos_nodes), layer.q, work, "q")
+    y = attend(q, k, v, batch, work).index_select(0, batch.eos_nodes)
+    return mlp_(add_linear_(x.index_select(0, batch.eos_nodes), y, layer.out, work), layer, work)
 
 
-@torch.inference_mode()
-def encode_nodes(encoder: TextTower, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
-    """Per batch the pooled outputs (m, width), after the final LayerNorm, of the texts that end in it.
+def encode_nodes(tower: TextModel, batches: Sequence[NodeBatch], work: Workspace) -> list[Tensor]:
+    """Per batch the pooled outputs (M, width), after the final LayerNorm, of the texts that end in it.
 
-    Each layer sees all batches before the next layer does, while its weights are in the cache.
+    Each layer sees all batches before the next layer does, while its weights are in the cache. Without gradients: call
+    it in `no_grad` or in inference mode.
     """
     dtype = batches[0].dtype
-    tokens, positions = encoder.embeddings.token_embedding, encoder.embeddings.position_embedding
+    tokens, positions = tower.embeddings.token_embedding, tower.embeddings.position_embedding
     pairs = [tokens(batch.tokens).to(dtype) + positions(batch.positions).to(dtype) for batch in batches]
-    states = [x.index_select(0, batch.pair) for x, batch in zip(pairs, batches, strict=True)]
-    *blocks, last = encoder.blocks()
+    states = [_of_nodes(x, batch) for x, batch in zip(pairs, batches, strict=True)]
+    *blocks, last = tower.blocks()
     for depth, block in enumerate(blocks):
         layer = Layer.of(block, dtype)
         for i, batch in enumerate(batches):
             # Before any attention a state is its token and position: few pairs stand for many nodes.
             qkv = project(states[i] if depth else pairs[i], layer, work)
-            rows = qkv if depth else (part.index_select(0, batch.pair) for part in qkv)
+            rows = qkv if depth else (_of_nodes(part, batch) for part in qkv)
             attend_and_mlp_(states[i], rows, layer, batch, work)
-    layer, final = Layer.of(last, dtype), encoder.final_layer_norm
+    layer, final = Layer.of(last, dtype), tower.final_layer_norm
     pooled = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
     return [norm(x, Affine.of(final, dtype), final.eps) for x in pooled]
+
+
+def _of_nodes(pairs: Tensor, batch: NodeBatch) -> Tensor:
+    """Rows of pairs to rows of nodes."""
+    return pairs if batch.pair is None else pairs.index_select(0, batch.pair)

@@ -7,14 +7,18 @@ Nodes are numbered depth first, in the order of the sorted texts. Then a node's 
 with itself, `[node, subtree_end[node])`, and node k may look at node j exactly if `j <= k < subtree_end[j]`.
 Attention works on chunks of `chunk` consecutive nodes: their queries are a view of the batch, their keys are the chunk
 itself and the ancestors of its first node. (An ancestor of a later node in the chunk, if it is before the chunk, is
-an ancestor of the first node too.) Most chunks have few ancestors and some have many, so chunks are stored in the order
-of their key slots, and those with equally many attend together.
+an ancestor of the first node too.)
+
+There are two ways to lay a batch out. A CPU wants little work: most chunks have few ancestors and some have many, so
+chunks are stored in the order of their key slots, and those with equally many attend together. A GPU wants few shapes,
+since every shape needs a graph of its own: batches are padded to a few canonical sizes, and every chunk has slots for
+as many ancestors as there can be.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,47 +34,49 @@ SLOTS = 32
 class BatchShape(NamedTuple):
     """The numbers that determine every tensor shape of a batch."""
 
-    pairs: int  # U
+    pairs: int  # U, distinct pairs of token and position; 0 where every node has its own
     groups: tuple[tuple[int, int], ...]  # (chunks, P) in the order of storage
-    chunk: int
+    chunk: int  # nodes per chunk
+    eos: int  # M
 
     @property
     def padded(self) -> int:
         """N."""
         return self.chunk * sum(chunks for chunks, _ in self.groups)
 
+    def sections(self) -> list[int]:
+        """Lengths of the parts of `Batch.packed`, in order; the groups' ancestors are one part each."""
+        pairs = self.pairs or self.padded
+        each = [pairs, pairs, self.padded if self.pairs else 0, self.padded, self.padded]
+        return [*each, *(chunks * slots for chunks, slots in self.groups), self.eos]
+
+
+class CanonicalSize(NamedTuple):
+    """A size that batches are padded to, so that they all have the same shapes."""
+
+    nodes: int  # N, whole chunks
+    eos: int  # M
+
 
 @dataclasses.dataclass
 class Batch:
     """One trie, of N nodes padded to whole chunks. A padding node sees itself only and is nobody's ancestor.
 
-    Arrays are in the order of storage; `number` has the depth-first numbers, which `subtree_end` is in too.
+    `packed` holds, one after another and int32: token ids (U,) and positions (U,) of the distinct pairs; the pair (N,)
+    of each node, in the order of storage as all that follows; its depth-first number (N,); one past the number of its
+    last descendant (N,); per group (chunks, P) the nodes before each chunk that its first node may look at, N for
+    none; the nodes (M,) of the texts' end-of-sequence tokens, padded with node 0.
     """
 
-    tokens: Int64  # (U,) token ids of the distinct pairs of token and position, filled up to whole chunks
-    positions: Int64  # (U,)
-    pair: Int64  # (N,) the pair of each node
-    number: Int64  # (N,)
-    subtree_end: Int64  # (N,) one past the number of the last descendant
-    ancestors: list[Int64]  # per group (chunks, P): nodes before each chunk that its first node may look at; N for none
-    eos_nodes: Int64  # (m,) the node of each distinct text's end-of-sequence token
-    outputs: Int64  # (m,) the distinct text (row of the window) of each
+    packed: Int32
+    shape: BatchShape
+    start: int  # its first distinct text
+    stop: int  # one past its last
     nodes: int  # N without padding
-    chunk: int  # nodes per chunk
 
-    @property
-    def shape(self) -> BatchShape:
-        groups = tuple((len(rows), rows.shape[1]) for rows in self.ancestors)
-        return BatchShape(len(self.tokens), groups, self.chunk)
-
-    def pack(self, eos: int | None = None) -> Int64:
-        """Everything that the device needs in one array; `eos` pads `eos_nodes` to this many, with node 0."""
-        parts = [self.tokens, self.positions, self.pair, self.number, self.subtree_end]
-        parts += [rows.ravel() for rows in self.ancestors]
-        parts.append(self.eos_nodes)
-        if eos is not None:
-            parts.append(np.zeros(eos - len(self.eos_nodes), dtype=np.int64))
-        return np.concatenate(parts)
+    def parts(self) -> list[Int32]:
+        """Views of `packed`, one per section."""
+        return np.split(self.packed, np.cumsum(self.shape.sections())[:-1])
 
 
 @dataclasses.dataclass
@@ -120,33 +126,47 @@ def split_batches(window: Window, budget: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
+def split_canonical(window: Window, sizes: Sequence[CanonicalSize]) -> Iterator[tuple[int, int, CanonicalSize]]:
+    """The same with batches that fit canonical sizes (ascending), each with the size that it is padded to.
+
+    Whole batches have the largest size. What is left is padded up to a size that it fills to three quarters, or else
+    first fills the size below, so that little padding is computed. A row longer than every size raises ValueError.
+    """
+    new_nodes = np.cumsum(window.lengths - window.shared)
+    start = 0
+    while start < len(new_nodes):
+        before = new_nodes[start] - window.lengths[start]
+        wanted = _wanted(int(new_nodes[-1] - before), int(window.lengths[start]), sizes)
+        texts = max(size.eos for size in sizes if size.nodes == wanted)
+        stop = min(int(np.searchsorted(new_nodes, before + wanted, side="right")), start + texts)
+        nodes = int(new_nodes[stop - 1] - before)
+        yield start, stop, next(size for size in sizes if size.nodes >= nodes and size.eos >= stop - start)
+        start = stop
+
+
+# Below this many nodes a GPU is not full anyway, and a second batch costs more than padding.
+_PADDING_IS_FREE = 2048
+
+
+def _wanted(remaining: int, row: int, sizes: Sequence[CanonicalSize]) -> int:
+    """The nodes to fill a batch up to, where `remaining` nodes are left and the first text has `row`."""
+    distinct = sorted({size.nodes for size in sizes})
+    if row > distinct[-1]:
+        raise ValueError(f"a text has {row} tokens but a batch at most {distinct[-1]} nodes")
+    up = next((nodes for nodes in distinct if nodes >= remaining), distinct[-1])
+    down = max((nodes for nodes in distinct if nodes < up), default=up)
+    if remaining >= up or up <= _PADDING_IS_FREE or remaining > up * 3 // 4 or row > down:
+        return up
+    return down
+
+
 def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
     """The trie of rows `start` to `stop`. N is rounded up to whole chunks, key slots to multiples of `SLOTS`."""
-    lengths = window.lengths[start:stop]
-    shared = window.shared[start:stop].copy()
-    shared[0] = 0
-    longest = int(lengths.max())
-    column = np.arange(longest)
-    fresh = (column >= shared[:, None]) & (column < lengths[:, None])
-    first_node = np.concatenate([[0], np.cumsum(lengths - shared)])
-    nodes = int(first_node[-1])
-
-    # path[r, p] is the node of row r at position p: the one of the last row that was fresh there.
-    owner = np.maximum.accumulate(np.where(column >= shared[:, None], np.arange(len(lengths))[:, None], -1), axis=0)
-    path = first_node[owner] + column - shared[owner]
-
+    trie = _Trie(window, start, stop)
+    nodes, longest = trie.nodes, trie.longest
     chunks = -(-nodes // chunk)
     padded = chunks * chunk
-    tokens = np.zeros(padded, dtype=np.int64)
-    tokens[:nodes] = window.rows[start:stop, :longest][fresh]
-    positions = np.zeros(padded, dtype=np.int64)
-    positions[:nodes] = np.broadcast_to(column, fresh.shape)[fresh]
-    last_row = np.zeros(nodes, dtype=np.int64)
-    rows, columns = np.nonzero(column < lengths[:, None])
-    np.maximum.at(last_row, path[rows, columns], rows)
-    subtree_end = np.arange(1, padded + 1)
-    subtree_end[:nodes] = first_node[last_row + 1]
-
+    tokens, positions, subtree_end = trie.padded(padded)
     # From here on chunks stand in the order of storage.
     depth = positions[::chunk]
     slots = -(-(depth + chunk) // SLOTS) * SLOTS - chunk
@@ -155,26 +175,75 @@ def build_batch(window: Window, start: int, stop: int, chunk: int) -> Batch:
     place[order] = np.arange(chunks)
     place[chunks] = chunks
     number = (order[:, None] * chunk + np.arange(chunk)).ravel()
-    head_row = np.searchsorted(first_node, order * chunk, side="right") - 1
     groups = []
     for size in np.unique(slots):
-        group = slots[order] == size
-        slot = np.arange(size)
-        above = path[head_row[group]][:, np.minimum(slot, longest - 1)]
-        above = np.where(slot < depth[order[group], None], above, padded)
+        above = trie.ancestors(order[slots[order] == size] * chunk, int(size), padded)
         groups.append(place[above // chunk] * chunk + above % chunk)
-    eos = path[np.arange(len(lengths)), lengths - 1]
+    eos = trie.eos()
     pairs, pair = np.unique(tokens[number] * longest + positions[number], return_inverse=True)
     pairs = np.append(pairs, np.zeros(-len(pairs) % chunk, dtype=np.int64))  # fewer different shapes
-    return Batch(
-        tokens=pairs // longest,
-        positions=pairs % longest,
-        pair=pair,
-        number=number,
-        subtree_end=subtree_end[number],
-        ancestors=groups,
-        eos_nodes=place[eos // chunk] * chunk + eos % chunk,
-        outputs=np.arange(start, stop),
-        nodes=nodes,
-        chunk=chunk,
-    )
+    shape = BatchShape(len(pairs), tuple(rows.shape for rows in groups), chunk, len(eos))
+    parts = [pairs // longest, pairs % longest, pair, number, subtree_end[number]]
+    parts += [*(rows.ravel() for rows in groups), place[eos // chunk] * chunk + eos % chunk]
+    return Batch(np.concatenate(parts, dtype=np.int32, casting="same_kind"), shape, start, stop, nodes)
+
+
+def build_canonical(window: Window, start: int, stop: int, size: CanonicalSize, chunk: int, slots: int) -> Batch:
+    """The trie of rows `start` to `stop` padded to a canonical size, in depth-first order: one group, no pairs.
+
+    `slots` is P for every chunk: at least the tower's positions less one.
+    """
+    trie = _Trie(window, start, stop)
+    ancestors = trie.ancestors(np.arange(0, size.nodes, chunk), slots, size.nodes)
+    eos = np.zeros(size.eos, dtype=np.int64)
+    eos[: stop - start] = trie.eos()
+    tokens, positions, subtree_end = trie.padded(size.nodes)
+    shape = BatchShape(0, (ancestors.shape,), chunk, size.eos)
+    parts = [tokens, positions, np.arange(size.nodes), subtree_end, ancestors.ravel(), eos]
+    return Batch(np.concatenate(parts, dtype=np.int32, casting="same_kind"), shape, start, stop, trie.nodes)
+
+
+class _Trie:
+    """The trie of some rows of a window, its nodes numbered depth first."""
+
+    def __init__(self, window: Window, start: int, stop: int) -> None:
+        lengths = self.lengths = window.lengths[start:stop]
+        shared = self.shared = window.shared[start:stop].copy()
+        shared[0] = 0
+        self.longest = int(lengths.max())
+        self.column = column = np.arange(self.longest)
+        self.fresh = (column >= shared[:, None]) & (column < lengths[:, None])
+        self.first_node = np.concatenate([[0], np.cumsum(lengths - shared)])  # (rows + 1,)
+        self.nodes = int(self.first_node[-1])
+        self.rows = window.rows[start:stop, : self.longest]
+        # path[r, p] is the node of row r at position p: the one of the last row that was fresh there.
+        each = np.arange(len(lengths))[:, None]
+        owner = np.maximum.accumulate(np.where(column >= shared[:, None], each, -1), axis=0)
+        self.path = self.first_node[owner] + column - shared[owner]
+
+    def padded(self, size: int) -> tuple[Int64, Int64, Int64]:
+        """Token, position and subtree end of `size` nodes."""
+        tokens = np.zeros(size, dtype=np.int64)
+        tokens[: self.nodes] = self.rows[self.fresh]
+        positions = np.zeros(size, dtype=np.int64)
+        positions[: self.nodes] = np.broadcast_to(self.column, self.fresh.shape)[self.fresh]
+        last_row = np.zeros(self.nodes, dtype=np.int64)
+        rows, columns = np.nonzero(self.column < self.lengths[:, None])
+        np.maximum.at(last_row, self.path[rows, columns], rows)
+        subtree_end = np.arange(1, size + 1)
+        subtree_end[: self.nodes] = self.first_node[last_row + 1]
+        return tokens, positions, subtree_end
+
+    def ancestors(self, heads: Int64, slots: int, none: int) -> Int64:
+        """(heads, slots) the ancestors of each of these nodes from the root on, filled up with `none`."""
+        head_row = np.searchsorted(self.first_node, np.minimum(heads, self.nodes - 1), side="right") - 1
+        slot = np.arange(slots)
+        above = self.path[head_row][:, np.minimum(slot, self.longest - 1)]
+        position = heads - self.first_node[head_row] + self.shared[head_row]
+        count = np.where(heads < self.nodes, position, 0)
+        return np.where(slot < count[:, None], above, none)
+
+    def eos(self) -> Int64:
+        """(rows,) the node of each row's last token."""
+        last: Int64 = self.path[np.arange(len(self.lengths)), self.lengths - 1]
+        return last

@@ -1,0 +1,92 @@
+"""Whether a tower is still what it was, and plain enough for code that reads its weights without calling its layers."""
+
+from __future__ import annotations
+
+import itertools
+import operator
+
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from cliptok.encoder.model import MLP, Attention, Block, Blocks, TextEmbeddings, TextTower
+
+_PARTS = (
+    nn.Linear,
+    nn.LayerNorm,
+    nn.Embedding,
+    nn.ModuleList,
+    TextTower,
+    TextEmbeddings,
+    Attention,
+    MLP,
+    Block,
+    Blocks,
+)
+
+
+def obstacle(tower: nn.Module) -> str | None:
+    """What in the tower is more than its weights: a wrapped layer, a hook, a forward method set on an instance.
+
+    A CUDA graph would freeze it and `encode` would pass it over. None for a plain tower. Hooks of the tower itself do
+    not count: they run around the whole.
+    """
+    for name, part in tower.named_modules():
+        if part is not tower and type(part) not in _PARTS:
+            return f"what {type(part).__module__}.{type(part).__name__} does at {name}"
+        if part is not tower and _has_hooks(part):
+            return f"the hooks at {name}"
+    if _global_hooks():
+        return "the hooks that are registered for all modules"
+    return None
+
+
+def _has_hooks(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks or "forward" in part.__dict__)
+
+
+class Fingerprint:
+    """A tower's modules and parameters as they are now, to be compared with what they are later.
+
+    Comparing takes some 50 us for twelve layers, so that every call can do it.
+    """
+
+    def __init__(self, tower: nn.Module) -> None:
+        parts = list(tower.modules())
+        # The dictionaries, not the modules: a tower that is kept alive here would never let its graphs go.
+        self._places = [values for part in parts for values in (part._modules, part._parameters)]
+        self._values = self._current()
+        self._attributes = [
+            (part.__dict__, name, part.__dict__[name])
+            for part in parts
+            for name in ("activation", "heads", "causal", "eps")
+            if name in part.__dict__
+        ]
+        self._tensors = list(tower.parameters())
+        # Aliases: while they live, no other tensor can lie where the parameters lay.
+        self._aliases = [tensor.detach() for tensor in self._tensors]
+        self._hooks = [hooks for part in parts[1:] for hooks in (part._forward_hooks, part._forward_pre_hooks)]
+        self._own = [part.__dict__ for part in parts[1:]]
+        self.obstacle = obstacle(tower)
+
+    def _current(self) -> list[object]:
+        return list(itertools.chain.from_iterable(values.values() for values in self._places))
+
+    def matches(self, tower: nn.Module) -> bool:
+        """Whether `tower` still has these layers and tensors at these places, and nothing more that runs."""
+        current = self._current()
+        if len(current) != len(self._values) or not all(map(operator.is_, current, self._values)):
+            return False
+        if any(values.get(name) is not value for values, name, value in self._attributes):
+            return False
+        try:
+            same = all(map(Tensor.is_set_to, self._tensors, self._aliases))
+        except RuntimeError:  # on different devices
+            return False
+        hooked = any(self._hooks) or any("forward" in own for own in self._own) or _global_hooks()
+        if same and (hooked or self.obstacle is not None):
+            return obstacle(tower) == self.obstacle
+        return same
+
+
+def _global_hooks() -> bool:
+    return bool(torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks)
