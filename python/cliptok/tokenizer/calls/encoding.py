@@ -25,6 +25,11 @@ class BatchEncoding(UserDict[str, Any]):
     which is imported for them; they need the encoding of a call in the profile `transformers`.
     """
 
+    _source: tuple[Any, Any, Any] | None = None
+    """The tokenizer, the call and the texts."""
+    _encoding: Any = None
+    _n_sequences: int | None = None
+
     def __init__(
         self,
         data: Any = None,
@@ -35,10 +40,27 @@ class BatchEncoding(UserDict[str, Any]):
     ) -> None:
         # Not UserDict's own, which copies item by item.
         self.data = {} if data is None else dict(data)
-        self._in_transformers: Callable[[], Any] | None = None
-        if encoding is not None:
-            self._in_transformers = lambda: _with_encodings(self.data, encoding, n_sequences)
+        self._encoding = encoding
+        self._n_sequences = n_sequences
         self.convert_to_tensors(tensor_type, prepend_batch_axis)
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> "BatchEncoding":
+        """The encoding that has these values, which are not copied."""
+        encoding = cls.__new__(cls)
+        encoding.data = data
+        return encoding
+
+    def _in_transformers(self) -> Any:
+        """transformers' encoding of the same call, or None."""
+        if self._source is not None:
+            tok, call, text = self._source
+            return tok._encodings(call, text)
+        if self._encoding is None:
+            return None
+        from transformers import BatchEncoding
+
+        return BatchEncoding(self.data, self._encoding, n_sequences=self._n_sequences)
 
     def __getitem__(self, key: Any) -> Any:
         try:
@@ -46,7 +68,7 @@ class BatchEncoding(UserDict[str, Any]):
         except (KeyError, TypeError):
             if isinstance(key, slice):
                 return {name: value[key] for name, value in self.data.items()}
-            if isinstance(key, int) and self._in_transformers is not None:
+            if isinstance(key, int) and self.is_fast:
                 return self._in_transformers()[key]
             if isinstance(key, int):
                 raise KeyError(
@@ -59,7 +81,7 @@ class BatchEncoding(UserDict[str, Any]):
         if name in data:
             return data[name]
         if name in _OF_ENCODINGS.split():
-            if self._in_transformers is None:
+            if not self.is_fast:
                 raise ValueError(f"{name} needs the encoding of a call; this one was made, copied or sent by itself")
             return getattr(self._in_transformers(), name)
         raise AttributeError(f"this encoding has no {name!r}; it has {', '.join(data)}")
@@ -75,7 +97,7 @@ class BatchEncoding(UserDict[str, Any]):
     @property
     def is_fast(self) -> bool:
         """Whether `tokens`, `word_ids` and their like are there."""
-        return self._in_transformers is not None
+        return self._source is not None or self._encoding is not None
 
     def to(self, device: "str | int | torch.device", *, non_blocking: bool = False) -> "BatchEncoding":
         """Move every tensor to the device, in place, and return this encoding. Anything else stays as it is."""
@@ -96,12 +118,6 @@ class BatchEncoding(UserDict[str, Any]):
         for name, value in self.data.items():
             self.data[name] = convert(name, [value] if prepend_batch_axis else value)
         return self
-
-
-def _with_encodings(data: dict[str, Any], encoding: Any, n_sequences: int | None) -> Any:
-    from transformers import BatchEncoding
-
-    return BatchEncoding(data, encoding, n_sequences=n_sequences)
 
 
 @cache
