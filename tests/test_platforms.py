@@ -163,11 +163,11 @@ def test_without_fork() -> None:
         import cliptok.batch, cliptok.report
         tok = Tokenizer("open_clip")
         assert tok.encode_batch(["“a” cat"] * 5000).shape == (5000, 77)
-        assert main(["count", sys.argv[1]]) == 0
+        assert main(["count", sys.argv[1], "--input-format", "txt"]) == 0
     """
     from support.scripts import run_python
 
-    assert run_python(source, str(Path(__file__))).startswith("lines")
+    assert run_python(source, str(Path(__file__))).startswith("texts")
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -6,12 +6,17 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "__version__"]
+__all__ = ["Engine", "__version__", "available_instructions"]
 
 __version__: str
 
 # id, content, special, normalized, lstrip, rstrip, single_word
 _AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
+
+def available_instructions() -> list[str]:
+    """The sets of vector instructions that this machine has, the fastest first: of "avx512", "avx2", "sse", "neon", and
+    always "plain".
+    """
 
 @final
 class Engine:
@@ -35,7 +40,7 @@ class Engine:
         """The same vocabulary and warm cache with other added tokens."""
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
-        """Ids of one text, uncut."""
+        """Ids of one text, untruncated."""
 
     def encode_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Ids as `encode`, and each one's (begin, end) in characters of `text`. Only for the `transformers` profile."""
@@ -58,9 +63,9 @@ class Engine:
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64] | None, npt.NDArray[np.int64] | None]:
         """One row per text: ids (n, width) of uint16, int32 or int64, and lengths (n,) and mask (n, width) on request.
 
-        The ids are a new array, or `out`, C-contiguous and writable. Longer texts are cut, or refused by row with
-        `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory of
-        large new arrays is that of ones that are gone.
+        The ids are a new array, or `out`, C-contiguous and writable. Longer texts are truncated, or refused by row
+        with `refuse_long`. `lengths` are the ids in each row, `mask` has ones for ids and zeros for padding. The memory
+        of large new arrays is that of ones that are gone.
 
         Raises TypeError and ValueError that name the row or the argument at fault, and MemoryError.
         """
@@ -91,3 +96,6 @@ class Engine:
     def merges(self) -> list[tuple[str, str]]: ...
     @property
     def vocabulary_size(self) -> int: ...
+    @property
+    def instructions(self) -> str:
+        """The vector instructions in use: the fastest available, or those that `CLIPTOK_INSTRUCTIONS` names."""

@@ -89,7 +89,7 @@ def test_no_text_at_all(kind: str, format: str, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no sample has a file with the extension 'txt'"):
             tokenize_files(path, out)
         return
-    assert tokenize_files(path, out, column="caption").counts.texts == 0
+    assert tokenize_files(path, out, column=None if kind == "txt" else "caption").counts.texts == 0
     if format == "parquet":
         assert pq.read_table(out).schema.types == [pa.list_(pa.int32())]
     elif format == "npy":
@@ -147,7 +147,7 @@ def test_files_larger_than_a_table(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", texts, row_group_size=70_000)
     wanted = Tokenizer().encode_packed(texts)
     for kind in ("txt", "csv", "jsonl", "parquet"):
-        tokenize_files(tmp_path / f"a.{kind}", tmp_path / "ids.parquet", column="caption")
+        tokenize_files(tmp_path / f"a.{kind}", tmp_path / "ids.parquet", column=None if kind == "txt" else "caption")
         file = pq.ParquetFile(tmp_path / "ids.parquet")
         assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [32768] * 4 + [18928], kind
         column = file.read().column(0).combine_chunks()
@@ -160,7 +160,8 @@ def test_long_texts_come_in_small_tables(tmp_path: Path) -> None:
     parquet(tmp_path / "a.parquet", texts)
     (tmp_path / "a.txt").write_bytes(text_file(texts))
     for kind in ("parquet", "txt"):
-        report = tokenize_files(tmp_path / f"a.{kind}", tmp_path / "ids.parquet", column="caption")
+        column = None if kind == "txt" else "caption"
+        report = tokenize_files(tmp_path / f"a.{kind}", tmp_path / "ids.parquet", column=column)
         file = pq.ParquetFile(tmp_path / "ids.parquet")
         assert file.num_row_groups > 1
         assert ids_in(tmp_path / "ids.parquet") == expected(texts[:2]) * 100

@@ -94,7 +94,7 @@ def test_files_longer_than_a_chunk(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert np.array_equal(np.load(tmp_path / "ids.npy"), Tokenizer().encode_batch(lines, dtype="uint16"))
     done = run("count", given="\n".join(lines).encode())
-    assert done.stdout.split()[:4] == ["lines", "50000", "tokens", str(Tokenizer().count(lines).sum())]
+    assert done.stdout.split()[:4] == ["texts", "50000", "tokens", str(Tokenizer().count(lines).sum())]
 
 
 def test_count(captions: Path) -> None:
@@ -103,14 +103,14 @@ def test_count(captions: Path) -> None:
     assert done.returncode == 0
     found = dict(line.rsplit(maxsplit=1) for line in done.stdout.splitlines())
     assert found == {
-        "lines": "6",
+        "texts": "6",
         "tokens": str(sum(counts)),
         "mean": f"{sum(counts) / 6:.1f}",
         "longest": str(max(counts)),
         "over 77": "1",
     }
     assert run("count", captions, "--each").stdout == "".join(f"{count}\n" for count in counts)
-    assert "lines        0" in run("count").stdout
+    assert "texts        0" in run("count").stdout
 
 
 def test_show() -> None:
@@ -166,7 +166,7 @@ def test_colours_on_a_terminal_only() -> None:
         (["tokenize", "no/such/*.parquet", "-o", "ids"], "no file matches"),
         (["tokenize", "-o", "ids"], "standard input needs a file"),
         (["tokenize", "-o", "/proc/no/such/folder/ids.npy"], "no/such/folder"),
-        (["tokenize", "a.txt", "b.txt"], "2 inputs need --out"),
+        (["tokenize", "a.txt", "b.txt"], "a.txt: no such file"),
         (["tokenize", "--on-null", "ignore"], "on-null"),
         (["embed", "a.txt", "-o", "e.npy"], "--model"),
         (["embed", "a.txt", "--model", "m"], "--out"),
@@ -280,7 +280,7 @@ def test_policies(tmp_path: Path) -> None:
     assert f"{path}: row 2 has no text in 'caption'" in done.stderr
     assert "1 null" in run(*command, "--on-null", "empty").stderr
     assert np.load(tmp_path / "ids.npy").shape == (2, 77)
-    assert "1 skipped" in run(*command, "--on-null", "skip").stderr
+    assert "1 skipped" in run(*command, "--on-null", "skip", "--overwrite").stderr
     assert np.load(tmp_path / "ids.npy").shape == (1, 77)
 
 
@@ -306,7 +306,7 @@ def test_a_progress_bar_on_a_terminal(tmp_path: Path) -> None:
     assert done.stderr.startswith("1,000 texts")
     main, terminal = pty.openpty()
     try:
-        command = [*COMMAND, "tokenize", path, "-o", tmp_path / "ids.npy"]
+        command = [*COMMAND, "tokenize", path, "-o", tmp_path / "ids.npy", "--overwrite"]
         subprocess.run(command, stderr=terminal, stdin=terminal, timeout=60, check=True)
         shown = os.read(main, 65536).decode()
     finally:

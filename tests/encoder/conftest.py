@@ -51,4 +51,6 @@ def tokenizer():
 def small():
     """A small encoder with a projection, weights large enough that a wrong position shows."""
     config = TextConfig(**FAMILIES["ViT-B"])
-    return TextEncoder.from_pretrained(dict(hf_model(config).state_dict()), heads=config.heads)
+    return TextEncoder.from_pretrained(
+        dict(hf_model(config).state_dict()), heads=config.heads, activation=config.activation
+    )

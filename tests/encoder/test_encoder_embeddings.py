@@ -161,7 +161,11 @@ def test_resize(pair):
     assert encoder.resize_token_embeddings() is encoder.get_input_embeddings()
     grown = encoder.resize_token_embeddings(49500)
     assert encoder.config.vocabulary == 49500 and torch.equal(grown.weight[:49408], table)
-    assert 0.015 < float(grown.weight[49408:].detach().std()) < 0.025
+    torch.testing.assert_close(grown.weight[49408:], table.mean(0).expand(92, -1), atol=1e-4, rtol=0)
+    assert len(grown.weight[49408:].unique(dim=0)) == 92  # no two alike, or they would train alike
     assert torch.equal(encoder.resize_token_embeddings(49408).weight, table)
+    rows = encoder.resize_token_embeddings(49409, pad_to_multiple_of=64, mean_resizing=False).weight
+    assert len(rows) == encoder.config.vocab_size == 49472 and 0.015 < float(rows[49408:].detach().std()) < 0.025
+    encoder.resize_token_embeddings(49408)
     with pytest.raises(ValueError, match="at least 1"):
         encoder.resize_token_embeddings(0)

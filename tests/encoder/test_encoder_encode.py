@@ -164,21 +164,94 @@ def test_results_can_be_trained_on(small, tokenizer):
     assert head.weight.grad is not None
 
 
-def test_wrapped_layers_are_refused_and_not_passed_over(small, tokenizer):
+class Adapter(torch.nn.Module):
+    def __init__(self, base):
+        super().__init__()
+        self.base_layer, self.weight, self.bias = base, base.weight, base.bias
 
-    class Adapter(torch.nn.Module):
-        def __init__(self, base):
-            super().__init__()
-            self.base_layer, self.weight, self.bias = base, base.weight, base.bias
+    def forward(self, x):
+        return self.base_layer(x) + 1
 
-        def forward(self, x):
-            return self.base_layer(x) + 1
 
+class Wrapper(torch.nn.Module):
+    def __init__(self, block):
+        super().__init__()
+        self.block = block
+
+    def forward(self, x, mask):
+        return self.block(x, mask) * 0.5
+
+
+def adapt(encoder):
+    attention = next(encoder.blocks()).self_attn
+    attention.q_proj = Adapter(attention.q_proj)
+
+
+def wrap(encoder):
+    encoder.encoder.layers[1] = Wrapper(encoder.encoder.layers[1])
+
+
+def hook(encoder):
+    encoder.encoder.layers[1].mlp.fc1.register_forward_hook(lambda module, args, output: output * 0)
+
+
+def hook_itself(encoder):
+    encoder.text_projection.register_forward_pre_hook(lambda module, args: (args[0] * 2 + 1,))
+
+
+def parametrize(encoder):
+    class Half(torch.nn.Module):
+        def forward(self, weight):
+            return weight / 2
+
+    torch.nn.utils.parametrize.register_parametrization(next(encoder.blocks()).mlp.fc1, "weight", Half())
+
+
+def weight_norm(encoder):
+    layer = next(encoder.blocks()).mlp.fc2
+    torch.nn.utils.parametrizations.weight_norm(layer)
+    with torch.no_grad():
+        layer.parametrizations.weight.original0.mul_(1.5)
+
+
+def replace_forward(encoder):
+    layer = next(encoder.blocks()).mlp
+    layer.forward = lambda x: x * 0.1
+
+
+CHANGES = [adapt, wrap, hook, hook_itself, parametrize, weight_norm, replace_forward]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_is_more_than_weights_goes_through_the_forward_pass(small, tokenizer, change):
     encoder = copy.deepcopy(small)
-    block = next(encoder.blocks())
-    block.self_attn.q_proj = Adapter(block.self_attn.q_proj)
-    with pytest.raises(TypeError, match=r"Adapter does at text_model\.encoder\.layers\.0\.self_attn\.q_proj; merge"):
-        encoder.encode(TEXTS, tokenizer)
+    change(encoder)
+    expected = reference(encoder, tokenizer)
+    assert relative(expected, reference(small, tokenizer)) > 0.01  # the change is one that shows
+    assert relative(encoder.encode(TEXTS, tokenizer), expected) < 2e-6
+    blocks = list(encoder.encode(iter(TEXTS), tokenizer, window=3, normalize=True))
+    assert [len(block) for block in blocks] == [3, 3, 1]
+    assert relative(torch.cat(blocks), torch.nn.functional.normalize(expected, dim=-1)) < 2e-6
+    packed = Packed([tokenizer(text, truncation=True)["input_ids"] for text in TEXTS])
+    assert relative(encoder.encode(packed), expected) < 2e-6
+    alone = [encoder.encode(text, tokenizer, batch_invariant=True) for text in TEXTS]
+    assert torch.equal(encoder.encode(TEXTS, tokenizer, batch_invariant=True), torch.cat(alone))
+    assert encoder.encode([], tokenizer).shape == (0, 48)
+    pooled = encoder.encode(TEXTS, tokenizer, output="pooler_output")
+    assert pooled.shape == (len(TEXTS), 64) and not pooled.requires_grad
+
+
+def test_errors_are_the_same_through_the_forward_pass(small, tokenizer, capsys):
+    encoder = copy.deepcopy(small)
+    hook(encoder)
+    with pytest.raises(ValueError, match=r"row 2 has no end-of-text"):
+        encoder.encode(Packed([[START, END], [START, END], [START, 5]]))
+    with pytest.raises(ValueError, match="the id 50000"):
+        encoder.encode(Packed([[START, 50000, END]]))
+    with pytest.raises(TypeError, match=r"texts\[7\] is None; expected str"):
+        list(encoder.encode(iter([*TEXTS, None]), tokenizer, window=3))
+    encoder.encode(TEXTS, tokenizer, progress=True)
+    assert f"{len(TEXTS)}/{len(TEXTS)}" in capsys.readouterr().err
 
 
 def test_248_positions(tokenizer):

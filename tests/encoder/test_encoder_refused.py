@@ -58,7 +58,7 @@ def test_bad_tensors_are_named(tmp_path, layout, damage):
         named = block
     save_file({name: value.contiguous() for name, value in tensors.items()}, tmp_path / "bad.safetensors")
     with pytest.raises(ValueError, match=r"bad\.safetensors") as caught:
-        TextEncoder.from_pretrained(tmp_path / "bad.safetensors", heads=config.heads)
+        TextEncoder.from_pretrained(tmp_path / "bad.safetensors", heads=config.heads, activation="gelu")
     assert named in str(caught.value)
 
 
@@ -68,7 +68,7 @@ def test_overflow_in_half_precision_is_named(tmp_path):
     tensors["text_model.final_layer_norm.weight"][0] = 1e6
     save_file(tensors, tmp_path / "big.safetensors")
     with pytest.raises(ValueError, match=r"not finite in torch.float16, in text_model.final_layer_norm.weight"):
-        TextEncoder.from_pretrained(tmp_path / "big.safetensors", heads=3, dtype=torch.float16)
+        TextEncoder.from_pretrained(tmp_path / "big.safetensors", heads=3, activation="gelu", dtype=torch.float16)
 
 
 def test_truncated_files_are_refused(tmp_path):
@@ -109,11 +109,15 @@ def test_missing_shard_and_foreign_file_are_named(tmp_path):
     save_file({"unet.weight": torch.zeros(1)}, tmp_path / "unet.safetensors")
     with pytest.raises(ValueError, match="holds no CLIP text tower"):
         TextEncoder.from_pretrained(tmp_path / "unet.safetensors")
-    with pytest.raises(TypeError, match="torch_dtype"):
-        TextEncoder.from_pretrained(tmp_path / "unet.safetensors", torch_dtype=torch.float16)
+    for name, ours in (("device_map", "device="), ("hidden_act", "activation="), ("nonsense", "no argument nonsense")):
+        with pytest.raises(TypeError, match=ours):
+            TextEncoder.from_pretrained(tmp_path / "unet.safetensors", **{name: "auto"})
 
 
-@pytest.mark.parametrize("option", [{"no_causal_mask": True}, {"pool_type": "last"}, {"hf_model_name": "roberta-base"}])
+@pytest.mark.parametrize(
+    "option",
+    [{"proj_bias": True}, {"hf_tokenizer_name": "bert-base"}, {"pool_type": "last"}, {"hf_model_name": "roberta-base"}],
+)
 def test_open_clips_other_towers_are_refused(tmp_path, option):
     """Their tensors may have the same names: only the configuration tells that they compute something else."""
     model = open_clip_model(config_of("ViT-B"))

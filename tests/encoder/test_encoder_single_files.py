@@ -152,12 +152,12 @@ def test_dtype_follows_the_file_or_the_argument(tmp_path):
     # OpenAI's files keep embeddings and LayerNorm in float32: nothing may be lost.
     mixed = dict(model.state_dict())
     mixed["final_layer_norm.weight"] = mixed["final_layer_norm.weight"].float()
-    assert TextEncoder.from_pretrained(mixed, heads=config.heads).dtype == torch.float32
+    assert TextEncoder.from_pretrained(mixed, heads=config.heads, activation="gelu").dtype == torch.float32
 
 
 def test_a_state_dict_stays_its_owners(small):
     tensors = dict(small.state_dict())
-    encoder = TextEncoder.from_pretrained(tensors, heads=2)
+    encoder = TextEncoder.from_pretrained(tensors, heads=2, activation="quick_gelu")
     with torch.no_grad():
         encoder.final_layer_norm.weight.zero_()
     assert bool(tensors["text_model.final_layer_norm.weight"].any())

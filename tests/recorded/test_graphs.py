@@ -149,8 +149,7 @@ def test_adapters_and_hooks_are_neither_frozen_nor_passed_over(encoder, tokenize
     for change in (adapt, hook, pre_hook, patch):
         hooks = []
         change()
-        with pytest.raises(TypeError, match=r"encode cannot see (what|the hooks).*self_attn"):
-            encoder.encode(TEXTS, tokenizer)
+        assert encoder.encode(TEXTS, tokenizer).shape[0] == len(TEXTS)  # by its modules, and never from a graph
         assert [launches(calls[1]) for _ in range(3)] == [0, 0, 0]
         attention.q_proj = plain
         plain.__dict__.pop("forward", None)

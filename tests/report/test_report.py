@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from cliptok import Tokenizer
 from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.options import reading_for
+from cliptok.batch.reading.texts import shards_of, texts_of
 from cliptok.batch.summary import Counts
 from cliptok.report import words as words_module
 from cliptok.report import write_report
 from cliptok.report.histogram import bars, draw
 from cliptok.report.numbers import percent
 from cliptok.report.page import page
-from cliptok.report.reading import texts_of
 from cliptok.report.sample import Sample
 from cliptok.report.survey import Survey
 from cliptok.report.token_texts import TokenText, token_texts
@@ -250,7 +251,7 @@ def checked(html: str) -> Checked:
 def test_the_page_needs_nothing_else() -> None:
     html = page(surveyed(TEXTS), "captions.txt")
     found = checked(html)
-    assert found.elements["svg"] == found.elements["h1"] == 1 and found.elements["h2"] == 4
+    assert found.elements["svg"] == 2 and found.elements["h1"] == 1 and found.elements["h2"] == 4
     assert not found.elements.keys() & {"script", "link", "img", "iframe", "object", "a", "base", "form"}
     assert not {name for _, name in found.attributes} & {"src", "href", "srcset", "onload", "onclick"}
     assert "url(" not in html and "@import" not in html and "http:" not in html and "https:" not in html
@@ -314,15 +315,18 @@ def files(folder: Path) -> dict[str, int]:
 def test_every_format_gives_the_same_texts(tmp_path: Path) -> None:
     pages = set()
     for name, nulls in files(tmp_path).items():
+        named = "txt" if name == "a.captions" else None
         for column in (None, "caption") if not name.startswith(("a.txt", "a.cap", "a.tar")) else (None,):
-            found = write_report(str(tmp_path / name), tmp_path / "page.html", column)
+            found = write_report(str(tmp_path / name), tmp_path / "page.html", column=column, input_format=named)
             assert (found.texts, found.nulls, found.tokens) == (len(ROWS), nulls, Tokenizer().count(ROWS).sum()), name
             pages.add(page(found, "same") if not nulls else "")
     assert len(pages) == 2
 
 
 def read(path: Path, column: str | None) -> list[str]:
-    return [text for chunk in texts_of(str(path), column, "error", Counts()) for text in chunk.to_pylist()]
+    shards = shards_of(path, None)
+    found = texts_of(shards, reading_for(shards, column, guess=True), Counts())
+    return [text for _, chunk, _ in found for text in chunk.to_pylist()]
 
 
 def test_a_column_of_numbers_in_csv_is_text(tmp_path: Path) -> None:
@@ -360,8 +364,8 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
     (folder / "latin.jsonl").write_bytes(b'{"caption": "fine"}\n{"caption": "caf\xe9"}\n')
     (folder / "folder.parquet").mkdir()
     return {
-        "two.parquet": (None, "which column? It has a, b; name one with --column"),
-        "none.parquet": (None, "which column? It has a, b"),
+        "two.parquet": (None, "name the column that has the texts, column= or --column; there are a, b"),
+        "none.parquet": (None, "there are a, b"),
         "a.parquet": ("text", "'text' is no column; there are n, caption"),
         "a.csv": ("text", "'text' is no column; there are caption, n"),
         "a.jsonl": ("n", "line 1: the field 'n' is of type list"),
@@ -374,12 +378,12 @@ def broken(folder: Path) -> dict[str, tuple[str | None, str]]:
         "latin.txt": (None, "line 2 is not UTF-8"),
         "latin.csv": ("caption", "row 2 is not UTF-8: byte 4 is 0xe9"),
         "latin.jsonl": ("caption", "row 2 is not UTF-8"),
-        "bad.jsonl": (None, "JSON parse error"),
+        "bad.jsonl": (None, "line 2 is no JSON"),
         "list.jsonl": ("caption", "line 1: the field 'caption' is of type list"),
         "late.jsonl": ("caption", "line 2: the field 'caption' is of type int"),
         "folder.parquet": (None, ""),
-        "nowhere.parquet": (None, "No such file"),
-        "nowhere.txt": (None, "No such file"),
+        "nowhere.parquet": (None, "no such file"),
+        "nowhere.txt": (None, "no such file"),
     }
 
 
@@ -388,8 +392,9 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     output.parent.mkdir()
     for name, (column, message) in broken(tmp_path).items():
         with pytest.raises(BadInputError) as raised:
-            write_report(str(tmp_path / name), output, column)
-        assert str(raised.value).startswith(str(tmp_path / name)) and message in str(raised.value), name
+            write_report(str(tmp_path / name), output, column=column)
+        assert name == "a.txt" or str(raised.value).startswith(str(tmp_path / name)), name
+        assert message in str(raised.value), name
     assert names_in(output.parent) == []
     with pytest.raises(BadInputError, match="no-folder"):
         write_report(str(tmp_path / "a.txt"), tmp_path / "no-folder" / "page.html")
@@ -405,7 +410,9 @@ WITHOUT_PYARROW = """
 
 
 def test_it_needs_pyarrow() -> None:
-    assert run_python(WITHOUT_PYARROW) == "cliptok: cliptok.batch needs pyarrow; install cliptok[batch]\n"
+    assert run_python(WITHOUT_PYARROW) == (
+        "cliptok: cliptok.batch needs pyarrow; pip install 'cliptok[batch]', or cliptok[all] for everything\n"
+    )
 
 
 def run(*arguments: object, folder: Path, given: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

@@ -24,7 +24,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     the old file or the new one. Raises OSError, on Windows also where `path` is open elsewhere.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    file = temporary.open("xb")
+    file = temporary.open("x+b")
     try:
         yield file
         file.flush()

@@ -2,12 +2,28 @@
 
 from importlib.util import find_spec
 
+from cliptok._common.extras import need
+
 if find_spec("pyarrow") is None:
-    raise ImportError("cliptok.batch needs pyarrow; install cliptok[batch]")
+    need("cliptok.batch", "pyarrow")
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.job import embed_files, tokenize_files
 from cliptok.batch.mapping import Embed, Tokenize
-from cliptok.batch.summary import Counts, Report
+from cliptok.batch.planned_job import JobInterrupted
+from cliptok.batch.summary import Counts, PlannedOutput, Report
+from cliptok.batch.writing.check import Damage, check_outputs
 
-__all__ = ["BadInputError", "Counts", "Embed", "Report", "Tokenize", "embed_files", "tokenize_files"]
+__all__ = [
+    "BadInputError",
+    "Counts",
+    "Damage",
+    "Embed",
+    "JobInterrupted",
+    "PlannedOutput",
+    "Report",
+    "Tokenize",
+    "check_outputs",
+    "embed_files",
+    "tokenize_files",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cliptok._common.extras import need
 from cliptok.tokenizer.calls.options import one_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ class EncoderSource(NamedTuple):
     subfolder: str | None = None
     device: Any = None
     dtype: Any = None
+    options: tuple[tuple[str, str], ...] = ()
+    """Further arguments of `TextEncoder.from_pretrained`."""
 
     def wants_gpu(self) -> bool:
         """Whether it runs on a GPU where there is one."""
@@ -24,21 +27,55 @@ class EncoderSource(NamedTuple):
         return device is None or "cuda" in str(device)
 
     def load(self, device: str | None = None) -> TextEncoder:
-        """The encoder, loaded if need be, onto `device` if given rather than its own."""
+        """The encoder, loaded if need be, onto `device` if given rather than its own.
+
+        Raises ValueError for a device that is none or is not there, and for arguments beside a loaded encoder.
+        """
+        need("embedding", "torch", "safetensors")
         import torch
 
         from cliptok.encoder import TextEncoder
 
         if isinstance(self.source, TextEncoder):
-            if (self.subfolder, self.device, self.dtype) != (None, None, None):
-                raise ValueError("model is an encoder already; subfolder, device and dtype are for loading one")
+            if self[1:] != EncoderSource(None)[1:]:
+                raise ValueError("model is an encoder already; subfolder, device, dtype and such are for loading one")
             return self.source
         dtype = self.dtype
         if dtype is not None:
             name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
             dtype = getattr(torch, name)
         device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        encoder: TextEncoder = TextEncoder.from_pretrained(
-            self.source, subfolder=self.subfolder, dtype=dtype, device=device
-        )
+        where = checked_device(device)
+        try:
+            encoder: TextEncoder = TextEncoder.from_pretrained(
+                self.source, subfolder=self.subfolder, dtype=dtype, device=where, **dict(self.options)
+            )
+        except Exception as error:
+            if isinstance(error, (OSError, ValueError, TypeError, ImportError)) and not _is_of_the_hub(error):
+                raise
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            if _is_of_the_hub(error):
+                raise ValueError(
+                    f"model {str(self.source)!r} is no folder or file here, and the hub did not give it: {reason}"
+                ) from error
+            raise ValueError(f"{self.source} does not load as a text encoder: {reason}") from error
         return encoder
+
+
+def _is_of_the_hub(error: Exception) -> bool:
+    return type(error).__module__.partition(".")[0] in ("huggingface_hub", "httpx", "httpcore", "requests")
+
+
+def checked_device(device: Any) -> Any:
+    """The device. Raises ValueError where torch knows no such device or cannot find it here."""
+    import torch
+
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device is {str(device)!r}; expected cpu, cuda, cuda:1 or another of torch's") from error
+    if found.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device is {str(device)!r}, but torch finds no CUDA device here; leave it out or take cpu")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {str(device)!r}, but torch finds {torch.cuda.device_count()} CUDA devices")
+    return found

@@ -32,6 +32,8 @@ class Encoding(NamedTuple):
     encoder: TextEncoder
     output: str
     normalize: bool = False
+    batch_size: int | None = None
+    """Texts computed together at most; None for the encoder's own choice."""
 
     @property
     def name(self) -> str:
@@ -68,7 +70,9 @@ class Encoding(NamedTuple):
                     yield from (ids[begin:end] for begin, end in pairwise(offsets.tolist()))
 
         rows: Any = texts()
-        for block in self.encoder.encode(rows, _Pretokenized(), output=self.output, normalize=self.normalize):
+        budget = None if self.batch_size is None else self.batch_size * self.encoder.config.positions
+        options: dict[str, Any] = {"output": self.output, "normalize": self.normalize, "budget": budget}
+        for block in self.encoder.encode(rows, _Pretokenized(), **options):
             yield self._as_numpy(block)
 
     def _hidden(self, tables: Iterator[pa.Table], waiting: deque[pa.Table]) -> Iterator[npt.NDArray[Any]]:
@@ -79,8 +83,9 @@ class Encoding(NamedTuple):
             for table in tables:
                 waiting.append(table)
                 ids = torch.from_numpy(as_array(table.column(0)).astype(np.int64))
-                for begin in range(0, len(ids), _HIDDEN_ROWS):
-                    rows = ids[begin : begin + _HIDDEN_ROWS].to(self.encoder.device)
+                size = self.batch_size or _HIDDEN_ROWS
+                for begin in range(0, len(ids), size):
+                    rows = ids[begin : begin + size].to(self.encoder.device)
                     state = self.encoder(rows).last_hidden_state
                     yield self._as_numpy(state)
 
@@ -110,7 +115,12 @@ class _Pretokenized:
 
 
 def plan(
-    encoder: TextEncoder, output: str | None, normalize: bool, tokenizer: Tokenizer | None, max_length: int | None
+    encoder: TextEncoder,
+    output: str | None,
+    normalize: bool,
+    tokenizer: Tokenizer,
+    max_length: int | None,
+    batch_size: int | None = None,
 ) -> tuple[Encoding, Tokenizing]:
     """The stages for texts to ids and ids to embeddings. Raises ValueError for what the encoder does not have."""
     output = output or ("pooler_output" if encoder.text_projection is None else "text_embeds")
@@ -126,4 +136,5 @@ def plan(
     if max_length > positions:
         raise ValueError(f"max_length is {max_length}, but the encoder has {positions} positions")
     lists = "fixed" if output == "hidden" else "variable"
-    return Encoding(encoder, output, normalize), Tokenizing(tokenizer or Tokenizer(), max_length, "int32", lists)
+    encoding = Encoding(encoder, output, normalize, batch_size)
+    return encoding, Tokenizing(tokenizer, max_length, "int32", lists)

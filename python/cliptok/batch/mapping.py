@@ -11,9 +11,9 @@ from cliptok.batch.encoder_source import EncoderSource
 from cliptok.batch.encoding import Encoding, plan
 from cliptok.batch.list_arrays import as_array
 from cliptok.batch.summary import Counts
+from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.tokenizer.calls.options import one_of
-from cliptok.tokenizer.tokenizer import Tokenizer
 
 
 class _Step:
@@ -31,6 +31,7 @@ class _Step:
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
+        self._check_column(batch)
         if isinstance(batch, Mapping):
             made = self._column_for(pa.table({self._column: pa.array(batch[self._column], pa.string())}))
             return {**batch, made.column_names[0]: _as_values(made.column(0))}
@@ -43,6 +44,17 @@ class _Step:
             made = self._column_for(batch.select([self._column]))
             return batch.append_column(made.field(0), made.column(0))
         raise TypeError(f"batch is of type {type(batch).__name__}; expected an Arrow table or a dict of columns")
+
+    def _check_column(self, batch: Any) -> None:
+        if isinstance(batch, Mapping):
+            names = list(batch)
+        elif isinstance(batch, (pa.Table, pa.RecordBatch)):
+            names = batch.schema.names
+        else:
+            return
+        if names.count(self._column) != 1:
+            what = "no column" if self._column not in names else "more than one column"
+            raise KeyError(f"the batch has {what} {self._column!r}; it has {', '.join(map(str, names))}")
 
     def _column_for(self, texts: pa.Table) -> pa.Table:
         if texts.column(0).null_count:
@@ -63,7 +75,8 @@ class Tokenize(_Step):
         self,
         column: str,
         *,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Named = None,
+        profile: str | None = None,
         max_length: int | None = None,
         dtype: str = "int32",
         lists: str = "variable",
@@ -72,9 +85,9 @@ class Tokenize(_Step):
     ) -> None:
         super().__init__(column, on_null)
         lists = one_of("lists", lists, LISTS)
-        tokenizer = tokenizer or Tokenizer()
-        length = tokenizer._row_length if max_length is None else max_length
-        self._tokenizing = Tokenizing(tokenizer, length, dtype, lists, threads)
+        tok = as_tokenizer(tokenizer, profile)
+        length = tok._row_length if max_length is None else max_length
+        self._tokenizing = Tokenizing(tok, length, dtype, lists, threads)
 
     def _made(self, texts: pa.Table) -> pa.Table:
         return self._tokenizing.table(texts, Counts())
@@ -96,13 +109,14 @@ class Embed(_Step):
         dtype: Any = None,
         output: str | None = None,
         normalize: bool = False,
-        tokenizer: Tokenizer | None = None,
+        tokenizer: Named = None,
+        profile: str | None = None,
         max_length: int | None = None,
         on_null: str = "error",
     ) -> None:
         super().__init__(column, on_null)
         self._model = EncoderSource(model, subfolder, device, dtype)
-        self._how = (output, normalize, tokenizer, max_length)
+        self._how = (output, normalize, as_tokenizer(tokenizer, profile), max_length)
 
     @cached_property
     def _plan(self) -> tuple[Encoding, Tokenizing]:

@@ -50,7 +50,7 @@ def run_on_ray(
             device = "cuda" if pool["num_gpus"] else "cpu"
             # Ray would fuse a task that needs as much as an actor into that actor.
             made = rows.map(_tokens, fn_args=(job, resolved), num_cpus=0.5)
-            arguments = (job, resolved, model, device, encoding.output, encoding.normalize)
+            arguments = (job, resolved, model, device, encoding.output, encoding.normalize, encoding.batch_size)
             made = made.map(_Embed, fn_constructor_args=arguments, **pool)
         for row in made.iter_rows():
             if row["error"]:
@@ -67,7 +67,12 @@ def _cluster(address: str | None) -> Iterator[Any]:
 
     is_ours = not ray.is_initialized()
     if is_ours:
-        ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+        try:
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
+        except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError and more.
+            where = f"at {address}" if address else "on this machine"
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise BadInputError(f"Ray does not start {where}: {reason}") from error
     # The job has its own progress bar and error messages.
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     shown, level = context.enable_progress_bars, log.level
@@ -121,13 +126,11 @@ def _tokens(row: _Row, job: Job, shards: list[Shard]) -> _Row:
 class _Embed:
     """Encode the tokens of shards and write them. An actor loads the encoder once."""
 
-    def __init__(
-        self, job: Job, shards: list[Shard], model: EncoderSource, device: str, output: str, normalize: bool
-    ) -> None:
+    def __init__(self, job: Job, shards: list[Shard], model: EncoderSource, device: str, *encoding: Any) -> None:
         from cliptok.batch.encoding import Encoding
 
         self._job, self._shards = job, shards
-        self._encoding = Encoding(model.load(device).to(device), output, normalize)
+        self._encoding = Encoding(model.load(device).to(device), *encoding)
 
     def __call__(self, row: _Row) -> _Row:
         return row if row["error"] else _result(row, lambda clock: {"record": self._make(row, clock), "tokens": b""})

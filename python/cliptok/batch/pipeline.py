@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -15,6 +15,7 @@ from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
 from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
+from cliptok.batch.writing.checksums import PLACEHOLDER, seal
 from cliptok.batch.writing.outputs import Output, Record, create
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def read(job: Job, shards: Iterable[Shard], clock: Clock) -> Iterator[Item]:
         while True:
             with clock("reading"):
                 table, position = next(tables, (None, shard.size))
+                if table is None:
+                    shard.check_unchanged()
             yield Item(shard, counts, table, position)
             if table is None:
                 break
@@ -108,6 +111,7 @@ class Writer:
         self._settings, self._clock, self._listener = settings, clock, listener
         self._open = ExitStack()
         self._output: Output | None = None
+        self._file: BinaryIO
 
     def __call__(self, item: Item) -> None:
         """Write the rows of an item, or complete the output at the end mark."""
@@ -123,17 +127,18 @@ class Writer:
             self._listener.finished(item.shard, record)
 
     def _write(self, item: Item) -> Record | None:
-        made_of = {"settings": self._settings, "input": item.shard.identity()}
+        made_of = {"settings": self._settings, "input": item.shard.identity(), "sha256": PLACEHOLDER}
         if item.table is not None:
             if self._output is None:
                 item.shard.target.parent.mkdir(parents=True, exist_ok=True)
-                file = self._open.enter_context(atomic_write(item.shard.target))
-                self._output = create(item.shard.target.suffix[1:], file, item.table, made_of)
+                self._file = self._open.enter_context(atomic_write(item.shard.target))
+                self._output = create(item.shard.target.suffix[1:], self._file, item.table, made_of)
             self._output.write(item.table)
             return None
         assert self._output is not None  # Every shard has a table.
         record = {**made_of, "counts": item.counts.as_dict()}
         self._output.finish(record)
+        record["sha256"] = seal(self._file, item.shard.target.suffix[1:])
         self._output = None
         self._open.close()
         return record

@@ -1,9 +1,9 @@
-"""Progress of a running job: the counts so far, the index of its outputs, and the bar on a terminal."""
+"""Progress of a running job: the counts so far, the index of its outputs, and a bar or lines that tell of it."""
 
 import sys
 from time import perf_counter
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from cliptok.batch.pipeline import Item
 from cliptok.batch.reading.inputs import Shard
@@ -11,26 +11,32 @@ from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index
 
+Progress = bool | Literal["lines"] | None
+_SECONDS = 60.0
+"""Between two lines."""
+
 
 class JobProgress:
-    """The `Listener` of a job: updates its report, its index and its progress bar."""
+    """The `Listener` of a job: updates its report and index, and shows a bar, or prints a line a minute."""
 
-    def __init__(self, report: Report, index: Index | None, todo: list[Shard], progress: bool | None) -> None:
+    def __init__(
+        self, report: Report, index: Index | None, todo: list[Shard], clock: Clock, progress: Progress
+    ) -> None:
         self._report, self._index = report, index
-        self.clock = Clock()
+        self.clock = clock
+        self._files = len(todo) + report.files
         self._begin = perf_counter()
-        self._bytes = 0
+        self._next_line = self._begin + _SECONDS if progress == "lines" else float("inf")
+        self._bytes, self._total = 0, sum(shard.size for shard in todo)
         self._bar: Any = None
-        if sys.stderr.isatty() if progress is None else progress:
+        if sys.stderr.isatty() if progress is None else progress is True:
             from tqdm import tqdm
 
-            total = sum(shard.size for shard in todo)
-            self._bar = tqdm(total=total or None, unit="B", unit_scale=True, leave=False)
+            self._bar = tqdm(total=self._total or None, unit="B", unit_scale=True, leave=False)
 
     def moved(self, item: Item) -> None:
         """Rows were written."""
-        if self._bar is not None:
-            self._show(self._bytes + item.position, self._report.texts_now + item.counts.texts)
+        self._show(self._bytes + item.position, self._report.texts_now + item.counts.texts)
 
     def finished(self, shard: Shard, record: Record) -> None:
         """An output is complete and has its name."""
@@ -40,13 +46,18 @@ class JobProgress:
         self._report.texts_now += record["counts"]["texts"]
         self._report.files += 1
         self._bytes += shard.size
-        if self._bar is not None:
-            self._show(self._bytes, self._report.texts_now)
+        self._show(self._bytes, self._report.texts_now)
 
     def _show(self, position: int, texts: int) -> None:
-        rate = texts / (perf_counter() - self._begin)
-        self._bar.set_postfix_str(f"{texts:,} texts, {rate:,.0f}/s", refresh=False)
-        self._bar.update(position - self._bar.n)
+        now = perf_counter()
+        said = f"{texts:,} texts, {texts / (now - self._begin):,.0f}/s"
+        if self._bar is not None:
+            self._bar.set_postfix_str(said, refresh=False)
+            self._bar.update(position - self._bar.n)
+        elif now >= self._next_line:
+            self._next_line = now + _SECONDS
+            share = f" ({position / self._total:.0%})" if self._total else ""
+            print(f"{self._report.files:,} of {self._files:,} files{share}, {said}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> "JobProgress":
         return self

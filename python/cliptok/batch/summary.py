@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
-STAGES = ("reading", "tokenizing", "encoding", "writing")
+STAGES = ("loading", "reading", "tokenizing", "encoding", "writing")
 
 
 @dataclasses.dataclass
@@ -54,6 +54,15 @@ class Clock:
             self.seconds[stage] += perf_counter() - begin
 
 
+class PlannedOutput(NamedTuple):
+    """One output of a job."""
+
+    input: str
+    output: str
+    action: str
+    """`make`, `make anew` where the output exists, or `finished` where it stays as it is."""
+
+
 @dataclasses.dataclass
 class Report:
     """What `tokenize_files` or `embed_files` did."""
@@ -73,7 +82,10 @@ class Report:
     seconds: float = 0.0
     """This run's time."""
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
-    """Seconds that reading, tokenizing, encoding and writing were at work. They overlap."""
+    """Seconds of loading the model, and those that the stages from reading to writing were at work, which overlap."""
+
+    outputs: list[PlannedOutput] = dataclasses.field(default_factory=list)
+    """Of a dry run: each output and what the job would do about it."""
 
     @property
     def texts_per_second(self) -> float:
@@ -90,6 +102,7 @@ class Report:
         """All of it on one line."""
         found: dict[str, Any] = dataclasses.asdict(self)
         found |= found.pop("counts")
+        found["outputs"] = [output._asdict() for output in self.outputs]
         found |= {"texts_per_second": self.texts_per_second, "shares": self.shares}
         return json.dumps(found)
 

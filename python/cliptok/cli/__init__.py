@@ -1,16 +1,17 @@
-"""The command `cliptok`: tokenize, embed, show, count and report."""
+"""The command `cliptok`: a file for each of its commands, and here its parser, its errors and its exit status."""
 
 import argparse
 import io
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
-from cliptok.cli import jobs
-from cliptok.cli.tokenizers import add_tokenizer, load
+from cliptok.cli import check, jobs, report, show, texts
+from cliptok.cli.completion import HOW, SHELLS, script
+from cliptok.cli.interrupts import say_interrupted, terminating
+from cliptok.cli.parser import Parser, add_command, commands_of
 
 _EXAMPLES = """examples:
   cliptok show "a highres photo of a woman wearing a red dress"
@@ -24,145 +25,103 @@ _EXAMPLES = """examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, or 2 for bad input."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # What a terminal's encoding lacks is shown escaped; Windows' often have a few hundred characters.
-        sys.stdout.reconfigure(errors="backslashreplace")
-    parser = _parser()
-    options = parser.parse_args(arguments)
+    """Run the command and return its exit status: 0, 2 for bad input, 128 and the signal's number if interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What a terminal's encoding lacks is shown escaped; Windows' often have a few hundred characters.
+            stream.reconfigure(errors="backslashreplace")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and words[:1] != ["embed"] and "--ray" not in words:  # torch and Ray look for pandas too.
+        sys.meta_path.insert(0, _WithoutPandas())
+    try:
+        with terminating():
+            return _run(words)
+    except KeyboardInterrupt as error:
+        return say_interrupted(error, words)
+
+
+class _WithoutPandas:
+    """Hides pandas from pyarrow, which would import it, for seconds, to recognise objects that are not used here."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("cliptok hides pandas", name=name)
+
+
+def _run(words: Sequence[str]) -> int:
+    options = _parser().parse_args(words)
     try:
         return int(options.run(options))
-    except BadInputError as error:
-        return _fail(str(error))
-    except (OSError, ValueError, ImportError) as error:
-        if isinstance(error, BrokenPipeError):
-            # Whoever read the output has seen enough. Python would complain once more when it closes it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 141
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain once more when it closes it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except ModuleNotFoundError as error:
+        from cliptok._common.extras import how_to_install
+
+        name = (error.name or "").partition(".")[0]
+        return _fail(f"{error}; {how_to_install([name])}" if name else str(error))
+    except (BadInputError, OSError, ValueError, ImportError) as error:
+        return _fail(str(error) or type(error).__name__)
+    except Exception as error:
+        if os.environ.get("CLIPTOK_TRACEBACK"):
+            raise
+        return _fail(f"{type(error).__name__}: {error} (unexpected; with CLIPTOK_TRACEBACK=1 it shows where)")
 
 
 def _fail(message: str) -> int:
-    print(f"cliptok: {message}", file=sys.stderr)
+    print(f"cliptok: {' '.join(message.splitlines())}", file=sys.stderr)
     return 2
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cliptok",
-        description="CLIP's tokenizer and text encoder on the command line.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = Parser(
+        prog="cliptok", description="CLIP's tokenizer and text encoder on the command line.", epilog=_EXAMPLES
     )
     parser.add_argument("--version", action="version", version=f"cliptok {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    tokenize = commands.add_parser(
-        "tokenize",
-        help="write the ids of the texts in files, or print them",
-        description="Write the ids of the texts in files, one output for each input and with its stem. Without --out,"
-        " print the ids of each line of a text file.",
-        epilog="examples:\n"
-        "  cliptok tokenize captions.txt -o ids.npy\n"
-        "  cliptok tokenize 'data/*.parquet' --column caption -o ids/ --max-length 77 --resume\n"
-        "  head -n 100 captions.txt | cliptok tokenize",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    jobs.add_tokenize(tokenize)
-    add_tokenizer(tokenize)
-    tokenize.set_defaults(run=_tokenize)
-
-    embed = commands.add_parser(
-        "embed",
-        help="write the embeddings of the texts in files",
-        description="Write the embeddings of the texts in files, one output for each input and with its stem.",
-        epilog="example:\n"
-        "  cliptok embed 'data/*.parquet' --column caption -o embeddings/ --model openai/clip-vit-large-patch14"
-        " --normalize --resume",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    jobs.add_embed(embed)
-    add_tokenizer(embed, "the encoder's positions")
-    embed.set_defaults(run=_embed)
-
-    show = commands.add_parser(
-        "show",
-        help="show the tokens of one text, their ids and what would be truncated",
-        description="Show the tokens of one text, their ids, and which of them do not fit and would be truncated.",
-        epilog='example:\n  cliptok show "a highres photo of a woman wearing a red dress"',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    show.add_argument("text", metavar="TEXT", help="the text")
-    show.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
-    add_tokenizer(show)
-    show.set_defaults(run=_show)
-
-    count = commands.add_parser(
-        "count",
-        help="count the tokens of a file",
-        description="Count lines, tokens (start and end included) and the lines that would be truncated.",
-        epilog="example:\n  cliptok count captions.txt",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_input(count)
-    count.add_argument("--each", action="store_true", help="print the tokens of each line instead")
-    add_tokenizer(count)
-    count.set_defaults(run=_count)
-
-    report = commands.add_parser(
-        "report",
-        help="write an HTML page about the texts of a file",
-        description="Write one HTML page: how long the texts are and what is truncated, words of many tokens, and where"
-        " the profiles transformers and open_clip differ.",
-        epilog="examples:\n  cliptok report captions.txt\n  cliptok report data.parquet --column caption -o data.html",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    _add_input(report, f"{jobs.FILES}; other names and - for standard input are text, one per line")
-    report.add_argument(
-        "--column", metavar="NAME", help="of a table (default: the only one with strings; in a tar txt)"
-    )
-    report.add_argument(
-        "-o", "--out", type=Path, metavar="PAGE.html", default=Path("report.html"), help="default: %(default)s"
-    )
-    jobs.add_on_undecodable(report)
-    add_tokenizer(report)
-    report.set_defaults(run=_report)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+    jobs.add_tokenize(commands)
+    jobs.add_embed(commands)
+    check.add(commands)
+    show.add(commands)
+    texts.add_count(commands)
+    report.add(commands)
+    _add_completion(commands, parser)
+    _add_help(commands, parser)
     return parser
 
 
-def _add_input(
-    parser: argparse.ArgumentParser, what: str = "UTF-8 text, one text per line; - is standard input"
-) -> None:
-    parser.add_argument("file", metavar="FILE", nargs="?", default="-", help=what)
+def _add_completion(commands: "argparse._SubParsersAction[Parser]", parser: Parser) -> None:
+    completion = add_command(
+        commands,
+        "completion",
+        "print what a shell needs to complete this command",
+        "Print the script with which a shell completes commands, options and their values.",
+        [HOW["bash"], HOW["zsh"], HOW["fish"]],
+    )
+    completion.add_argument("shell", choices=SHELLS)
+
+    def run(options: argparse.Namespace) -> int:
+        sys.stdout.write(script(parser, options.shell))
+        return 0
+
+    completion.set_defaults(run=run)
 
 
-def _tokenize(options: argparse.Namespace) -> int:
-    if options.out is None:
-        from cliptok.cli.lines import print_ids
+def _add_help(commands: "argparse._SubParsersAction[Parser]", parser: Parser) -> None:
+    help_ = add_command(
+        commands, "help", "print the help of a command", "Print the help of a command.", ["cliptok help tokenize"]
+    )
+    help_.add_argument("command", nargs="?", metavar="COMMAND", help="without it, the list of commands")
 
-        return print_ids(options)
-    return jobs.tokenize(options, load(options))
+    def run(options: argparse.Namespace) -> int:
+        if options.command is None:
+            parser.print_help()
+            return 0
+        known = commands_of(parser)
+        if options.command not in known:
+            raise BadInputError(f"no command {options.command!r}; there are {', '.join(known)}")
+        known[options.command].print_help()
+        return 0
 
-
-def _embed(options: argparse.Namespace) -> int:
-    return jobs.embed(options, load(options))
-
-
-def _show(options: argparse.Namespace) -> int:
-    from cliptok.cli.show import show
-
-    return show(options)
-
-
-def _count(options: argparse.Namespace) -> int:
-    from cliptok.cli.lines import count
-
-    return count(options)
-
-
-def _report(options: argparse.Namespace) -> int:
-    from cliptok.cli.report import report
-
-    return report(options)
+    help_.set_defaults(run=run)

@@ -1,36 +1,71 @@
-"""`cliptok tokenize --out` and `cliptok embed`: their options, and the jobs that these ask for."""
+"""`cliptok tokenize` and `cliptok embed`: their options, and the jobs that these ask for."""
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from cliptok._common.errors import BadInputError
+from cliptok.cli.inputs import add_inputs, reading_options
+from cliptok.cli.parser import add_command
+from cliptok.cli.tokenizers import add_tokenizer, load
 
 if TYPE_CHECKING:
     from cliptok.batch import Report
-    from cliptok.tokenizer.tokenizer import Tokenizer
+    from cliptok.cli.parser import Parser
 
-FILES = ".txt, .jsonl, .csv, .tsv, .parquet and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
+_FILES_ONLY = ("format", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
+"""Options that mean nothing where ids are printed."""
+_COMMON = ("out", "format", "max_length", "resume", "check", "overwrite", "dry_run", "ray", "threads", "on_null")
 
 
-def add_tokenize(parser: argparse.ArgumentParser) -> None:
-    """The options of `tokenize` but those of its tokenizer."""
-    _add_files(parser, is_out_required=False)
-    parser.add_argument(
-        "--dtype", choices=("uint16", "int32", "int64"), default="int32", help="of ids (default: %(default)s)"
+def add_tokenize(commands: Any) -> None:
+    """`cliptok tokenize`."""
+    parser = add_command(
+        commands,
+        "tokenize",
+        "write the ids of the texts in files, or print them",
+        "Write the ids of the texts in files, one output for each input and with its stem. Without --out, print the ids"
+        " of each text.",
+        [
+            "cliptok tokenize captions.txt -o ids.npy",
+            "cliptok tokenize 'data/*.parquet' --column caption -o ids/ --max-length 77 --resume",
+            "head -n 100 captions.txt | cliptok tokenize",
+        ],
     )
+    add_inputs(parser, "*")
+    _add_output(parser, is_required=False)
+    parser.add_argument("--dtype", choices=("uint16", "int32", "int64"), help="of ids (default: int32)")
     parser.add_argument(
         "--lists",
         choices=("variable", "fixed"),
         help="fixed pads every text to --max-length (default: variable in Parquet; npy and safetensors are fixed)",
     )
     _add_job(parser)
+    add_tokenizer(parser)
+    parser.set_defaults(run=tokenize)
 
 
-def add_embed(parser: argparse.ArgumentParser) -> None:
-    """The options of `embed` but those of its tokenizer."""
-    _add_files(parser, is_out_required=True)
+def add_embed(commands: Any) -> None:
+    """`cliptok embed`."""
+    parser = add_command(
+        commands,
+        "embed",
+        "write the embeddings of the texts in files",
+        "Write the embeddings of the texts in files, one output for each input and with its stem.",
+        [
+            "cliptok embed 'data/*.parquet' --column caption -o embeddings/ --model openai/clip-vit-large-patch14"
+            " --normalize --resume",
+            "cliptok embed captions.txt -o g.npy --model sdxl.safetensors --encoder clip_g",
+        ],
+    )
+    add_inputs(parser, "+")
+    _add_output(parser, is_required=True)
     parser.add_argument("--model", required=True, help="an encoder's folder, file or hub name")
     parser.add_argument("--subfolder", help="where the encoder is in it, such as text_encoder")
+    parser.add_argument("--encoder", choices=("clip_l", "clip_g"), help="which of an SDXL or SD 3 file's encoders")
+    parser.add_argument("--activation", help="where the checkpoint does not say: quick_gelu or gelu")
+    parser.add_argument("--variant", help="of the checkpoint's files, such as fp16")
+    parser.add_argument("--revision", help="a hub model's branch, tag or commit")
     parser.add_argument("--device", help="default: cuda if there is one, else cpu")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="default: the checkpoint's")
     parser.add_argument(
@@ -39,37 +74,39 @@ def add_embed(parser: argparse.ArgumentParser) -> None:
         help="default: text_embeds, or pooler_output where there is no projection; hidden is every position's state",
     )
     parser.add_argument("--normalize", action="store_true", help="divide embeddings by their length")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="texts computed together at most")
     _add_job(parser)
+    add_tokenizer(parser, "the encoder's positions")
+    parser.add_argument("--tokenizer-subfolder", metavar="NAME", help="where the tokenizer is in --tokenizer")
+    parser.set_defaults(run=embed)
 
 
-def _add_files(parser: argparse.ArgumentParser, is_out_required: bool) -> None:
-    parser.add_argument(
-        "inputs",
-        metavar="INPUT",
-        nargs="+" if is_out_required else "*",
-        default=None if is_out_required else ["-"],
-        help=f"files, folders or quoted globs of {FILES}; - is text on standard input",
-    )
+def _add_output(parser: "Parser", is_required: bool) -> None:
     parser.add_argument(
         "-o",
         "--out",
-        required=is_out_required,
-        type=Path,
+        required=is_required,
         help="a folder, or for one input a file: .parquet, .npy or .safetensors",
     )
     parser.add_argument(
         "--format", choices=("parquet", "npy", "safetensors"), help="of the files in a folder (default: parquet)"
     )
-    parser.add_argument("--column", help="the column or field with the texts; in a tar the extension (default: txt)")
     parser.add_argument(
         "--keep", metavar="NAMES", help="other columns to carry along into Parquet, with commas between; * is all"
     )
+    parser.add_argument("--on-null", choices=("error", "empty", "skip"), help="texts that are missing (default: error)")
 
 
-def _add_job(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--on-null", choices=("error", "empty", "skip"), default="error", help="default: %(default)s")
-    add_on_undecodable(parser)
+def _add_job(parser: "Parser") -> None:
     parser.add_argument("--resume", action="store_true", help="leave outputs that are finished as they are")
+    parser.add_argument(
+        "--check", action="store_true", help="with --resume: only those whose content has the recorded checksum"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="list inputs and outputs and what would be made; write nothing"
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="default: one per CPU")
     parser.add_argument(
         "--ray",
         nargs="?",
@@ -81,41 +118,54 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on standard output")
 
 
-def add_on_undecodable(parser: argparse.ArgumentParser) -> None:
-    """The option that `report` has too."""
-    parser.add_argument(
-        "--on-undecodable",
-        choices=("error", "replace", "skip"),
-        default="error",
-        help="what is no UTF-8 (default: %(default)s)",
-    )
+def tokenize(options: argparse.Namespace) -> int:
+    """Run the job and print its summary, or without `--out` print ids."""
+    if options.out is None:
+        from cliptok.cli.texts import print_ids
 
-
-def tokenize(options: argparse.Namespace, tok: "Tokenizer") -> int:
-    """Run the job that the options ask for, and print its summary."""
+        for name in _FILES_ONLY:
+            if getattr(options, name):
+                raise BadInputError(f"--{name.replace('_', '-')} is for files; name an output with --out")
+        return print_ids(options)
     from cliptok.batch import tokenize_files
 
-    return _summary(options, tokenize_files(options.inputs, tokenizer=tok, lists=options.lists, **_common(options)))
+    arguments = {**_common(options), "lists": options.lists, "dtype": options.dtype or "int32"}
+    return _summary(options, tokenize_files(options.inputs, tokenizer=load(options), **arguments))
 
 
-def embed(options: argparse.Namespace, tok: "Tokenizer") -> int:
-    """Run the job that the options ask for, and print its summary."""
+def embed(options: argparse.Namespace) -> int:
+    """Run the job and print its summary."""
+    from cliptok._common.extras import need
     from cliptok.batch import embed_files
 
-    names = ("model", "subfolder", "device", "output", "normalize")
-    own = {name: getattr(options, name) for name in names}
-    return _summary(options, embed_files(options.inputs, tokenizer=tok, **own, **_common(options)))
+    need("cliptok embed", "torch", "safetensors", "pyarrow", "tqdm", *(["ray"] if options.ray else []))
+    if options.threads is not None:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    names = ("model", "subfolder", "encoder", "activation", "variant", "revision", "device", "dtype", "output")
+    own = {name: getattr(options, name) for name in (*names, "normalize", "batch_size")}
+    return _summary(options, embed_files(options.inputs, tokenizer=load(options), **own, **_common(options)))
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("out", "format", "column", "max_length", "dtype", "on_null", "on_undecodable", "resume", "ray")
-    keep = options.keep.split(",") if options.keep else ()
-    return {**{name: getattr(options, name) for name in names}, "keep": keep}
+    if options.check and not options.resume:
+        raise BadInputError("--check is for --resume; `cliptok check OUT` reads outputs back and makes none")
+    if options.threads is not None and options.threads < 1:
+        raise BadInputError(f"--threads is {options.threads}; expected 1 or more")
+    found = {name: getattr(options, name) for name in _COMMON}
+    found["progress"] = None if sys.stderr.isatty() else "lines"
+    found["on_null"] = options.on_null or "error"
+    found["keep"] = options.keep.split(",") if options.keep else ()
+    return {**found, **reading_options(options)}
 
 
 def _summary(options: argparse.Namespace, report: "Report") -> int:
     if options.json:
         print(report.to_json())
+    elif options.dry_run:
+        for output in report.outputs:
+            print(f"{output.action:<9}  {output.input} -> {output.output}")
     else:
         print(report, file=sys.stderr)
     return 0

@@ -3,9 +3,17 @@
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from cliptok._common.errors import BadInputError
-from cliptok.cli.tokenizers import load, row_length
+from cliptok.cli.inputs import add_reading, reading_options
+from cliptok.cli.parser import add_command
+from cliptok.cli.tokenizers import add_tokenizer, load, row_length
+
+if TYPE_CHECKING:
+    from cliptok.tokenizer.tokenizer import Tokenizer
 
 _COLOURS = ("\x1b[48;5;24m", "\x1b[48;5;58m")
 _SPECIAL = "\x1b[2m"
@@ -13,17 +21,64 @@ _TRUNCATED = "\x1b[9;31m"
 _PLAIN = "\x1b[0m"
 
 
+def add(commands: Any) -> None:
+    """`cliptok show`."""
+    parser = add_command(
+        commands,
+        "show",
+        "show the tokens of a text, their ids and what would be truncated",
+        "Show the tokens of a text, their ids, and which of them do not fit and would be truncated.",
+        [
+            'cliptok show "a highres photo of a woman wearing a red dress"',
+            "cliptok show --file captions.parquet --column caption --first 3",
+        ],
+    )
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="the text")
+    parser.add_argument("--file", dest="inputs", action="append", help="the first texts of a file instead; - is stdin")
+    parser.add_argument("--first", type=int, metavar="N", help="with --file: how many texts (default: 10)")
+    add_reading(parser)
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
+    add_tokenizer(parser)
+    parser.set_defaults(run=show)
+
+
 def show(options: argparse.Namespace) -> int:
-    """Print the tokens in a row, then a table of ids, then what would be truncated."""
-    try:
-        options.text.encode()
-    except UnicodeEncodeError:
-        raise BadInputError("TEXT is not UTF-8") from None
-    tok = load(options)
-    tokens, ids = tok.tokenize(options.text), tok._tokens.engine.encode(options.text)
-    max_length = row_length(options, tok)
+    """Print for each text its tokens in a row, then a table of ids, then what would be truncated."""
+    if (options.text is None) == (options.inputs is None):
+        raise BadInputError("show TEXT, or texts of a --file: one of the two")
+    if options.inputs is None:
+        if options.first is not None or any(value != unset for value, unset in _reading_values(options)):
+            raise BadInputError("--first and the options for reading files need --file")
+        try:
+            options.text.encode()
+        except UnicodeEncodeError:
+            raise BadInputError("TEXT is not UTF-8") from None
+    tok, colour = load(options), _wants_colour(options.color)
+    for number, text in enumerate([options.text] if options.inputs is None else _first(options)):
+        if number:
+            print("-" * 40)
+        _show(tok, text, row_length(options, tok), colour)
+    return 0
+
+
+def _reading_values(options: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
+    """(value, default) of the options that only reading files has a use for."""
+    defaults = {"on_undecodable": "error", "quotes": True, "header": True}
+    for name, value in reading_options(options).items():
+        yield value, defaults.get(name)
+
+
+def _first(options: argparse.Namespace) -> list[str]:
+    from cliptok.cli.texts import chunks
+
+    count = 10 if options.first is None else options.first
+    with chunks(options, "skip") as (found, _):
+        return [str(text) for text in islice((text for texts in found for text in texts), count)]
+
+
+def _show(tok: "Tokenizer", text: str, max_length: int, colour: bool) -> None:
+    tokens, ids = tok.tokenize(text), tok._tokens.engine.encode(text)
     room = max_length - 2
-    colour = _wants_colour(options.color)
     start, end = tok._tokens.start_id, tok._tokens.end_id
     decoded = [tok.decode(id).strip() for id in ids]
     # A part of a character has no text of its own.
@@ -43,7 +98,6 @@ def show(options: argparse.Namespace) -> int:
         print(f"{total} of {max_length} tokens")
     else:
         print(f"{total} tokens, {max_length} fit, {total - max_length} would be truncated")
-    return 0
 
 
 def _wants_colour(choice: str) -> bool:

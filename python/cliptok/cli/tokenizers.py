@@ -34,7 +34,8 @@ def load(options: argparse.Namespace) -> "Tokenizer":
 
     if options.tokenizer is None:
         return Tokenizer(options.profile or "transformers")
-    return Tokenizer.from_pretrained(options.tokenizer, profile=options.profile)
+    subfolder = getattr(options, "tokenizer_subfolder", None) or ""
+    return Tokenizer.from_pretrained(options.tokenizer, profile=options.profile, subfolder=subfolder)
 
 
 def row_length(options: argparse.Namespace, tok: "Tokenizer") -> int:

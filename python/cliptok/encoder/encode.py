@@ -11,9 +11,9 @@ from torch import Tensor
 from cliptok._common.prefetch import prefetch
 from cliptok.encoder.device import to_device
 from cliptok.encoder.forward import warm_up as warm_up_forward
+from cliptok.encoder.modulewise import encode_by_modules, needs_modules
 from cliptok.encoder.sharing.execution import Computation, OnCpu, OnGpu, Planned
-from cliptok.encoder.sharing.fingerprint import obstacle
-from cliptok.encoder.sharing.graphs import GRAPH_MEMORY, GraphRunner, runner
+from cliptok.encoder.sharing.graphs import GRAPH_MEMORY, runner
 from cliptok.encoder.sharing.stream import is_lazy, windows
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def encode(
     A `str`, a sequence, an Arrow or pandas column, or packed tokens give a tensor (n, d). Any other iterable, which may
     be larger than memory, gives an iterator of tensors (m, d), m at most `window`, and memory stays constant.
 
-    `tokenizer` defaults to `cliptok.Tokenizer()`; texts longer than the encoder's positions are truncated. `output` is
+    `tokenizer` defaults to the encoder's own; texts longer than the encoder's positions are truncated. `output` is
     "text_embeds" (the default where there is a projection) or "pooler_output". `normalize` divides by the length.
     `window` texts are sorted together and identical texts and common prefixes in it are computed once; a batch has
     at most `budget` tokens of that. `progress` shows a tqdm bar.
@@ -48,23 +48,33 @@ def encode(
     A row is the same whatever else is encoded with it, up to floating-point rounding. `batch_invariant=True` makes it
     the same bit for bit, for one encoder, device, dtype and thread count, by computing each distinct text alone: it
     costs the sharing and the large matrix products. Raises ValueError for a text without end-of-text id, for ids
-    outside the vocabulary and for an output that the encoder does not have; TypeError for layers that are wrapped.
+    outside the vocabulary and for an output that the encoder does not have.
+
+    Where the weights are not all that the encoder does (hooks, wrapped layers, attention in both directions), the
+    forward pass computes it, and nothing is shared: see `modulewise`.
     """
     output = _checked_output(encoder, output)
     for name, value in (("window", window), ("budget", budget)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, not {value}")
-    if not encoder.config.causal or encoder.config.class_token:
-        raise ValueError(
-            "encode shares common prefixes, which needs causal attention and no class token; use the forward pass"
-        )
-    graphs = _checked_plain(encoder)
     if tokenizer is None and not hasattr(texts, "offsets"):
         from cliptok import Tokenizer
 
         tokenizer = Tokenizer()
     if isinstance(texts, str):
         texts = [texts]
+    if needs_modules(encoder):
+        return encode_by_modules(
+            encoder,
+            texts,
+            tokenizer,
+            output=output,
+            normalize=normalize,
+            window=window,
+            batch_invariant=batch_invariant,
+            progress=progress,
+        )
+    graphs = runner(encoder) if encoder.device.type == "cuda" else None
     total = None if is_lazy(texts) else _count(texts)
     config = encoder.config
     sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
@@ -106,17 +116,6 @@ def _blocks(executor: OnCpu | OnGpu, planned: Iterable[Planned], bar: _Bar) -> I
                 yield distinct.index_select(0, to_device(copies, device))
 
 
-def _checked_plain(tower: TextModel) -> GraphRunner | None:
-    """The tower's graphs, on CUDA. Raises TypeError for layers or hooks: `encode` reads weights and would miss them."""
-    graphs = runner(tower) if tower.device.type == "cuda" else None
-    found = obstacle(tower) if graphs is None else graphs.fingerprint.obstacle
-    if found is not None:
-        raise TypeError(
-            f"encode cannot see {found}; merge adapters into the weights and remove hooks, or use the forward pass"
-        )
-    return graphs
-
-
 def _checked_output(tower: TextModel, output: str | None) -> str:
     """`output`, or its default for this tower."""
     if output is None:
@@ -144,9 +143,9 @@ def warm_up(
     fit run without. Returns the bytes that they hold: 0 on other devices, where there is nothing to warm up.
     """
     output = _checked_output(encoder, output)
-    graphs = _checked_plain(encoder)
-    if graphs is None:
+    if encoder.device.type != "cuda" or needs_modules(encoder):
         return 0
+    graphs = runner(encoder)
     graphs.memory = memory
     with torch.inference_mode(), torch.autocast("cuda", enabled=False):
         OnGpu(Computation(encoder, output, normalize), graphs).warm_up()

@@ -16,15 +16,29 @@ from cliptok.encoder.model import TextTower
 
 
 @torch.no_grad()
-def resize_token_embeddings(encoder: TextTower, new_num_tokens: int | None = None) -> nn.Embedding:
-    """Give the token table `new_num_tokens` rows: the old ones and random new ones. Returns the table."""
+def resize_token_embeddings(
+    encoder: TextTower,
+    new_num_tokens: int | None = None,
+    pad_to_multiple_of: int | None = None,
+    mean_resizing: bool = True,
+) -> nn.Embedding:
+    """Give the token table `new_num_tokens` rows, rounded up to a multiple of `pad_to_multiple_of`. Returns the table.
+
+    New rows are the mean of the old ones, up to a noise of a billionth of their variance (transformers' way, by John
+    Hewitt's "Initializing New Word Embeddings"); without `mean_resizing` they are CLIP's random initialisation.
+    """
     old = encoder.embeddings.token_embedding
+    if pad_to_multiple_of is not None:
+        new_num_tokens = -(-(new_num_tokens or old.num_embeddings) // pad_to_multiple_of) * pad_to_multiple_of
     if new_num_tokens is None or new_num_tokens == old.num_embeddings:
         return old
     if new_num_tokens < 1:
         raise ValueError(f"new_num_tokens must be at least 1, not {new_num_tokens}")
     new = nn.Embedding(new_num_tokens, old.embedding_dim, device=old.weight.device, dtype=old.weight.dtype)
     nn.init.normal_(new.weight, std=0.02)
+    if mean_resizing:
+        deviation, mean = torch.std_mean(old.weight.float(), dim=0, correction=0)
+        new.weight.copy_(mean + torch.randn_like(new.weight, dtype=torch.float32) * deviation * 1e-9**0.5)
     kept = min(new_num_tokens, old.num_embeddings)
     new.weight[:kept] = old.weight[:kept]
     new.weight.requires_grad_(old.weight.requires_grad)
@@ -76,7 +90,7 @@ def load(
 
     Raises ValueError for another kind of file, another width, a token that exists, or values that are not finite.
     """
-    where, name, vectors = _read(source, encoder.config.width)
+    where, name, vectors = read_vectors(source, encoder.config.width)
     token = token or name
     if not token:
         raise ValueError(f"{where} does not say which token it is for; give token=")
@@ -103,7 +117,7 @@ def load(
     return TextualInversion(tokens, ids, encoder, tokenizer)
 
 
-def _read(source: Any, width: int) -> tuple[str, str | None, Tensor]:
+def read_vectors(source: Any, width: int) -> tuple[str, str | None, Tensor]:
     """Where from, the placeholder if the file names one, and the vectors."""
     if isinstance(source, Tensor):
         return "the tensor", None, source

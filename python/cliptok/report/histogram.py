@@ -10,7 +10,9 @@ from cliptok.report.numbers import number, percent, short
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_WIDTH, _HEIGHT = 880, 330
+WIDE, NARROW = 880, 400
+"""Widths of the drawing, for a page and for a telephone."""
+_HEIGHT = 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 34, 48
 _MOST_BARS = 110
 
@@ -47,11 +49,11 @@ def _round_numbers() -> Iterator[int]:
         scale *= 10
 
 
-def draw(found: Bars, max_length: int) -> str:
-    """The bars as an SVG element; page.css has its colours."""
+def draw(found: Bars, max_length: int, width: int = WIDE) -> str:
+    """The bars as an SVG element of this width; page.css has its colours."""
     total = sum(found.texts) + found.longer
-    step = (_WIDTH - _LEFT - _RIGHT) / (len(found.texts) + (2 if found.longer else 0))
-    base, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
+    step = (width - _LEFT - _RIGHT) / (len(found.texts) + (2 if found.longer else 0))
+    base, right = _HEIGHT - _BOTTOM, width - _RIGHT
     highest = max(*found.texts, found.longer)
 
     def x(tokens: float) -> float:
@@ -73,7 +75,7 @@ def draw(found: Bars, max_length: int) -> str:
     last, truncated = found.start + len(found.texts) * found.width, found.longer
     room = right - 60 if found.longer else right
     below = base + 18
-    parts += [_label("tick", "middle", x(t + 0.5), below, str(t)) for t in _ticks(last, 12) if x(t) < room]
+    parts += [_label("tick", "middle", x(t + 0.5), below, str(t)) for t in _ticks(last, width // 73) if x(t) < room]
     for first, texts in zip(range(found.start, last, found.width), found.texts, strict=True):
         if texts:
             many = f"{max(first, 0)} to {first + found.width - 1} tokens"
@@ -86,17 +88,21 @@ def draw(found: Bars, max_length: int) -> str:
     limit, above = x(max_length + 1), _TOP - 4
     parts += [_line("axis", _LEFT, base, right, base), _line("limit", limit, _TOP - 12, limit, base)]
     fit, lost = f"{max_length} tokens fit", f"{percent(truncated, total)} are truncated" if truncated else ""
-    if limit > _LEFT + 100:
+    if width == NARROW:  # There is no room beside the line for both.
+        anchor = "end" if limit > (_LEFT + right) / 2 else "start"
+        said = f"{fit}, {percent(truncated, total)} truncated" if truncated else fit
+        parts.append(_label("limit", anchor, limit, above - 8, said))
+    elif limit > _LEFT + 100:
         parts += [_label("limit", "end", limit - 8, above, fit), _label("truncated", "start", limit + 8, above, lost)]
     else:  # There is room on one side alone.
-        parts += [
-            _label("limit", "start", limit + 8, above, fit),
-            _label("truncated", "start", limit + 110, above, lost),
-        ]
+        parts.append(_label("limit", "start", limit + 8, above, fit))
+        parts.append(_label("truncated", "start", limit + 110, above, lost))
     parts.append(_label("label", "middle", (_LEFT + right) / 2, _HEIGHT - 8, "tokens per text"))
     parts.append(_label("label", "end", _LEFT, _TOP - 18, "texts"))
-    said = f"Histogram of {number(total, 'text')} by tokens, with a line behind {max_length}"
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{said}">{"".join(parts)}</svg>'
+    named = f"Histogram of {number(total, 'text')} by tokens, with a line behind {max_length}"
+    kind = "wide" if width == WIDE else "narrow"
+    opening = f'<svg class="{kind}" viewBox="0 0 {width} {_HEIGHT}" role="img" aria-label="{named}">'
+    return f"{opening}{''.join(parts)}</svg>"
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:

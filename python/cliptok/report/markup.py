@@ -61,4 +61,5 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], right: set[int]) 
         )
 
     body = "\n".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f'<div class="wide"><table>\n<tr>{cells("th", heads)}</tr>\n{body}\n</table></div>'
+    label = f'tabindex="0" role="region" aria-label="{next(filter(None, heads))}"'  # So that arrow keys scroll it.
+    return f'<div class="scroll" {label}><table>\n<tr>{cells("th", heads)}</tr>\n{body}\n</table></div>'

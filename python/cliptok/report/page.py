@@ -4,7 +4,7 @@ from importlib.resources import files
 
 from cliptok._engine import __version__
 from cliptok.report.differences import LONGEST
-from cliptok.report.histogram import bars, draw
+from cliptok.report.histogram import NARROW, WIDE, bars, draw
 from cliptok.report.markup import bar, block, plain, section, shown, table, tokens
 from cliptok.report.numbers import number, percent
 from cliptok.report.survey import LONGEST_BIN, Survey
@@ -78,9 +78,10 @@ def _lengths(survey: Survey) -> str:
         fit = survey.within(length)
         kind = "kept" if length == survey.max_length else "other"
         rows.append((f"{length} tokens", bar(fit / survey.texts, kind), f"{fit:,}", percent(fit, survey.texts)))
+    found = bars(survey.histogram, survey.max_length)
     return section(
         "How long the texts are",
-        f"<figure>{draw(bars(survey.histogram, survey.max_length), survey.max_length)}</figure>",
+        f"<figure>{''.join(draw(found, survey.max_length, width) for width in (WIDE, NARROW))}</figure>",
         table(("In a row of", "", "Texts that fit", "Share"), rows, right={2, 3}),
     )
 
@@ -117,7 +118,10 @@ def _words(survey: Survey) -> str:
                 f"{word.times:,}",
             )
         )
-    note = f"The most frequent of {number(survey.words.occurrences, 'word')} of {LEAST_TOKENS} to {MOST_TOKENS} tokens."
+    different = number(survey.words.different, "word")
+    more = "more than " if survey.words.short_by else ""
+    note = f"The most frequent of {more}{different} of {LEAST_TOKENS} to {MOST_TOKENS} tokens, which occur"
+    note += f" {number(survey.words.occurrences, 'time')} in all."
     if survey.words.short_by:
         note += f" So many are different that a count may be up to {survey.words.short_by:,} too low."
     return section(title, f"<p>{note}</p>", table(("Word", "Split into", "Tokens", "", "Times"), rows, right={2, 4}))

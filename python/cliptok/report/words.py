@@ -54,6 +54,11 @@ class SplitWords:
             self.short_by += kept.pop()[1]
             self._counts = Counter(dict(kept))
 
+    @property
+    def different(self) -> int:
+        """The different words that are counted; when `short_by` is not 0, there were more."""
+        return len(self._counts)
+
     def most_frequent(self, count: int) -> list[Word]:
         """The most frequent words, most frequent first, in a settled order."""
         found = sorted(self._counts.items(), key=lambda item: (-item[1], item[0]))[:count]

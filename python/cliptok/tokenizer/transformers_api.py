@@ -244,7 +244,7 @@ class TransformersApi:
 
     @property
     def _added_tokens_encoder(self) -> dict[str, int]:
-        return {token.content: id for id, token in self._added_tokens_decoder.items()}
+        return dict(self._tokens.added_ids)  # What is edited in it follows from `_added_tokens_decoder`.
 
     def _update_trie(self) -> None:
         if self._edited is not None:

@@ -211,6 +211,11 @@ impl PyEngine {
     }
 
     #[getter]
+    fn instructions(&self) -> &'static str {
+        self.engine.instructions()
+    }
+
+    #[getter]
     fn vocabulary_size(&self) -> usize {
         self.engine.vocabulary().len()
     }

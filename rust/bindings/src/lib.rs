@@ -13,6 +13,13 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 mod _engine {
+    use super::pyfunction;
+
+    #[pyfunction]
+    fn available_instructions() -> Vec<&'static str> {
+        cliptok::Engine::available_instructions()
+    }
+
     #[pymodule_export]
     use crate::engine::PyEngine;
 

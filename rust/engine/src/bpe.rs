@@ -4,7 +4,7 @@ use crate::long_word_cache::LongWordCache;
 use crate::merge;
 use crate::merge_table::{Merge, MergeTable};
 use crate::mergeable_pairs::MergeablePairs;
-use crate::word_cache::{Ids, Key, WordCache};
+use crate::word_cache::{Ids, Key, Lookup, WordCache};
 
 /// A vocabulary's merges, and the cache of words merged before. Shared by all engines of the vocabulary.
 #[derive(Debug)]
@@ -31,10 +31,10 @@ impl Bpe {
         }
     }
 
-    /// The ids of a short word from the cache's primary bucket. On a miss, ask [`Bpe::ids`].
+    /// What has the ids of most short words at hand. On a miss, ask [`Bpe::ids`].
     #[inline(always)]
-    pub(crate) fn cached(&self, key: Key) -> Option<Ids> {
-        self.cache.get(key)
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        self.cache.lookup()
     }
 
     /// Replaces `symbols` by the ids of any word: from the caches, or merged and then cached.

@@ -2,10 +2,11 @@
 
 use crate::encode::EncodeScratch;
 use crate::engine::Engine;
-use crate::group::Group;
+use crate::group::{Group, Next};
 use crate::ids::Id;
+use crate::instructions::{Set, Task};
 use crate::nontemporal;
-use crate::row::{Row, RowOptions, Written};
+use crate::row::{Row, RowOptions, RowWriter, Written};
 use crate::scratch::ThreadScratch;
 
 /// Texts, and the slices of the batch's buffers that they fill.
@@ -37,6 +38,32 @@ pub(crate) struct Buffers<T> {
     mask: Vec<i64>,
 }
 
+/// Scans texts into a group.
+struct Fill<'a, I> {
+    group: &'a mut Group,
+    engine: &'a Engine,
+    texts: &'a mut I,
+}
+
+impl<'t, I: Iterator<Item = (usize, &'t str)>> Task for Fill<'_, I> {
+    type Output = Option<Next<'t>>;
+
+    #[inline(always)]
+    fn run<S: Set>(self) -> Option<Next<'t>> {
+        self.group.fill::<S>(self.engine, self.texts)
+    }
+}
+
+/// Ids, mask and lengths of some rows.
+type RowSlices<'a, T> = (&'a mut [T], Option<&'a mut [i64]>, Option<&'a mut [i64]>);
+
+impl ChunkReport<'_> {
+    #[cold]
+    fn add_truncated(&mut self, row: usize) {
+        self.first_truncated = Some(self.first_truncated.map_or(row, |first| first.min(row)));
+    }
+}
+
 impl<T> Default for Buffers<T> {
     fn default() -> Self {
         Self { single: ThreadScratch::default(), group: ThreadScratch::default(), ids: Vec::new(), mask: Vec::new() }
@@ -46,22 +73,28 @@ impl<T> Default for Buffers<T> {
 impl<'t, T: Id> Chunk<'_, 't, T> {
     pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport<'t> {
         let mut report = ChunkReport::default();
-        for (i, text) in std::mem::take(&mut self.texts).into_iter().enumerate() {
-            if engine.needs_cleaning(text) {
-                report.needs_cleaning.push((self.first_row + i, text));
-            } else if !buffers.group.add(engine, text, i) {
-                let (ids, mask) = self.cells(i, 1, options.width);
-                let mut row = Row::new(ids, mask, engine.start_and_end(), options);
-                engine.encode_uncleaned(text, &mut row, &mut buffers.single);
-                let written = row.written();
-                self.record(i, written, &mut report);
-            }
-            if buffers.group.is_full() {
+        let mut texts = std::mem::take(&mut self.texts).into_iter().enumerate();
+        loop {
+            let next = engine.instructions.run_task(Fill { group: &mut buffers.group, engine, texts: &mut texts });
+            if buffers.group.is_full() || next.is_none() {
                 self.write_group(engine, options, buffers, &mut report);
             }
+            match next {
+                Some(Next::Full) => {}
+                Some(Next::NeedsCleaning(i, text)) => report.needs_cleaning.push((self.first_row + i, text)),
+                Some(Next::Single(i, text)) => {
+                    let (ids, mask, lengths) = self.rows(i, 1, options.width);
+                    let mut row = Row::new(ids, mask, engine.start_and_end(), options);
+                    engine.encode_uncleaned(text, &mut row, &mut buffers.single);
+                    let Written { length, truncated } = row.written();
+                    lengths.into_iter().flatten().for_each(|slot| *slot = length as i64);
+                    if truncated {
+                        report.add_truncated(self.first_row + i);
+                    }
+                }
+                None => return report,
+            }
         }
-        self.write_group(engine, options, buffers, &mut report);
-        report
     }
 
     /// Looks up the words of a group's texts and writes their rows.
@@ -73,33 +106,37 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
         report: &mut ChunkReport<'t>,
     ) {
         let Buffers { group, ids: staged_ids, mask: staged_mask, .. } = buffers;
-        let (specials, width) = (engine.start_and_end(), options.width);
+        let (first_row, non_temporal, width) = (self.first_row, self.non_temporal, options.width);
+        let mut writer = RowWriter::new(engine.start_and_end(), options);
         engine.instructions.run(
             #[inline(always)]
             || {
                 group.look_up(engine);
                 for texts in group.runs() {
-                    let (first, count) = (texts[0].number, texts.len());
-                    if self.non_temporal {
-                        staged_ids.resize(count * width, T::from_id(0));
-                        staged_mask.resize(if self.mask.is_some() { count * width } else { 0 }, 0);
+                    let first = texts[0].number;
+                    let (ids, mut mask, mut lengths) = self.rows(first, texts.len(), width);
+                    if non_temporal {
+                        staged_ids.resize(ids.len(), T::from_id(0));
+                        staged_mask.resize(mask.as_ref().map_or(0, |mask| mask.len()), 0);
                     }
                     for (at, text) in texts.iter().enumerate() {
-                        let (ids, mask) = if self.non_temporal {
-                            let cells = at * width..(at + 1) * width;
-                            (&mut staged_ids[cells.clone()], staged_mask.get_mut(cells).filter(|mask| !mask.is_empty()))
+                        let row = at * width..(at + 1) * width;
+                        let (ids, mask) = if non_temporal {
+                            (&mut staged_ids[row.clone()], mask.is_some().then(|| &mut staged_mask[row]))
                         } else {
-                            self.cells(text.number, 1, width)
+                            (&mut ids[row.clone()], mask.as_mut().map(|mask| &mut mask[row]))
                         };
-                        let mut row = Row::new(ids, mask, specials, options);
-                        row.write(group.ids(), text.from, text.to);
-                        let written = row.written();
-                        self.record(text.number, written, report);
+                        let Written { length, truncated } = writer.write(ids, mask, group.ids(), text.from, text.to);
+                        if let Some(lengths) = &mut lengths {
+                            lengths[at] = length as i64;
+                        }
+                        if truncated {
+                            report.add_truncated(first_row + first + at);
+                        }
                     }
-                    if self.non_temporal {
-                        let (ids, mask) = self.cells(first, count, width);
+                    if non_temporal {
                         nontemporal::copy(ids, staged_ids);
-                        if let Some(mask) = mask {
+                        if let Some(mask) = &mut mask {
                             nontemporal::copy(mask, staged_mask);
                         }
                     }
@@ -109,22 +146,12 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
         group.clear();
     }
 
-    /// The slices of `count` rows from row `first` of the chunk.
-    fn cells(&mut self, first: usize, count: usize, width: usize) -> (&mut [T], Option<&mut [i64]>) {
+    /// The ids, the mask and the lengths of `count` rows from row `first` of the chunk.
+    #[inline(always)]
+    fn rows(&mut self, first: usize, count: usize, width: usize) -> RowSlices<'_, T> {
         let cells = first * width..(first + count) * width;
         let mask = self.mask.as_deref_mut().map(|mask| &mut mask[cells.clone()]);
-        (&mut self.ids[cells], mask)
-    }
-
-    /// Records the outcome of the row of text `i`.
-    #[inline(always)]
-    fn record(&mut self, i: usize, Written { length, truncated }: Written, report: &mut ChunkReport<'t>) {
-        if truncated {
-            let first = report.first_truncated.get_or_insert(self.first_row + i);
-            *first = (self.first_row + i).min(*first);
-        }
-        if let Some(lengths) = &mut self.lengths {
-            lengths[i] = length as i64;
-        }
+        let lengths = self.lengths.as_deref_mut().map(|lengths| &mut lengths[first..first + count]);
+        (&mut self.ids[cells], mask, lengths)
     }
 }

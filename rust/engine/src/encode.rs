@@ -183,38 +183,47 @@ impl Engine {
         sink.finish();
     }
 
-    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` and `ends` are
-    /// offsets into `lower`, from each of which a cache key can be read. `ids_ends` yields one recorder per word.
+    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` are the offsets of
+    /// the words in `lower`, where white space is zeros, and the end of the last one; from each a cache key can be read.
+    /// `ids_ends` yields one recorder per word.
     #[inline(always)]
     pub(crate) fn encode_words<P: Offset, R: RecordEnd>(
         &self,
         lower: &[u8],
-        [starts, ends]: [&[P]; 2],
+        starts: &[P],
         sink: &mut impl Sink,
         words: &mut Words,
         ids_ends: impl Iterator<Item = R>,
     ) -> ControlFlow<()> {
-        let bpe = &*self.vocabulary.bpe;
+        let cache = self.vocabulary.bpe.lookup();
         let Words { buffer, symbols } = words;
-        let mut at = buffer.end(); // a local, so that it stays in a register
-        for ((start, end), mut ids_end) in starts.iter().zip(ends).zip(ids_ends) {
+        let mut at = buffer.end();
+        let mut each = starts.iter().zip(&starts[1..]).zip(ids_ends);
+        loop {
+            // The hot loop calls nothing, so that everything it needs stays in registers.
+            let (start, limit, mut ids_end) = loop {
+                let Some(((start, limit), mut ids_end)) = each.next() else {
+                    buffer.set_end(at);
+                    return GO_ON;
+                };
+                let (start, limit) = (start.get(), limit.get());
+                if !IdBuffer::is_full(at)
+                    && let Some(ids) = Key::within(lower, start, limit).and_then(|key| cache.get(key))
+                {
+                    at = buffer.put(at, ids);
+                    ids_end.record_end(at);
+                } else {
+                    break (start, limit, ids_end);
+                }
+            };
+            buffer.set_end(at);
             if IdBuffer::is_full(at) {
-                buffer.set_end(at);
                 flow(buffer.flush_into(sink))?;
-                at = buffer.end();
             }
-            let (start, end) = (start.get(), end.get());
-            if let Some(ids) = Key::within(lower, start, end).and_then(|key| bpe.cached(key)) {
-                at = buffer.put(at, ids);
-            } else {
-                buffer.set_end(at);
-                flow(self.encode_new_word(&lower[start..end], sink, buffer, symbols))?;
-                at = buffer.end();
-            }
+            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
+            at = buffer.end();
             ids_end.record_end(at);
         }
-        buffer.set_end(at);
-        GO_ON
     }
 
     /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes
@@ -323,6 +332,11 @@ impl Engine {
             })
         });
     }
+}
+
+/// The word at the beginning of `text`, up to the first zero.
+fn first_word(text: &[u8]) -> &[u8] {
+    text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 
 /// Calls `take` with each added token in `text` and with the text between them, in order.

@@ -50,7 +50,7 @@ impl Engine {
     ///
     /// # Panics
     ///
-    /// Never: the bundled vocabulary is well formed.
+    /// When the environment variable `CLIPTOK_INSTRUCTIONS` names instructions that this machine does not have.
     pub fn clip(profile: Profile) -> Self {
         let vocabulary = if profile == Profile::OpenClip { Vocabulary::open_clip() } else { Vocabulary::clip() };
         let (start, end) = (CLIP_START, CLIP_START + 1);
@@ -66,14 +66,15 @@ impl Engine {
         let [first, last] = profile.pattern_specials();
         let specials = vec![special(start, first), special(end, last)];
         let added = if profile.finds_added_tokens() { specials } else { Vec::new() };
-        Self::new(profile, vocabulary, added, start, end).expect("the bundled vocabulary is well formed")
+        Self::new(profile, vocabulary, added, start, end).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// An engine from its parts. `start` and `end` are the ids put around every text.
     ///
     /// # Errors
     ///
-    /// [`Error::AddedToken`] when two added tokens have one id or one spelling, or when the profile does not take
+    /// [`Error::Argument`] when the environment variable `CLIPTOK_INSTRUCTIONS` names instructions that this machine does
+    /// not have. [`Error::AddedToken`] when two added tokens have one id or one spelling, or when the profile does not take
     /// them: `open_clip` and `openai` know no added tokens, and `transformers-slow` none that are a single word, for
     /// which its reference has rules of its own.
     pub fn new(
@@ -121,8 +122,7 @@ impl Engine {
             _ if vocabulary.is_clip() => [start, end],
             _ => profile.pattern_specials().map(|special| vocabulary.id(special).unwrap_or(end)),
         };
-        let best = Instructions::available().next().unwrap_or(Instructions::Plain);
-        let (suspects, instructions) = (unicode::ascii_suspects(), best);
+        let (suspects, instructions) = (unicode::ascii_suspects(), Instructions::chosen()?);
         Ok(Self { profile, vocabulary, start, end, added, pattern_specials, suspects, instructions })
     }
 
@@ -133,6 +133,18 @@ impl Engine {
     pub fn with_instructions(mut self, number: usize) -> Option<Self> {
         self.instructions = Instructions::available().nth(number)?;
         Some(self)
+    }
+
+    /// The vector instructions that it uses: the fastest that the machine has, or those that the environment variable
+    /// `CLIPTOK_INSTRUCTIONS` names. See [`Engine::available_instructions`].
+    pub fn instructions(&self) -> &'static str {
+        self.instructions.name()
+    }
+
+    /// The names of the sets of vector instructions that this machine has, the fastest first: of `avx512`, `avx2`, `sse`,
+    /// `neon` and, always, `plain`.
+    pub fn available_instructions() -> Vec<&'static str> {
+        Instructions::available().map(Instructions::name).collect()
     }
 
     /// The profile.

@@ -6,6 +6,7 @@
 use crate::encode::Words;
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
+use crate::instructions::Set;
 use crate::scan::{ROOM, SEGMENT, Scan, ScanEnd, Size};
 use crate::scratch::Reusable;
 use crate::sink::Count;
@@ -27,6 +28,14 @@ pub(crate) struct Text {
     pub(crate) to: usize,
 }
 
+/// Why [`Group::fill`] returned, with the text that it has taken and not added.
+pub(crate) enum Next<'t> {
+    Full,
+    NeedsCleaning(usize, &'t str),
+    /// A text that is long, or not ASCII, or may hold a special or an added token.
+    Single(usize, &'t str),
+}
+
 /// Texts that have been scanned, with the ids of their words once looked up.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -44,21 +53,41 @@ impl Default for Group {
 }
 
 impl Group {
+    /// Adds texts, with their numbers in the chunk, until the group is full or a text cannot be added. `None` when there
+    /// are no more.
+    #[inline(always)]
+    pub(crate) fn fill<'t, S: Set>(
+        &mut self,
+        engine: &Engine,
+        texts: &mut impl Iterator<Item = (usize, &'t str)>,
+    ) -> Option<Next<'t>> {
+        while !self.is_full() {
+            let (number, text) = texts.next()?;
+            if engine.needs_cleaning(text) {
+                return Some(Next::NeedsCleaning(number, text));
+            }
+            if !self.add::<S>(engine, text, number) {
+                return Some(Next::Single(number, text));
+            }
+        }
+        Some(Next::Full)
+    }
+
     /// Scans a text and adds it. Returns false, and leaves the group as it was, when the text is longer than a scan or
     /// the scan stopped before its end.
     #[inline(always)]
-    pub(crate) fn add(&mut self, engine: &Engine, text: &str, number: usize) -> bool {
+    fn add<S: Set>(&mut self, engine: &Engine, text: &str, number: usize) -> bool {
         let before = self.scan.size();
         if text.len() > SEGMENT {
             return false;
         }
-        let plain = self.scan.append(text.as_bytes(), &engine.added.starts, engine.instructions) == ScanEnd::End;
-        if plain {
+        let added = self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts) == ScanEnd::End;
+        if added {
             self.texts.push(Text { number, words: self.scan.size().words, from: 0, to: 0 });
         } else {
             self.scan.truncate(before);
         }
-        plain
+        added
     }
 
     /// Whether another text might not fit.

@@ -11,34 +11,21 @@ pub trait Id: Pod + Send + Sync + 'static {
     fn from_id(id: u32) -> Self;
 }
 
-impl Id for u16 {
-    const MAX: u32 = u16::MAX as u32;
-    #[inline]
-    fn from_id(id: u32) -> Self {
-        id as Self
-    }
+macro_rules! id {
+    ($type:ty, $max:expr) => {
+        impl Id for $type {
+            const MAX: u32 = $max;
+
+            #[inline]
+            #[allow(clippy::cast_lossless)]
+            fn from_id(id: u32) -> Self {
+                id as Self // checked against `MAX` before
+            }
+        }
+    };
 }
 
-impl Id for u32 {
-    const MAX: u32 = u32::MAX;
-    #[inline]
-    fn from_id(id: u32) -> Self {
-        id
-    }
-}
-
-impl Id for i32 {
-    const MAX: u32 = i32::MAX as u32;
-    #[inline]
-    fn from_id(id: u32) -> Self {
-        id as Self
-    }
-}
-
-impl Id for i64 {
-    const MAX: u32 = u32::MAX;
-    #[inline]
-    fn from_id(id: u32) -> Self {
-        id.into()
-    }
-}
+id!(u16, u16::MAX as u32);
+id!(u32, u32::MAX);
+id!(i32, i32::MAX as u32);
+id!(i64, u32::MAX);

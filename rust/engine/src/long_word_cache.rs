@@ -60,11 +60,12 @@ impl LongWordCache {
     }
 }
 
-/// The word's bytes, zeros, and its length in the last byte. `None` for a longer word.
+/// The word's bytes, zeros, and its length in the last byte. `None` for a longer word, and for one of eight NULs and more.
 fn key(word: &[u8]) -> Option<[u64; 4]> {
     let mut bytes = [0; MAX_WORD_BYTES + 1];
     bytes[..MAX_WORD_BYTES].get_mut(..word.len())?.copy_from_slice(word);
     bytes[MAX_WORD_BYTES] = word.len() as u8;
     let (words, _) = bytes.as_chunks();
-    Some(std::array::from_fn(|i| u64::from_le_bytes(words[i])))
+    let key: [u64; 4] = std::array::from_fn(|i| u64::from_le_bytes(words[i]));
+    (key[0] != 0).then_some(key)
 }

@@ -59,7 +59,6 @@ impl<'a, T: Id> Row<'a, T> {
     }
 
     /// Completes the row once its ids and its padding are written: specials, mask, and the side of the padding.
-    #[inline(always)]
     fn close(&mut self) {
         if let Some([start, end]) = self.specials {
             self.ids[0] = start;
@@ -67,12 +66,10 @@ impl<'a, T: Id> Row<'a, T> {
             self.len += 1;
         }
         if let Some(mask) = self.mask.as_deref_mut() {
-            write_mask(mask, self.len);
+            write_mask(mask, self.len, self.pad_left);
         }
         if self.pad_left {
-            let padding = self.ids.len() - self.len;
-            self.ids.rotate_right(padding);
-            self.mask.as_deref_mut().into_iter().for_each(|mask| mask.rotate_right(padding));
+            self.ids.rotate_right(self.ids.len() - self.len);
         }
     }
 }
@@ -103,62 +100,135 @@ impl<T: Id> Sink for Row<'_, T> {
     }
 }
 
-impl<T: Id> Row<'_, T> {
-    /// Writes a whole row from the ids `from..to` of a buffer, as many as fit.
+/// Writes whole rows of short texts from an id buffer: what [`Row`] does, with everything that rows have in common
+/// computed once.
+#[derive(Debug)]
+pub(crate) struct RowWriter<'o, T> {
+    options: &'o RowOptions,
+    specials: [u32; 2],
+    start_and_end: [T; 2],
+    pad: u16,
+    /// A row in 16-bit integers, with its padding.
+    padded: [[u16; BLOCK]; MAX_WIDTH / BLOCK],
+    /// How many blocks of it rows need.
+    blocks: usize,
+    /// Whether rows can be written as whole vectors.
+    is_narrow: bool,
+    /// Slots before and after the ids of words.
+    before: usize,
+    /// The ids of words that fit.
+    room: usize,
+}
+
+/// Ids that are written at once.
+const BLOCK: usize = 16;
+/// The widest row that is written as whole vectors.
+const MAX_WIDTH: usize = 128;
+/// All bits, then none: from the right place on, a mask of the first ids of a row.
+static KEEP: [u16; 2 * MAX_WIDTH] = {
+    let mut keep = [0; 2 * MAX_WIDTH];
+    let mut i = 0;
+    while i < MAX_WIDTH {
+        keep[i] = u16::MAX;
+        i += 1;
+    }
+    keep
+};
+
+impl<'o, T: Id> RowWriter<'o, T> {
+    /// `specials` are the start and the end of text. Rows must have room for them.
+    pub(crate) fn new(specials: [u32; 2], options: &'o RowOptions) -> Self {
+        let before = usize::from(options.add_special_tokens);
+        let (room, pad) = (options.width - 2 * before, u16::try_from(options.pad));
+        let is_narrow = options.width <= MAX_WIDTH && pad.is_ok();
+        let start_and_end = specials.map(T::from_id);
+        Self {
+            options,
+            specials,
+            start_and_end,
+            pad: pad.unwrap_or(0),
+            padded: Default::default(),
+            blocks: options.width.div_ceil(BLOCK),
+            is_narrow,
+            before,
+            room,
+        }
+    }
+
+    /// Writes the ids `from..to` of a buffer, as many as fit, and the mask if there is one.
     #[inline(always)]
-    pub(crate) fn write(&mut self, ids: &IdBuffer, from: usize, to: usize) {
-        let fitting = to.min(from + self.room() - self.len);
-        self.overflowed = fitting < to;
-        let (row, pad) = (ids.row(from, self.len, self.ids.len()), u16::try_from(self.pad));
-        if let (Some(row), Ok(pad)) = (row, pad) {
-            self.len += fitting - from;
-            write_padded(self.ids, row, self.len, pad);
-            self.close();
-        } else {
-            self.take(ids.between(from, fitting));
-            self.finish();
+    pub(crate) fn write(
+        &mut self,
+        row: &mut [T],
+        mask: Option<&mut [i64]>,
+        ids: &IdBuffer,
+        from: usize,
+        to: usize,
+    ) -> Written {
+        let fitting = to.min(from + self.room);
+        let len = self.before + fitting - from;
+        let (Some(slots), Some(keep), true) =
+            (ids.row(from, self.before, self.blocks * BLOCK), KEEP.get(MAX_WIDTH.wrapping_sub(len)..), self.is_narrow)
+        else {
+            return self.write_wide(row, mask, ids.between(from, to));
+        };
+        // Whole vectors, and no branch that depends on the length of the text.
+        let pad = self.pad;
+        for ((padded, ids), keep) in self.padded.iter_mut().zip(slots.as_chunks().0).zip(keep.as_chunks().0) {
+            let (ids, keep): (&[u16; BLOCK], &[u16; BLOCK]) = (ids, keep);
+            *padded = std::array::from_fn(|i| (ids[i] ^ pad) & keep[i] ^ pad);
         }
+        // Another loop: in one, the compiler widens each 16-bit integer before it is padded.
+        widen(row, self.padded.as_flattened());
+        if self.before > 0 {
+            row[0] = self.start_and_end[0];
+            row[len] = self.start_and_end[1];
+        }
+        let length = len + self.before;
+        if self.options.pad_left {
+            row.rotate_right(row.len() - length);
+        }
+        if let Some(mask) = mask {
+            write_mask(mask, length, self.options.pad_left);
+        }
+        Written { length, truncated: fitting < to }
+    }
+
+    #[cold]
+    fn write_wide(&self, row: &mut [T], mask: Option<&mut [i64]>, ids: &[u16]) -> Written {
+        let mut row = Row::new(row, mask, self.specials, self.options);
+        row.take(ids);
+        row.finish();
+        row.written()
     }
 }
 
-/// Writes the first `len` of `ids`, then `pad`. `ids` is as long as the row, so that whole vectors are written, without
-/// a branch that depends on the length of the text.
+/// Writes the first ids of `padded` to a row.
 #[inline(always)]
-fn write_padded<T: Id>(row: &mut [T], ids: &[u16], len: usize, pad: u16) {
-    const BLOCK: usize = 16;
-    let one = |at: usize, id: u16| {
-        let keep = u16::from((at as u16) < len as u16).wrapping_neg();
-        T::from_id((id & keep | pad & !keep).into())
+fn widen<T: Id>(row: &mut [T], padded: &[u16]) {
+    let block = |row: &mut [T; BLOCK], ids: &[u16; BLOCK]| {
+        row.iter_mut().zip(ids).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
     };
-    let block = |at: usize, ids: &[u16; BLOCK]| -> [T; BLOCK] { std::array::from_fn(|i| one(at + i, ids[i])) };
-    for (i, (row, ids)) in row.as_chunks_mut().0.iter_mut().zip(ids.as_chunks().0).enumerate() {
-        *row = block(i * BLOCK, ids);
-    }
-    let width = row.len();
+    row.as_chunks_mut().0.iter_mut().zip(padded.as_chunks().0).for_each(|(row, ids)| block(row, ids));
+    let Some(ids) = padded.get(..row.len()) else { return };
     if let (Some(row), Some(ids)) = (row.last_chunk_mut(), ids.last_chunk()) {
-        *row = block(width - BLOCK, ids);
+        block(row, ids); // overlaps the one before
     } else {
-        row.iter_mut().zip(ids).enumerate().for_each(|(i, (slot, &id))| *slot = one(i, id));
+        row.iter_mut().zip(ids).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
     }
 }
 
-/// Writes `len` ones, then zeros.
+/// Writes `length` ones and zeros for the padding, which stands on the left or on the right.
 #[inline(always)]
-fn write_mask(mask: &mut [i64], len: usize) {
-    const MOST: usize = 128;
-    static ONES_AND_ZEROS: [i64; 2 * MOST] = {
-        let mut all = [0; 2 * MOST];
-        let mut i = 0;
-        while i < MOST {
-            all[i] = 1;
-            i += 1;
-        }
-        all
-    };
-    if mask.len() <= MOST {
-        mask.copy_from_slice(&ONES_AND_ZEROS[MOST - len..][..mask.len()]);
+fn write_mask(mask: &mut [i64], length: usize, pad_left: bool) {
+    if mask.len() <= MAX_WIDTH {
+        let keep = &KEEP[MAX_WIDTH - length..][..mask.len()];
+        mask.iter_mut().zip(keep).for_each(|(slot, &keep)| *slot = (keep & 1).into());
     } else {
-        mask[..len].fill(1);
-        mask[len..].fill(0);
+        mask[..length].fill(1);
+        mask[length..].fill(0);
+    }
+    if pad_left {
+        mask.rotate_right(mask.len() - length);
     }
 }

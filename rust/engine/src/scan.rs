@@ -10,10 +10,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod sse;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod vector128;
 
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
-use crate::instructions::Instructions;
+use crate::instructions::{Instructions, Set, Task};
 use crate::word_cache::KEY_BYTES;
 use crate::words::{is_space, join_contractions};
 
@@ -32,18 +38,18 @@ struct Masks {
     digits: u64,
     spaces: u64,
     apostrophes: u64,
-    /// Not ASCII, or a byte with which a special or an added token begins.
+    /// Not ASCII, NUL, or a byte with which a special or an added token may begin; possibly others.
     stops: u64,
 }
 
 /// The words of one text or of several that were scanned one behind the other. About 16 KB.
 #[derive(Debug)]
 pub(crate) struct Scan {
-    /// The texts in lower case, padded so that a cache key can be read at the last word.
+    /// The texts in lower case, with zeros for white space, padded so that a cache key can be read at the last word.
     lower: [u8; ROOM + BLOCK + KEY_BYTES],
-    /// Byte offsets into `lower` at which words start and end, padded so that a whole block's can be written at once.
+    /// Byte offsets into `lower` at which words start, then where the last of them ends at the latest. Padded so that a
+    /// whole block's can be written at once.
     starts: [u16; ROOM + 2 * BLOCK],
-    ends: [u16; ROOM + 2 * BLOCK],
     /// How much of these arrays is in use.
     size: Size,
 }
@@ -57,8 +63,7 @@ pub(crate) struct Size {
 
 impl Default for Scan {
     fn default() -> Self {
-        let offsets = [0; ROOM + 2 * BLOCK];
-        Self { lower: [0; ROOM + BLOCK + KEY_BYTES], starts: offsets, ends: offsets, size: Size::default() }
+        Self { lower: [0; ROOM + BLOCK + KEY_BYTES], starts: [0; ROOM + 2 * BLOCK], size: Size::default() }
     }
 }
 
@@ -75,15 +80,30 @@ pub(crate) enum ScanEnd {
 }
 
 impl Scan {
-    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit.
-    #[inline(always)]
+    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit, and
+    /// that the machine has the instructions.
     pub(crate) fn append(&mut self, text: &[u8], token_starts: &TokenStarts, instructions: Instructions) -> ScanEnd {
-        match instructions {
-            Instructions::Plain => {
-                let classify =
-                    |input: &[u8], lower: &mut [u8; BLOCK]| plain_block(&padded(input), lower, &token_starts.first);
-                self.append_with(text, token_starts, classify, list_offsets)
+        struct Append<'a>(&'a mut Scan, &'a [u8], &'a TokenStarts);
+        impl Task for Append<'_> {
+            type Output = ScanEnd;
+
+            #[inline(always)]
+            fn run<S: Set>(self) -> ScanEnd {
+                self.0.append_by::<S>(self.1, self.2)
             }
+        }
+        instructions.run_task(Append(self, text, token_starts))
+    }
+
+    /// [`Scan::append`] inside a task that is compiled for a set of instructions.
+    #[inline(always)]
+    pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
+        match S::INSTRUCTIONS {
+            Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.first)),
+            #[cfg(target_arch = "aarch64")]
+            Instructions::Neon => vector128::append::<neon::Neon>(self, text, token_starts),
+            #[cfg(target_arch = "x86_64")]
+            Instructions::Sse => vector128::append::<sse::Sse>(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
             Instructions::Avx2 => avx2::append(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
@@ -100,98 +120,86 @@ impl Scan {
     #[inline(always)]
     pub(crate) fn truncate(&mut self, size: Size) {
         self.size = size;
+        self.starts[size.words] = size.bytes as u16;
     }
 
-    /// The texts in lower case. At least [`KEY_BYTES`] can be read from the start of each word.
+    /// The texts in lower case, with zeros for white space. At least [`KEY_BYTES`] can be read from the start of each word.
     #[inline(always)]
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower
     }
 
-    /// The starts and the ends of the words, as byte offsets into [`Scan::lower`].
+    /// The starts of the words, as byte offsets into [`Scan::lower`], and behind them where the last word ends at the
+    /// latest.
     #[inline(always)]
-    pub(crate) fn words(&self) -> [&[u16]; 2] {
-        [&self.starts[..self.size.words], &self.ends[..self.size.words]]
+    pub(crate) fn words(&self) -> &[u16] {
+        &self.starts[..=self.size.words]
     }
 
-    /// `classify` takes up to [`BLOCK`] bytes, treats missing ones as white space, and writes them in lower case.
-    /// `list` writes the positions of a mask's bits, plus an offset, and may overwrite what stands behind them.
+    /// Scans in steps of `STEP` bytes. The last step of a text is moved back, so that it too is whole, and overlaps the one
+    /// before; a text that is shorter than a step is padded.
     #[inline(always)]
-    fn append_with(
+    fn append_with<const STEP: usize>(
         &mut self,
         text: &[u8],
         token_starts: &TokenStarts,
-        classify: impl Fn(&[u8], &mut [u8; BLOCK]) -> Masks,
-        list: impl Fn(u64, u16, &mut [u16; BLOCK]),
+        steps: &impl Steps<STEP>,
     ) -> ScanEnd {
         let Size { bytes: base, words: before } = self.size;
-        let segment = text.len().min(SEGMENT);
-        let (mut starts, mut ends) = (before, before);
-        let (mut letter, mut other, mut inside) = (0, 0, 0); // the last byte's bits, for the next block
+        let segment = &text[..text.len().min(SEGMENT)];
+        let last = segment.len().saturating_sub(STEP);
+        let lower = &mut self.lower[base..];
+        let mut words = before;
+        let (mut letter, mut other) = (0, 0); // whether the last byte was one, for the next step
         let mut contractions = 0; // apostrophes that may begin a contraction
         let mut stop = None;
         let mut at = 0;
-        // One step more than the bytes need when they fill the last block: the last word ends behind it.
-        while at <= segment {
-            let (Some(lower), Some(to_starts), Some(to_ends)) = (
-                self.lower[base + at..].first_chunk_mut::<BLOCK>(),
-                self.starts[starts..].first_chunk_mut::<BLOCK>(),
-                self.ends[ends..].first_chunk_mut::<BLOCK>(),
-            ) else {
-                break;
-            };
+        while at < segment.len() {
+            let from = at.min(last);
+            let Some(starts) = self.starts[words..].first_chunk_mut::<BLOCK>() else { break };
             let Masks { letters, digits, spaces, apostrophes, stops } =
-                classify(&text[at..segment.min(at + BLOCK)], lower);
+                steps.classify_first(&segment[from..], &mut lower[from..]);
             let others = !(letters | digits | spaces);
-            let word = !spaces;
             let other_starts = others & !(others << 1 | other);
             let begin = letters & !(letters << 1 | letter) | other_starts | digits;
+            let begin = begin & (u64::MAX << (at - from)); // what the step before has seen
             contractions |= apostrophes & other_starts;
-            let end = (word << 1 | inside) & (begin | spaces);
-            (letter, other, inside) = (letters >> 63, others >> 63, word >> 63);
-            list(begin, (base + at) as u16, to_starts);
-            list(end, (base + at) as u16, to_ends);
-            starts += begin.count_ones() as usize;
-            ends += end.count_ones() as usize;
+            (letter, other) = (letters >> (STEP - 1), others >> (STEP - 1));
+            steps.list(begin, (base + from) as u16, starts);
+            words += begin.count_ones() as usize;
             if stops != 0 {
-                stop = first_stop(stops, &text[at..], token_starts).map(|within| at + within);
+                stop = first_stop(stops, &text[from..], token_starts).map(|within| from + within);
                 if stop.is_some() {
                     break;
                 }
             }
-            at += BLOCK;
+            at += STEP;
         }
-        let mut words = ends.min(starts);
-        let result = match stop {
-            None if segment == text.len() => ScanEnd::End,
-            _ => {
-                let stop = stop.unwrap_or(segment);
-                let boundary = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
-                while words > before && usize::from(self.starts[words - 1]) >= base + boundary {
-                    words -= 1;
-                }
-                if stop == segment && boundary > 0 {
-                    ScanEnd::Segment(boundary)
-                } else {
-                    ScanEnd::Other(boundary, stop)
-                }
+        let (mut end, mut result) = (segment.len(), ScanEnd::End);
+        if stop.is_some() || segment.len() < text.len() {
+            let stop = stop.unwrap_or(segment.len());
+            end = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
+            while words > before && usize::from(self.starts[words - 1]) >= base + end {
+                words -= 1;
             }
-        };
-        if contractions != 0 {
-            let Self { lower, starts, ends, .. } = self;
-            words = before + join_contractions(&mut starts[before..words], &mut ends[before..words], lower, false);
+            result = if stop == segment.len() && end > 0 { ScanEnd::Segment(end) } else { ScanEnd::Other(end, stop) };
         }
-        self.size = Size { bytes: base + segment, words };
+        if contractions != 0 {
+            words = before + join_contractions(&mut self.starts[before..words], base + end, &self.lower, false);
+        }
+        self.starts[words] = (base + end) as u16;
+        self.size = Size { bytes: base + segment.len(), words };
         result
     }
 }
 
-/// The position of the first of `stops` that ends the scan: beyond ASCII, or where a token may really begin.
+/// The position of the first of `stops` that ends the scan: NUL, beyond ASCII, or where a token may really begin.
 #[cold]
 fn first_stop(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> Option<usize> {
     while stops != 0 {
         let at = stops.trailing_zeros() as usize;
-        if !text.get(at)?.is_ascii() || token_starts.may_begin(&text[at..]) {
+        let byte = *text.get(at)?;
+        if byte == 0 || !byte.is_ascii() || token_starts.may_begin(&text[at..]) {
             return Some(at);
         }
         stops &= stops - 1;
@@ -199,18 +207,68 @@ fn first_stop(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> Option
     None
 }
 
-fn padded(input: &[u8]) -> [u8; BLOCK] {
-    let mut padded = [b' '; BLOCK];
-    padded[..input.len()].copy_from_slice(input);
-    padded
+/// How a set of instructions scans `STEP` bytes at once.
+trait Steps<const STEP: usize> {
+    /// Classifies `input` and writes it in lower case, with zeros for white space.
+    fn classify(&self, input: &[u8; STEP], lower: &mut [u8; STEP]) -> Masks;
+
+    /// Writes the position of each bit, plus `offset`. What it writes behind the last one means nothing.
+    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]);
+
+    /// [`Steps::classify`] for the first bytes of a text. Missing ones are white space.
+    #[inline(always)]
+    fn classify_first(&self, text: &[u8], lower: &mut [u8]) -> Masks {
+        let Some(lower) = lower.first_chunk_mut() else { return Masks::default() };
+        if let Some(whole) = text.first_chunk() {
+            return self.classify(whole, lower);
+        }
+        let mut padded = [b' '; STEP];
+        padded[..text.len()].copy_from_slice(text);
+        self.classify(&padded, lower)
+    }
 }
 
-/// Writes the position of each bit, plus `offset`.
+/// Steps without vector instructions, given the bytes to stop at.
+struct PlainSteps<'s>(&'s ByteSet);
+
+impl Steps<BLOCK> for PlainSteps<'_> {
+    fn classify(&self, input: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Masks {
+        let mut masks = Masks::default();
+        for (i, (&byte, lower)) in input.iter().zip(lower).enumerate() {
+            *lower = if is_space(byte) { 0 } else { byte.to_ascii_lowercase() };
+            masks.letters |= u64::from(byte.is_ascii_alphabetic()) << i;
+            masks.digits |= u64::from(byte.is_ascii_digit()) << i;
+            masks.spaces |= u64::from(is_space(byte)) << i;
+            masks.apostrophes |= u64::from(byte == b'\'') << i;
+            masks.stops |= u64::from(byte == 0 || !byte.is_ascii() || self.0.contains(byte)) << i;
+        }
+        masks
+    }
+
+    fn list(&self, mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+        for slot in &mut offsets[..bits.count_ones() as usize] {
+            *slot = offset + bits.trailing_zeros() as u16;
+            bits &= bits.wrapping_sub(1);
+        }
+    }
+}
+
+/// [`Steps::list`] in groups of eight, the first unconditionally: a loop that ends after each bit is mispredicted once per
+/// block. What is written behind the last position means nothing.
 #[inline(always)]
-fn list_offsets(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
-    for slot in &mut offsets[..bits.count_ones() as usize] {
-        *slot = offset + bits.trailing_zeros() as u16;
-        bits &= bits.wrapping_sub(1);
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn list_offsets_by_8(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+    let count = bits.count_ones() as usize;
+    let mut list = |group: &mut [u16; 8]| {
+        for slot in group {
+            *slot = offset.wrapping_add(bits.trailing_zeros() as u16);
+            bits &= bits.wrapping_sub(1);
+        }
+    };
+    let [first, others @ ..] = offsets.as_chunks_mut().0 else { return };
+    list(first);
+    if count > 8 {
+        others[..count.div_ceil(8) - 1].iter_mut().for_each(list);
     }
 }
 
@@ -218,22 +276,16 @@ fn list_offsets(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
 pub(crate) fn is_ascii_without(text: &[u8], set: &ByteSet, instructions: Instructions) -> bool {
     match instructions {
         Instructions::Plain => text.iter().all(|&byte| byte.is_ascii() && !set.contains(byte)),
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon => vector128::is_ascii_without::<neon::Neon>(text, set),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Sse => instructions.run(
+            #[inline(always)]
+            || vector128::is_ascii_without::<sse::Sse>(text, set),
+        ),
         #[cfg(target_arch = "x86_64")]
         Instructions::Avx2 | Instructions::Avx512 => avx2::is_ascii_without(text, set),
     }
-}
-
-fn plain_block(input: &[u8; BLOCK], lower: &mut [u8; BLOCK], stops: &ByteSet) -> Masks {
-    let mut masks = Masks::default();
-    for (i, (&byte, lower)) in input.iter().zip(lower).enumerate() {
-        *lower = byte.to_ascii_lowercase();
-        masks.letters |= u64::from(byte.is_ascii_alphabetic()) << i;
-        masks.digits |= u64::from(byte.is_ascii_digit()) << i;
-        masks.spaces |= u64::from(is_space(byte)) << i;
-        masks.apostrophes |= u64::from(byte == b'\'') << i;
-        masks.stops |= u64::from(!byte.is_ascii() || stops.contains(byte)) << i;
-    }
-    masks
 }
 
 #[cfg(test)]
@@ -248,9 +300,11 @@ mod tests {
         scan.append(b"before it", &token_starts, instructions);
         let before = scan.size().words;
         let stop = scan.append(text.as_bytes(), &token_starts, instructions);
-        let [starts, ends] = scan.words().map(|offsets| &offsets[before..]);
-        let word = |(&start, &end): (&u16, &u16)| scan.lower()[start.into()..end.into()].to_vec();
-        (starts.iter().zip(ends).map(word).map(|word| String::from_utf8(word).unwrap()).collect(), stop)
+        let word = |limits: &[u16]| {
+            let word = &scan.lower()[limits[0].into()..limits[1].into()];
+            String::from_utf8(word.split(|&byte| byte == 0).next().unwrap().to_vec()).unwrap()
+        };
+        (scan.words()[before..].windows(2).map(word).collect(), stop)
     }
 
     #[test]

@@ -27,34 +27,33 @@ static ASCII: [Class; 128] = {
 pub(crate) struct UnicodeRun {
     lower: Vec<u8>,
     starts: Vec<u32>,
-    ends: Vec<u32>,
 }
 
 impl UnicodeRun {
-    /// Scans `text`, in which neither an added token nor a special begins. Returns false when NFC may change it: then it
-    /// must be normalised first.
+    /// Scans `text`, in which neither an added token nor a special begins. Returns false when NFC may change it or
+    /// it holds NUL: then it must take the general path.
     pub(crate) fn scan(&mut self, text: &str, profile: Profile) -> bool {
-        let Self { lower, starts, ends } = self;
+        let Self { lower, starts } = self;
         starts.clear();
-        ends.clear();
         // Lowercasing at most doubles a character's bytes. Four are stored at a time, whatever its length.
         lower.resize(lower.len().max(2 * text.len() + KEY_BYTES), 0);
         let table = profile.table();
         let (mut nfc, mut run, mut length) = (NfcCheck::default(), Class::Space, 0);
         let mut take = |bytes: [u8; 4], count: usize, class: Class| {
             if class != run || class == Class::Number {
-                if run != Class::Space {
-                    ends.push(length as u32);
-                }
                 if class != Class::Space {
                     starts.push(length as u32);
                 }
                 run = class;
             }
+            let (bytes, count) = if class == Class::Space { ([0; 4], 1) } else { (bytes, count) };
             lower[length..][..4].copy_from_slice(&bytes);
             length += count;
         };
         for (at, c) in text.char_indices() {
+            if c == '\0' {
+                return false;
+            }
             if c.is_ascii() {
                 nfc = NfcCheck::default(); // NFC reorders nothing across ASCII
                 take([c.to_ascii_lowercase() as u8, 0, 0, 0], 1, ASCII[c as usize]);
@@ -74,10 +73,9 @@ impl UnicodeRun {
                 take(bytes, c.len_utf8(), properties.class());
             }
         }
-        take([b' ', 0, 0, 0], 1, Class::Space); // ends the last word
-        let left = join_contractions(starts, ends, lower, profile.cleans());
-        starts.truncate(left);
-        ends.truncate(left);
+        let words = join_contractions(starts, length, lower, profile.cleans());
+        starts.truncate(words);
+        starts.push(length as u32);
         true
     }
 
@@ -86,14 +84,15 @@ impl UnicodeRun {
         self.lower.capacity()
     }
 
-    /// The text in lower case. At least [`KEY_BYTES`] can be read from the start of each word.
+    /// The text in lower case, with zeros for white space. At least [`KEY_BYTES`] can be read from the start of each word.
     pub(crate) fn lower(&self) -> &[u8] {
         &self.lower
     }
 
-    /// The starts and the ends of the words, as byte offsets into [`UnicodeRun::lower`].
-    pub(crate) fn words(&self) -> [&[u32]; 2] {
-        [&self.starts, &self.ends]
+    /// The starts of the words, as byte offsets into [`UnicodeRun::lower`], and behind them where the last word ends at the
+    /// latest.
+    pub(crate) fn words(&self) -> &[u32] {
+        &self.starts
     }
 }
 

@@ -12,26 +12,27 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Bytes of a key, all of which are read at the start of a word however short it is.
 pub(crate) const KEY_BYTES: usize = 16;
-/// The longest word that is cached: the last byte of the key holds the length.
+/// The longest word that is cached: the last byte of its key is zero.
 const MAX_WORD_BYTES: usize = KEY_BYTES - 1;
 /// The most ids of a cached word.
 pub(crate) const MAX_IDS: usize = 5;
 const SLOTS: usize = 1 << 17; // of 32 bytes: 4 MiB
 
-/// For each word length: the masks of the word's bytes in the two halves of the key, and the length, shifted to the
-/// key's last byte.
-static KEY_PARTS: [[u64; 3]; MAX_WORD_BYTES + 1] = {
-    let mut parts = [[0; 3]; MAX_WORD_BYTES + 1];
+/// For each number of bytes: the masks of the first so many bytes in the two halves of a key.
+static KEY_MASKS: [[u64; 2]; KEY_BYTES + 1] = {
+    let mut masks = [[0; 2]; KEY_BYTES + 1];
     let mut length = 1;
-    while length <= MAX_WORD_BYTES {
+    while length <= KEY_BYTES {
         let mask = u128::MAX >> (128 - 8 * length);
-        parts[length] = [mask as u64, (mask >> 64) as u64, (length as u64) << 56];
+        masks[length] = [mask as u64, (mask >> 64) as u64];
         length += 1;
     }
-    parts
+    masks
 };
 
-/// A word of up to 15 bytes as two little-endian integers: its bytes, zeros, and its length in the last byte.
+/// A word of up to 15 bytes without NUL as two little-endian integers: its bytes, then zeros.
+///
+/// The last byte of a key in the cache is zero. One that was read at a longer word has another there and is never found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     low: u64,
@@ -39,21 +40,22 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// `None` for a longer word.
+    /// `None` for a longer word, and for one with NUL.
     pub(crate) fn new(word: &[u8]) -> Option<Self> {
         let mut bytes = [0; KEY_BYTES];
-        bytes.get_mut(..word.len())?.copy_from_slice(word);
-        Self::within(&bytes, 0, word.len())
+        bytes[..MAX_WORD_BYTES].get_mut(..word.len())?.copy_from_slice(word);
+        let [low, high] = [0, 8].map(|half| u64::from_le_bytes(std::array::from_fn(|i| bytes[half + i])));
+        (!word.contains(&0)).then_some(Self { low, high })
     }
 
-    /// The key of the word `text[start..end]`. `None` for a longer word, and where fewer than [`KEY_BYTES`] follow
-    /// `start`.
+    /// The key of the word at `text[start]`, behind which there are zeros up to `limit`, where the next word may start.
+    /// `None` where fewer than [`KEY_BYTES`] follow `start`.
     #[inline(always)]
-    pub(crate) fn within(text: &[u8], start: usize, end: usize) -> Option<Self> {
-        let [low, high, length] = *KEY_PARTS.get(end.wrapping_sub(start))?;
+    pub(crate) fn within(text: &[u8], start: usize, limit: usize) -> Option<Self> {
+        let [low, high] = KEY_MASKS[limit.wrapping_sub(start).min(KEY_BYTES)];
         let bytes = text.get(start..)?.first_chunk::<KEY_BYTES>()?;
         let key = u128::from_le_bytes(*bytes);
-        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high | length })
+        Some(Self { low: key as u64 & low, high: (key >> 64) as u64 & high })
     }
 
     /// Both halves in one, for hashing.
@@ -65,13 +67,13 @@ impl Key {
     /// The preferred slot of the primary bucket, by Fibonacci hashing: the high bits of a product. The bucket's other
     /// slot has this number with the lowest bit flipped.
     #[inline(always)]
-    fn primary(self) -> u32 {
-        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as u32
+    fn primary(self) -> usize {
+        (self.mixed().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as usize
     }
 
     /// A slot of the secondary bucket.
-    fn secondary(self) -> u32 {
-        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - SLOTS.trailing_zeros())) as u32
+    fn secondary(self) -> usize {
+        (self.mixed().wrapping_mul(0xC2B2_AE3D_27D4_EB4F) >> (64 - SLOTS.trailing_zeros())) as usize
     }
 }
 
@@ -122,18 +124,18 @@ impl Slot {
     #[inline(always)]
     fn get(&self, key: Key) -> Option<Ids> {
         let ([packed], bits) = self.0.get(&[key.low, key.high])?;
-        Some(Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 })
+        Some(Ids { packed, fifth: (bits >> 8) as u16, count: bits as u8 })
     }
 
     /// The entry, if there is one and nobody is writing it.
     fn read(&self) -> Option<(Key, Ids)> {
         let ([low, high], ([packed], bits)) = self.0.read()?;
-        let ids = Ids { packed, fifth: bits as u16, count: (bits >> 16) as u8 };
-        (high != 0).then_some((Key { low, high }, ids))
+        let ids = Ids { packed, fifth: (bits >> 8) as u16, count: bits as u8 };
+        Some((Key { low, high }, ids))
     }
 
     fn put(&self, key: Key, ids: Ids) {
-        self.0.put(&[key.low, key.high], ([ids.packed], u32::from(ids.count) << 16 | u32::from(ids.fifth)));
+        self.0.put(&[key.low, key.high], ([ids.packed], u32::from(ids.fifth) << 8 | u32::from(ids.count)));
     }
 }
 
@@ -144,22 +146,40 @@ pub(crate) struct WordCache {
     secondary_hits: AtomicU32,
 }
 
+/// A cache's slots: a reference that loops keep in a register, since no load from them can change it.
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup<'c> {
+    slots: &'c [Slot; SLOTS],
+}
+
+impl Lookup<'_> {
+    /// Looks in the primary bucket.
+    #[inline(always)]
+    pub(crate) fn get(self, key: Key) -> Option<Ids> {
+        let primary = key.primary();
+        // A branch, since it is predictable: nearly all words are in their preferred slot.
+        self.slots[primary].get(key).or_else(|| self.slots[primary ^ 1].get(key))
+    }
+}
+
 impl WordCache {
     pub(crate) fn new() -> Self {
         Self { slots: SlotArray::new(), secondary_hits: AtomicU32::new(0) }
     }
 
+    fn slot(&self, number: usize) -> &Slot {
+        &self.slots[number]
+    }
+
+    /// What looks in primary buckets.
     #[inline(always)]
-    fn slot(&self, number: u32) -> &Slot {
-        &self.slots[number as usize]
+    pub(crate) fn lookup(&self) -> Lookup<'_> {
+        Lookup { slots: &self.slots }
     }
 
     /// Looks in the primary bucket.
-    #[inline(always)]
-    pub(crate) fn get(&self, key: Key) -> Option<Ids> {
-        let primary = key.primary();
-        // A branch, since it is predictable: nearly all words are in their preferred slot.
-        self.slot(primary).get(key).or_else(|| self.slot(primary ^ 1).get(key))
+    fn get(&self, key: Key) -> Option<Ids> {
+        self.lookup().get(key)
     }
 
     /// Looks in both buckets. One in 16 hits in a secondary bucket moves the word back to its primary one; if each did,
@@ -191,7 +211,7 @@ impl WordCache {
         slot.put(key, ids);
     }
 
-    fn bucket(&self, number: u32) -> [&Slot; 2] {
+    fn bucket(&self, number: usize) -> [&Slot; 2] {
         [self.slot(number), self.slot(number ^ 1)]
     }
 }

@@ -1,4 +1,7 @@
-//! Words as offsets into a lowercased text, and how contractions are joined to them.
+//! Words as offsets into a lowercased text, and how contractions are joined.
+//!
+//! The scans write white space as zeros, so a word is given by its start alone: it ends at the next zero or where the next
+//! word starts. A text that holds NUL itself takes the general path.
 
 /// The white space among ASCII: what `\s` matches in both references.
 pub(crate) const fn is_space(byte: u8) -> bool {
@@ -44,24 +47,23 @@ pub(crate) fn contraction(rest: &[u8], long_s: bool) -> Option<usize> {
     }
 }
 
-/// Joins contractions, in place: a word that is a lone apostrophe takes the contraction's letters from the word behind
-/// it, which begins later or disappears. Returns how many words remain.
-pub(crate) fn join_contractions<P: Offset>(starts: &mut [P], ends: &mut [P], lower: &[u8], long_s: bool) -> usize {
+/// Joins contractions: a word that is a lone apostrophe takes the contraction's letters from the word right behind it,
+/// which then begins later or disappears. Works in place and returns how many words remain.
+///
+/// `starts` are the offsets of words in `lower`, where white space is zeros and the last word ends before `end`.
+pub(crate) fn join_contractions<P: Offset>(starts: &mut [P], end: usize, lower: &[u8], long_s: bool) -> usize {
     let mut kept = 0;
     let mut i = 0;
     while i < starts.len() {
-        let (start, end) = (starts[i].get(), ends[i].get());
-        (starts[kept], ends[kept]) = (starts[i], ends[i]);
-        if lower[start] == b'\'' && end == start + 1 && i + 1 < starts.len() {
-            let (next, next_end) = (starts[i + 1].get(), ends[i + 1].get());
-            if next == end
-                && let Some(length) = contraction(&lower[next..next_end], long_s)
-            {
-                let joined = P::new(end + length);
-                ends[kept] = joined;
-                starts[i + 1] = joined;
-                if joined.get() == next_end {
-                    i += 1; // the contraction took all of it
+        let start = starts[i].get();
+        starts[kept] = starts[i];
+        if lower[start] == b'\'' && i + 1 < starts.len() && starts[i + 1].get() == start + 1 {
+            let limit = starts.get(i + 2).map_or(end, |next| next.get());
+            if let Some(length) = contraction(&lower[start + 1..limit], long_s) {
+                let joined = start + 1 + length;
+                starts[i + 1] = P::new(joined);
+                if joined == limit || lower[joined] == 0 {
+                    i += 1; // the contraction took the whole word
                 }
             }
         }

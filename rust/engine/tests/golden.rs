@@ -7,11 +7,12 @@ use serde_json::Value;
 fn golden_cases() {
     let cases: Value = serde_json::from_str(include_str!("../../../tests/golden.json")).unwrap();
     let cases = cases.as_array().unwrap();
-    let mut compared = 0;
+    let (mut compared, mut total) = (0, 0);
     for (name, profile) in Profile::NAMES {
         for engine in (0..).map_while(|number| Engine::clip(profile).with_instructions(number)) {
             let [start, end] = engine.start_and_end();
             for case in cases {
+                total += 1;
                 let text = case["text"].as_str().unwrap();
                 if engine.needs_cleaning(text) {
                     continue; // ftfy is Python's: the Python tests have these
@@ -24,5 +25,5 @@ fn golden_cases() {
             }
         }
     }
-    assert!(compared > 4 * cases.len(), "{compared} of {} cases compared", 8 * cases.len());
+    assert!(2 * compared > total, "{compared} of {total} cases compared");
 }

@@ -8,18 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cliptok._common.errors import BadInputError
-
-KINDS = {
-    ".txt": "txt",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-    ".tar": "tar",
-}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-FORMATS = ("parquet", "npy", "safetensors")
+from cliptok.batch.formats import COMPRESSIONS, FORMATS, KINDS
 
 STDIN = "-"
 
@@ -31,6 +20,7 @@ class Shard(NamedTuple):
 
     source: Path
     kind: str
+    """One of INPUT_FORMATS, or empty for a stream whose first bytes must say."""
     compression: str | None
     target: Path
     size: int
@@ -39,46 +29,91 @@ class Shard(NamedTuple):
 
     def identity(self) -> dict[str, Any]:
         """What tells whether the input is still the one that an output was made of."""
-        return {"name": self.source.name, "size": self.size, "mtime_ns": self.mtime_ns}
+        return {"name": self.source.name, "kind": self.kind, "size": self.size, "mtime_ns": self.mtime_ns}
+
+    def check_unchanged(self) -> None:
+        """Raise BadInputError if the input is no longer what it was when the job looked for its inputs."""
+        if str(self.source) == STDIN:
+            return
+        try:
+            now = self.source.stat()
+        except OSError as error:
+            raise BadInputError(f"{self.source}: it went away while it was read: {error.strerror}") from error
+        if (now.st_size, now.st_mtime_ns) != (self.size, self.mtime_ns) and self.source.is_file():
+            raise BadInputError(
+                f"{self.source}: it changed while it was read, from {self.size:,} to {now.st_size:,} bytes, so nothing"
+                " was made of it; run the job again when nobody writes to it"
+            )
 
 
-def find(inputs: Paths | Iterable[Paths], out: Paths, format: str | None) -> tuple[list[Shard], str]:
+def find(
+    inputs: Paths | Iterable[Paths], out: Paths, format: str | None, input_format: str | None = None
+) -> tuple[list[Shard], str]:
     """The shards of a job in order, and the output's format.
 
     An input is a file, a folder (all files below it whose kind is known, but hidden ones) or a glob. `out` is a file if
-    it ends in the suffix of a format, else a folder. Outputs keep the place of their input below the folder, or below
-    what stands before the first wildcard of a glob.
+    it ends in the suffix of a format; a folder if it has no suffix, ends in a slash or is one. Outputs keep the place
+    of their input below the folder, or below what stands before the first wildcard of a glob.
 
     Raises BadInputError when there is no such file, a file's kind is unknown, two would have one output, an output
-    would replace an input, or there are several and `out` is a file.
+    would replace an input, there are several and `out` is a file, or `out` has another ending.
     """
-    names = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    named = _format_of(os.fspath(out))
     out = Path(out)
-    named = out.suffix[1:] if out.suffix[1:] in FORMATS else None
     if named and format not in (None, named):
         raise BadInputError(f"{out} is a file for {named}, but the format is {format}")
     format = named or format or "parquet"
     if format not in FORMATS:
         raise BadInputError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
-    found = [pair for name in names for pair in _expand(os.fspath(name), None if named else out)]
-    if not found:
-        raise BadInputError("there is no input file")
+    found = list(expand(inputs, None if named else out))
     if named:
         if len(found) > 1:
             raise BadInputError(f"{len(found)} input files need a folder for their outputs, and {out} is a file")
-        shards = [as_shard(found[0][0], out)]
+        shards = [as_shard(found[0][0], out, input_format)]
     elif found[0][0] == Path(STDIN):
         raise BadInputError(f"standard input needs a file to write, as in -o ids.{format}")
     else:
-        shards = [as_shard(source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found]
+        places = ((source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found)
+        shards = [as_shard(source, target, input_format) for source, target in places]
     _check(shards)
     return shards, format
 
 
+def _format_of(out: str) -> str | None:
+    """The format of an output file; None for a folder."""
+    path = Path(out)
+    suffix = path.suffix[1:]
+    if out.endswith(("/", os.sep)) or path.is_dir():
+        if suffix in FORMATS and not out.endswith(("/", os.sep)):
+            raise BadInputError(f"{out}: Is a directory; to write files into it, end its name in a slash")
+        return None
+    if suffix in FORMATS:
+        return suffix
+    endings = ", ".join(f".{format}" for format in FORMATS)
+    if path.exists():
+        raise BadInputError(f"{out}: File exists, and is no folder; the name of an output file ends in {endings}")
+    if suffix:
+        raise BadInputError(
+            f"{out} ends in .{suffix}; the name of an output file ends in {endings}, and that of a folder in a slash"
+        )
+    return None
+
+
+def expand(inputs: Paths | Iterable[Paths], out: Path | None) -> Iterator[tuple[Path, Path]]:
+    """(file, its place below the folder or glob) for all inputs, in order; nothing below the folder `out`.
+
+    Raises BadInputError where there is none.
+    """
+    names = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+    if not names:
+        raise BadInputError("there is no input file")
+    for name in names:
+        yield from _expand(os.fspath(name), out)
+
+
 def _expand(name: str, out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """(file, its place below the folder or glob) for all that `name` stands for, in order; nothing of the output's."""
     path = Path(name)
-    if name == STDIN or path.is_file():
+    if name == STDIN or (path.exists() and not path.is_dir()):
         yield path, Path(path.name)
         return
     if path.is_dir():
@@ -113,19 +148,29 @@ def _stem(path: Path) -> str:
     return Path(path.stem).stem if path.suffix.lower() in COMPRESSIONS else path.stem
 
 
-def as_shard(source: Path, target: Path) -> Shard:
+def as_shard(source: Path, target: Path, input_format: str | None = None) -> Shard:
     """The shard of one file, `-` for standard input. Raises BadInputError for a kind that cannot be read."""
     if source == Path(STDIN):
-        return Shard(source, "txt", None, target, 0, 0)
+        _check_streamable(STDIN, input_format)
+        return Shard(source, input_format or "", None, target, 0, 0)
+    is_stream = not source.is_file()
     found = kind_of(source)
-    if found is None:
+    if found is None and input_format is None and not is_stream:
         known = f"{', '.join(KINDS)}, or one of these and {', '.join(COMPRESSIONS)}"
-        raise BadInputError(f"{source}: unknown kind of file; its name must end in {known}")
-    kind, compression = found
+        raise BadInputError(f"{source}: unknown kind of file; its name must end in {known}, or pass --input-format")
+    kind, compression = found or ("", COMPRESSIONS.get(source.suffix.lower()))
+    kind = input_format or kind
+    if is_stream:
+        _check_streamable(source, kind)
     if kind == "parquet" and compression:
         raise BadInputError(f"{source}: a compressed Parquet file cannot be read in parts; unpack it first")
     status = source.stat()
     return Shard(source, kind, compression, target, status.st_size, status.st_mtime_ns)
+
+
+def _check_streamable(source: Paths, kind: str | None) -> None:
+    if kind == "parquet":
+        raise BadInputError(f"{source}: Parquet is read from its end, so not from a stream; name a file")
 
 
 def _check(shards: list[Shard]) -> None:

@@ -9,23 +9,23 @@ import pyarrow as pa
 import pyarrow.json
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.streams import opened
+from cliptok.batch.reading.streams import Source
 
 _BLOCK = 1 << 23
+_FIRST = 1 << 17
+_FIRST_LINES = 100
 
 
-def read_text(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+def read_text(source: Source, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
     """Each line is a text."""
     if keep:
         raise BadInputError(f"a text file has no column {keep[0]!r} to keep, only {column!r}")
-    with opened(shard) as source:
-        yield pa.table({column: pa.array([], pa.large_binary())}), 0
-        for block in _blocks(source.stream):
-            yield pa.table({column: _lines(block)}), source.position()
+    yield pa.table({column: pa.array([], pa.large_binary())}), 0
+    for block in _blocks(source.stream):
+        yield pa.table({column: _lines(block)}), source.position()
 
 
-def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+def read_json_lines(source: Source, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
     """Each line is an object; missing fields are null. Kept fields have the types inferred from the first block."""
     options = pa.json.ParseOptions(
         explicit_schema=pa.schema([(column, pa.string())]),
@@ -33,30 +33,43 @@ def read_json_lines(shard: Shard, column: str, keep: list[str]) -> Iterator[tupl
     )
     schema: pa.Schema | None = None
     line, found_text = 1, False
-    with opened(shard) as source:
-        for block in _blocks(source.stream):
-            if not block.isspace():
-                try:
-                    table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
-                except pa.ArrowInvalid as error:
-                    trouble = _bad_line(block, line, column) or f"in the block that line {line} begins, {error}"
-                    raise BadInputError(trouble) from error
-                found_text = found_text or table.column(column).null_count < len(table)
-                table = _chosen(table, column, keep)
-                try:
-                    table = table if schema is None else table.cast(schema)
-                except (ValueError, NotImplementedError) as error:
-                    types = ", ".join(f"{field.name} {field.type}" for field in list(schema or ())[1:])
-                    raise BadInputError(
-                        f"after line {line - 1}, the fields to keep are not {types}: {error}"
-                    ) from error
-                schema = table.schema
-                yield table, source.position()
-            line += block.count(b"\n")
+    for block in _blocks(source.stream):
+        if not block.isspace():
+            try:
+                table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
+            except pa.ArrowException as error:
+                trouble = _bad_line(block, line, column) or f"in the block that line {line} begins, {error}"
+                raise BadInputError(trouble) from error
+            found_text = found_text or table.column(column).null_count < len(table)
+            table = _chosen(table, column, keep)
+            try:
+                table = table if schema is None else table.cast(schema)
+            except (ValueError, NotImplementedError) as error:
+                types = ", ".join(f"{field.name} {field.type}" for field in list(schema or ())[1:])
+                raise BadInputError(f"after line {line - 1}, the fields to keep are not {types}: {error}") from error
+            schema = table.schema
+            yield table, source.position()
+        line += block.count(b"\n")
     if schema is None:
         yield pa.table({column: pa.array([], pa.string())}), 0
     elif not found_text:
         raise BadInputError(f"no line has a text in the field {column!r}")
+
+
+def json_fields(source: Source) -> list[str]:
+    """The fields that are strings in the first lines and nothing else there. The lines stay in the stream."""
+    kinds: dict[str, set[type]] = {}
+    lines = source.stream.peek(_FIRST).split(b"\n")[:-1][:_FIRST_LINES] or [source.stream.peek(_BLOCK)]
+    for number, line in enumerate(lines, 1):
+        try:
+            value = json.loads(line) if line.strip() else {}
+        except (ValueError, RecursionError) as error:
+            raise BadInputError(f"line {number} is no JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise BadInputError(f"line {number} is no JSON object")
+        for name, field in value.items():
+            kinds.setdefault(name, set()).add(type(field))
+    return [name for name, found in kinds.items() if str in found and found <= {str, type(None)}]
 
 
 def _blocks(stream: Any) -> Iterator[bytes]:
@@ -102,7 +115,7 @@ def _bad_line(block: bytes, first: int, column: str) -> str | None:
             continue
         try:
             value = json.loads(line.decode("utf-8-sig", "replace"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return f"line {number} is no JSON: {error}"
         if not isinstance(value, dict):
             return f"line {number} is no JSON object"

@@ -1,6 +1,9 @@
 """Parquet files."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,7 +20,7 @@ _BYTES = 1 << 25
 def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
     """Columns are read in parts of a row group, so memory does not depend on how large these are."""
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
-    with pq.ParquetFile(shard.source, **options) as file:
+    with _opened(shard) as source, pq.ParquetFile(source, **options) as file:
         schema = file.schema_arrow
         chosen = choose_columns(column, keep, schema.names)
         _check_type(schema, column)
@@ -28,6 +31,25 @@ def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[p
         for batch in file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen):
             done += len(batch)
             yield pa.Table.from_batches([batch]).select(chosen), done * shard.size // rows
+
+
+def text_columns(shard: Shard) -> tuple[list[str], list[str]]:
+    """The columns with strings, and all columns."""
+    with _opened(shard) as source:
+        schema = pq.read_schema(source)
+    return [field.name for field in schema if _is_text(field.type) and not _is_bytes(field.type)], schema.names
+
+
+@contextmanager
+def _opened(shard: Shard) -> Iterator[Any]:
+    """The path for Arrow to open, or an open file where the name is not UTF-8, which Arrow does not take."""
+    try:
+        os.fspath(shard.source).encode()
+    except UnicodeEncodeError:
+        with shard.source.open("rb") as file:
+            yield file
+    else:
+        yield shard.source
 
 
 def _check_type(schema: pa.Schema, column: str) -> None:
@@ -43,6 +65,10 @@ def _is_text(kind: pa.DataType) -> bool:
         return _is_text(kind.value_type)
     checks = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
     return any(check(kind) for check in checks)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
 
 def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 import lzma
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -10,33 +10,25 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.delimited import read_csv
+from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
 from cliptok.batch.reading.inputs import STDIN, Shard
-from cliptok.batch.reading.lines import read_json_lines, read_text
+from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
 from cliptok.batch.reading.null_and_utf8_policies import clean
-from cliptok.batch.reading.parquet import read_parquet
+from cliptok.batch.reading.parquet import read_parquet, text_columns
+from cliptok.batch.reading.signatures import format_of_stream
+from cliptok.batch.reading.streams import opened_text
 from cliptok.batch.reading.tar import read_tar
 from cliptok.batch.summary import Counts
 
-
-class _Kind(NamedTuple):
-    read: Callable[[Shard, str, list[str]], Iterator[tuple[pa.Table, int]]]
-    column: str | None
-    """Default name of the column of texts; None where it must be named."""
-    unit: str
-
-
-_KINDS = {
-    "txt": _Kind(read_text, "text", "line"),
-    "jsonl": _Kind(read_json_lines, None, "row"),
-    "csv": _Kind(read_csv, None, "row"),
-    "tsv": _Kind(read_csv, None, "row"),
-    "parquet": _Kind(read_parquet, None, "row"),
-    "tar": _Kind(read_tar, "txt", "sample"),
-}
+_UNITS = {"txt": "line", "tar": "sample"}
+"""What a row is called in errors, where it is not a row."""
+_DEFAULT_COLUMNS = {"txt": "text", "tar": "txt"}
+DELIMITED = ("csv", "tsv")
 
 ROWS = 1 << 15
 BYTES = 1 << 25
+
+_Tables = Iterator[tuple[pa.Table, int]]
 
 
 class Reading(NamedTuple):
@@ -46,27 +38,60 @@ class Reading(NamedTuple):
     keep: tuple[str, ...] = ()
     on_null: str = "error"
     on_undecodable: str = "error"
+    dialect: Dialect = Dialect()
+    guess: bool = False
+    """Whether `column` may be left out where only one column has strings."""
 
-    def tables(self, shard: Shard, counts: Counts, rows: int = ROWS) -> Iterator[tuple[pa.Table, int]]:
+    def tables(self, shard: Shard, counts: Counts, rows: int = ROWS) -> _Tables:
         """(table, bytes of the input read so far): strings without null, then the columns to keep.
 
         Tables have `rows` rows, less where these are long; the last has what is left. There is at least one. If the
         texts are kept too, they are the last column. Raises BadInputError that names the file and the row.
         """
-        kind = _KINDS[shard.kind]
         with naming(shard.source):
-            column = self.column or kind.column
-            if column is None:
-                raise BadInputError("name the column that has the texts, as in column='caption'")
-            keep = [name for name in dict.fromkeys(self.keep) if name != column]
-            found = (
-                (clean(table, kind.unit, self.on_null, self.on_undecodable, counts), position)
-                for table, position in kind.read(shard, column, keep)
-            )
-            for table, position in _rechunk(found, rows):
-                if column in self.keep:
-                    table = table.append_column(column, table.column(0))
-                yield table, position
+            for column, unit, found in self._raw_tables(shard):
+                cleaned = (
+                    (clean(table, unit, self.on_null, self.on_undecodable, counts), position)
+                    for table, position in found
+                )
+                for table, position in _rechunk(cleaned, rows):
+                    if column in self.keep:
+                        table = table.append_column(column, table.column(0))
+                    yield table, position
+
+    def _raw_tables(self, shard: Shard) -> Iterator[tuple[str, str, _Tables]]:
+        """The texts' column, the name of a row, and the tables as they are in the file: once, with the file open."""
+        if shard.kind in ("parquet", "tar"):
+            column = self.column or _DEFAULT_COLUMNS.get(shard.kind) or self._chosen(*text_columns(shard))
+            read = read_parquet if shard.kind == "parquet" else read_tar
+            yield column, _UNITS.get(shard.kind, "row"), read(shard, column, self._others(column))
+            return
+        with opened_text(shard) as source:
+            kind = shard.kind or format_of_stream(source.stream.peek(1 << 12), self.column)
+            delimiter = self.dialect.delimiter or ("\t" if kind == "tsv" else ",")
+            column = self.column or _DEFAULT_COLUMNS.get(kind, "")
+            if not column and kind == "jsonl":
+                fields = json_fields(source)
+                column = self._chosen(fields, fields)
+            elif not column:
+                column = self._chosen(*delimited_columns(source, delimiter, self.dialect))
+            keep = self._others(column)
+            if kind == "txt":
+                found = read_text(source, column, keep)
+            elif kind == "jsonl":
+                found = read_json_lines(source, column, keep)
+            else:
+                found = read_delimited(source, column, keep, delimiter, self.dialect)
+            yield column, _UNITS.get(kind, "row"), found
+
+    def _others(self, column: str) -> list[str]:
+        return [name for name in dict.fromkeys(self.keep) if name != column]
+
+    def _chosen(self, able: list[str], names: list[str]) -> str:
+        if self.guess and len(able) == 1:
+            return able[0]
+        have = f"; there are {', '.join(names)}" if names else ""
+        raise BadInputError(f"name the column that has the texts, column= or --column{have}")
 
 
 def _rechunk(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tuple[pa.Table, int]]:
@@ -96,5 +121,9 @@ def naming(source: Path) -> Iterator[None]:
         raise BadInputError(f"{name}: {error}") from error
     except OSError as error:
         raise BadInputError(f"{name}: {error.strerror or error}") from error
-    except (pa.ArrowException, tarfile.TarError, lzma.LZMAError, EOFError) as error:
-        raise BadInputError(f"{name}: {error}") from error
+    except (pa.ArrowException, tarfile.TarError, lzma.LZMAError, EOFError, MemoryError) as error:
+        raise BadInputError(f"{name}: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

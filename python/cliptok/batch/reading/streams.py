@@ -9,6 +9,10 @@ from typing import Any, BinaryIO, NamedTuple
 import pyarrow as pa
 
 from cliptok.batch.reading.inputs import STDIN, Shard
+from cliptok.batch.reading.signatures import check_is_text
+
+_BYTE_ORDER_MARK = "\ufeff".encode()
+_FIRST = 1 << 12
 
 
 class Source(NamedTuple):
@@ -27,14 +31,54 @@ class Source(NamedTuple):
 @contextmanager
 def opened(shard: Shard) -> Iterator[Source]:
     """Open the input of a shard, decompressed while it is read."""
-    if str(shard.source) == STDIN:
-        yield Source(sys.stdin.buffer, sys.stdin.buffer)
-        return
     with ExitStack() as stack:
-        raw = stack.enter_context(shard.source.open("rb"))
+        if str(shard.source) == STDIN:
+            raw: BinaryIO = sys.stdin.buffer
+        else:
+            raw = stack.enter_context(shard.source.open("rb"))
         stream: Any = raw
         if shard.compression == "xz":
             stream = stack.enter_context(lzma.open(raw))
         elif shard.compression:
             stream = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(raw, "r"), shard.compression))
         yield Source(raw, stream)
+
+
+@contextmanager
+def opened_text(shard: Shard) -> Iterator[Source]:
+    """The same for a file of text, whose stream is `Prefixed` and has lost the byte order mark it may begin with.
+
+    Raises BadInputError where the first bytes are those of a binary format.
+    """
+    with opened(shard) as source:
+        stream = Prefixed(source.stream)
+        first = stream.peek(_FIRST)
+        check_is_text(first)
+        if first.startswith(_BYTE_ORDER_MARK):
+            stream.read(len(_BYTE_ORDER_MARK))
+        yield source._replace(stream=stream)
+
+
+class Prefixed:
+    """A stream whose next bytes can be looked at before they are read. A file object as Arrow takes them."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream, self._prefix = stream, b""
+
+    def peek(self, size: int) -> bytes:
+        """The next `size` bytes, fewer only at the end."""
+        while len(self._prefix) < size and (block := self._stream.read(size - len(self._prefix))):
+            self._prefix += block
+        return self._prefix[:size]
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end."""
+        found, self._prefix = self._prefix[:size], self._prefix[size:]
+        if len(found) < size:
+            found += self._stream.read(size - len(found))
+        return found
+
+    def close(self) -> None:
+        """Nothing: whoever opened the stream closes it."""

@@ -14,6 +14,8 @@ KEY = "__key__"
 """The column to keep for a sample's name, as WebDataset calls it."""
 _ROWS = 1 << 13
 _REST = 1 << 20
+LARGEST_MEMBER = 1 << 30
+"""Bytes of a member that is read. A larger one is an error before anything is reserved for it."""
 
 
 def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
@@ -28,7 +30,7 @@ def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Ta
     found_text = False
     with opened(shard) as source:
         rows: list[dict[str, str | bytes]] = []
-        for sample in _samples(source, {column, *keep}):
+        for sample in _samples(shard, source, {column, *keep}):
             found_text = found_text or column in sample
             rows.append(sample)
             if len(rows) == _ROWS:
@@ -39,26 +41,45 @@ def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Ta
             raise BadInputError(f"no sample has a file with the extension {column!r}")
 
 
-def _samples(source: Source, wanted: set[str]) -> Iterator[dict[str, str | bytes]]:
+def _samples(shard: Shard, source: Source, wanted: set[str]) -> Iterator[dict[str, str | bytes]]:
     # A file can be skipped over where the archive is not compressed.
     plain = source.stream is source.raw and source.raw.seekable()
     with tarfile.open(fileobj=source.stream, mode="r:" if plain else "r|", tarinfo=_Member) as archive:
         files = ((member, *_split(member.name)) for member in archive if member.isfile())
         for key, members in groupby(files, key=lambda file: file[1]):
             sample: dict[str, str | bytes] = {KEY: key}
+            if KEY in wanted:
+                _check_name(key)
             for member, _, extension in members:
                 if extension in sample:
                     raise BadInputError(f"{member.name} is there twice in one sample")
                 if extension in wanted:
-                    content = archive.extractfile(member)
-                    assert content is not None  # It is a file.
-                    sample[extension] = content.read()
+                    sample[extension] = _content(archive, member, shard.size if plain else None)
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
             yield sample
     while not plain and source.stream.read(
         _REST
     ):  # Reading to the end of the stream verifies the compression's checksum.
         pass
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int | None) -> bytes:
+    """The bytes of a member, once its header is known to promise no more than there can be."""
+    if member.issparse():
+        raise BadInputError(f"{member.name!r} is a sparse file, which is not read; store it whole")
+    most = LARGEST_MEMBER if size is None else min(LARGEST_MEMBER, size - member.offset_data)
+    if not 0 <= member.size <= most:
+        raise BadInputError(f"{member.name!r} is {member.size:,} bytes by its header; at most {most:,} can be read")
+    content = archive.extractfile(member)
+    assert content is not None  # It is a file.
+    return content.read()
+
+
+def _check_name(key: str) -> None:
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise BadInputError(f"the name of the sample {key!r} is not UTF-8, so it cannot be kept in {KEY}") from None
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -77,5 +98,5 @@ class _Member(tarfile.TarInfo):
             return super().fromtarfile(archive)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
             raise
-        except tarfile.HeaderError as error:
+        except (tarfile.HeaderError, ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
             raise tarfile.ReadError(f"after byte {archive.offset} there is no valid member: {error}") from error

@@ -14,7 +14,7 @@ from cliptok.batch.list_arrays import as_array
 from cliptok.batch.summary import Counts
 
 Record = dict[str, Any]
-"""How an output was made: `settings` of the job, `input` as it was, `counts`."""
+"""How an output was made: `settings` of the job, `input` as it was, `counts`; and its own `sha256`."""
 
 RECORD = "cliptok"
 """The record's name in a file's own metadata."""

@@ -4,31 +4,72 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from cliptok._common.atomic_files import atomic_write
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.summary import Counts
+from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
 
 
-def find_finished(shard: Shard, settings: Record, index: "Index | None") -> Record | None:
-    """The output's record, if the output is complete and made with these settings from the input as it is now."""
+def find_finished(shard: Shard, settings: Record, index: "Index | None", check: bool = False) -> Record | None:
+    """The output's record, if the output is complete and made with these settings from the input as it is now.
+
+    With `check`, only if the output also has the checksum of its record, for which all of it is read.
+    """
     found = _look(shard.target)
     if found is None:
         return None
     rows, record = found
     if index is not None:
         record = index.records.get(index.name(shard))
-    if record is None or (record.get("settings"), record.get("input")) != (settings, shard.identity()):
+    if not _is_record(record) or (record["settings"], record["input"]) != (settings, shard.identity()):
         return None
-    return record if record["counts"]["texts"] == rows else None
+    if record["counts"]["texts"] != rows or (check and not is_intact(shard.target, record["sha256"])):
+        return None
+    return record
+
+
+def trouble_with(path: Path, index: "Index | None") -> str | None:
+    """What is wrong with an output, of which all is read; None where it is as it was written."""
+    found = _look(path)
+    if found is None:
+        return "damaged: it cannot be read"
+    rows, record = found
+    if path.suffix == ".npy":
+        record = index.records.get(path.relative_to(index.folder).as_posix()) if index is not None else None
+    if not _is_record(record):
+        return "without a sound record of how it was made"
+    if record["counts"]["texts"] != rows:
+        return f"damaged: it has {rows:,} rows where its record says {record['counts']['texts']:,}"
+    try:
+        return None if is_intact(path, record["sha256"]) else "damaged: its content is not what was written"
+    except OSError as error:
+        return f"damaged: {error.strerror or error}"
+
+
+def _is_record(record: Any) -> TypeGuard[Record]:
+    """Whether something read from a file has the shape of a record."""
+    if not isinstance(record, dict) or not isinstance(record.get("sha256"), str):
+        return False
+    counts = record.get("counts")
+    return (
+        isinstance(counts, dict)
+        and {**Counts().as_dict(), **counts}.keys() == counts.keys()
+        and all(type(count) is int for count in counts.values())
+        and {"settings", "input"} <= record.keys()
+    )
 
 
 def _look(path: Path) -> tuple[int, Record | None] | None:
     """(rows, record) from the footer or header of a file. None where it is damaged or missing."""
     import numpy as np
     import pyarrow.parquet as pq
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
+    if not path.is_file():
+        return None
     try:
         if path.suffix == ".npy":
             return len(np.lib.format.open_memmap(path, mode="r")), None
@@ -40,7 +81,7 @@ def _look(path: Path) -> tuple[int, Record | None] | None:
                 (name,) = file.keys()
                 rows, text = file.get_slice(name).get_shape()[0], (file.metadata() or {}).get(RECORD)
         return rows, None if text is None else json.loads(text)
-    except (OSError, ValueError, SafetensorError):  # Arrow's and JSON's errors are ValueErrors.
+    except Exception:  # Whatever a damaged file does to one of the four parsers, it is not finished.
         return None
 
 
@@ -51,21 +92,23 @@ class Index:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self.path = folder, folder / "index.jsonl"
+        self.folder, self.path = folder, folder / "index.jsonl"
         self.records: dict[str, Record] = {}
 
     def name(self, shard: Shard) -> str:
         """The name of a shard in the index: its output's path below the folder."""
-        return shard.target.relative_to(self._folder).as_posix()
+        return shard.target.relative_to(self.folder).as_posix()
 
     def read(self) -> None:
         """Read the index of an earlier run. A line that a kill left incomplete is ignored."""
         if not self.path.is_file():
             return
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 record = json.loads(line)
-                self.records[record.pop("file")] = record
+                name = record.pop("file", None) if isinstance(record, dict) else None
+                if isinstance(name, str) and _is_record(record):
+                    self.records[name] = record
 
     def add(self, shard: Shard, record: Record) -> None:
         """Add the line of a finished file."""
@@ -76,7 +119,7 @@ class Index:
     def write(self, shards: Iterable[Shard]) -> None:
         """Write the lines of these shards alone, as far as they are finished, in this order."""
         names = [name for name in map(self.name, shards) if name in self.records]
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.path) as file:
             file.write("".join(map(self._line, names)).encode())
 

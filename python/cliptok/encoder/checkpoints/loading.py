@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from cliptok._common.atomic_files import atomic_write
-from cliptok.encoder.checkpoints.sources import DictSource, ShardedSource, Source, open_source
-from cliptok.encoder.checkpoints.weights import check, choose_tower, origins, read_config
-from cliptok.encoder.config import TextConfig
+from cliptok.encoder.checkpoints.configurations import Configuration
+from cliptok.encoder.checkpoints.folders import (
+    Directory,
+    Folder,
+    Repository,
+    class_in_pipeline,
+    folder_configuration,
+    folder_weights,
+)
+from cliptok.encoder.checkpoints.parameters import check, origins
+from cliptok.encoder.checkpoints.recognition import Recognised, announce, recognise, sizes
+from cliptok.encoder.checkpoints.sources import DictSource, Source, open_source
+from cliptok.encoder.checkpoints.towers import Tower, choose_tower
 from cliptok.encoder.model import TextModel
+from cliptok.encoder.own_tokenizer import OwnTokenizer
 
 Model = TypeVar("Model", bound=TextModel)
 
-# open_clip's options that make another network of a text tower
-_FOREIGN = (
-    *("no_causal_mask", "embed_cls", "proj_bias", "act_kwargs", "ls_init_value", "block_type", "qk_norm"),
-    *("scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"),
-)
-_CHANGES = ("activation", "heads", "layers", "projection", "end_id", "pad_id", "start_id")
-
-
-class Folder(Protocol):
-    """Something that has files: a directory, or a repository of the hub."""
-
-    def find(self, name: str) -> Path | None: ...
-
-
-class _Directory:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def find(self, name: str) -> Path | None:
-        return self.path / name if (self.path / name).is_file() else None
-
-
-class _Repository:
-    def __init__(self, name: str, subfolder: str | None, options: Mapping[str, Any]) -> None:
-        self.name, self.subfolder, self.options = name, subfolder, options
-
-    def find(self, name: str) -> Path | None:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-        try:
-            return Path(hf_hub_download(self.name, name, subfolder=self.subfolder, **self.options))
-        except LocalEntryNotFoundError:
-            if self.options.get("local_files_only"):
-                return None
-            raise
-        except EntryNotFoundError:
-            return None
+_CHANGES = ("activation", "heads", "layers", "projection", "causal", "end_id", "pad_id", "start_id", "architecture")
+_SAID_OTHERWISE = {
+    "device_map": 'give device=, such as device="cuda"',
+    "low_cpu_mem_usage": "loading always reads one tensor at a time",
+    "attn_implementation": "attention is torch's scaled_dot_product_attention",
+    "use_safetensors": "safetensors are taken before pickles",
+    "hidden_act": "give activation=",
+    "num_attention_heads": "give heads=",
+}
 
 
 def load(
@@ -68,53 +51,34 @@ def load(
     device: torch.device | str = "cpu",
     variant: str | None = None,
     encoder: str | None = None,
+    strict: bool = False,
     revision: str | None = None,
     cache_dir: str | None = None,
     token: str | bool | None = None,
     local_files_only: bool = False,
     **changes: Any,
-) -> Model:
-    """Load a text encoder, in evaluation mode.
+) -> tuple[Model, OwnTokenizer]:
+    """Load a text encoder, in evaluation mode, and find out which tokenizer is its own.
 
     `source` is a folder (transformers, diffusers or open_clip, sharded or not), a single file of any known layout, a
     state dict, or a hub name. `variant="fp16"` takes the files of that variant. `encoder` chooses among the towers of
     an SDXL or SD 3 file: "clip_l" or "clip_g". `dtype` defaults to the widest floating dtype that the tower has in the
-    file. `activation`, `heads`, `layers`, `projection=None` and the ids override what the file and its configuration
-    say; `weights.read_config` has the rules where there is no configuration.
+    file. `activation`, `heads`, `layers`, `causal`, `projection=None` and the ids override what the file and its
+    configuration say; `recognition.recognise` has the rules where there is no configuration, in the folder or beside
+    the file. What they have to guess is warned of, or with `strict` refused. `torch_dtype` and `num_hidden_layers` are
+    taken for `dtype` and `layers`.
 
     Only the text tower's tensors are read, each straight to `dtype` and `device`. Missing, unknown, wrongly shaped,
-    cut and non-finite tensors raise ValueError with their names. Pickles that want to run code are refused.
+    truncated, quantized and non-finite tensors raise ValueError with their names; so do a configuration and weights
+    that disagree, and text towers that are not CLIP's. Pickles that want to run code are refused.
     """
-    unknown = set(changes) - set(_CHANGES)
-    if unknown:
-        raise TypeError(f"from_pretrained has no argument {', '.join(sorted(unknown))}")
-    known: TextConfig | None = None
-    if isinstance(source, Mapping):
-        tensors: Source = DictSource(source)
-    elif Path(source).is_file():
-        tensors = open_source(Path(source))
-    else:
-        path = Path(source) / (subfolder or "")
-        if Path(source).is_dir():
-            folder: Folder = _Directory(path)
-            if not path.is_dir():
-                raise FileNotFoundError(f"{source} has no subfolder {subfolder!r}")
-        elif str(source).count("/") <= 1 and not str(source).startswith((".", "/", "~")):
-            options = {
-                "revision": revision,
-                "cache_dir": cache_dir,
-                "token": token,
-                "local_files_only": local_files_only,
-            }
-            folder = _Repository(str(source), subfolder, options)
-        else:
-            raise FileNotFoundError(f"{source} is neither a file nor a folder, and no hub name")
-        known = _folder_config(folder)
-        tensors = _folder_weights(folder, variant, f"{source}{f'/{subfolder}' if subfolder else ''}")
-    tower = choose_tower(tensors, encoder)
-    config = read_config(tensors, tower, known, changes)
+    dtype = _renamed(changes, dtype)
+    options = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
+    found, tokenizer = inspect(source, subfolder, variant, encoder, options, changes)
+    tensors, tower, config = found.source, found.tower, found.config
     wanted = origins(tensors, tower, config)
     check(tensors, tower, config, wanted)
+    announce(found.guesses, tensors.where, strict)
     if dtype is None:
         dtype = _widest(tensors, {origin.names[0] for origin in wanted.values()})
     with torch.device("meta"):
@@ -131,16 +95,96 @@ def load(
         raise ValueError(
             f"{tensors.where} has values that are not finite in {dtype}, in {', '.join(sorted(set(bad))[:8])}"
         )
-    return model.eval()
+    return model.eval(), tokenizer
 
 
-def save(model: TextModel, folder: str | os.PathLike[str], *, variant: str | None = None) -> None:
+def inspect(
+    source: str | os.PathLike[str] | Mapping[str, torch.Tensor],
+    subfolder: str | None,
+    variant: str | None,
+    encoder: str | None,
+    options: Mapping[str, Any],
+    changes: Mapping[str, Any],
+) -> tuple[Recognised, OwnTokenizer]:
+    """Open a checkpoint and find out what it is; no weights are read yet. Arguments as in `load`."""
+    folder: Folder | None = None
+    alone = isinstance(source, Mapping) or Path(source).is_file()
+    if isinstance(source, Mapping):
+        tensors: Source = DictSource(source)
+    elif alone:
+        folder = Directory(Path(source).parent)
+        tensors = open_source(Path(source))
+    else:
+        folder = _folder(source, subfolder, options)
+        tensors = folder_weights(folder, variant)
+    tower = choose_tower(tensors, encoder)
+    known = None
+    if folder is not None and not (alone and (tower.sd2 or tower.family is not None)):
+        known = folder_configuration(folder, tower.openai)
+        if alone and known is not None and not _fits(known, tensors, tower):
+            known = None  # it is another file's
+    if known is not None and folder is not None and class_in_pipeline(folder) == "CLIPTextModel":
+        known = dataclasses.replace(known, projection=False)  # whatever class it was saved from
+    found = recognise(tensors, tower, known, changes)
+    profile = {"openai": "openai", "longclip": "openai", "open_clip": "open_clip"}.get(found.layout, "transformers")
+    beside = folder.tokenizer() if folder is not None and not tower.openai else None
+    return found, OwnTokenizer(beside, profile, known=beside is not None or found.layout != "transformers")
+
+
+def _folder(source: str | os.PathLike[str], subfolder: str | None, options: Mapping[str, Any]) -> Folder:
+    path = Path(source) / (subfolder or "")
+    if Path(source).is_dir():
+        if not path.is_dir():
+            raise FileNotFoundError(f"{source} has no subfolder {subfolder!r}")
+        return Directory(path)
+    if str(source).count("/") <= 1 and not str(source).startswith((".", "/", "~")):
+        return Repository(str(source), subfolder, options)
+    raise FileNotFoundError(f"{source} is neither a file nor a folder, and no hub name")
+
+
+def _fits(known: Configuration, tensors: Source, tower: Tower) -> bool:
+    """Whether a configuration beside a single file can be this file's: some folders collect files of many models."""
+    return bool(known.stated.get("width", known.config.width) == sizes(tensors, tower)["width"])
+
+
+def _renamed(changes: dict[str, Any], dtype: torch.dtype | None) -> torch.dtype | None:
+    """Take transformers' names of arguments for ours; TypeError with our name for what is said otherwise here."""
+    if "num_hidden_layers" in changes:
+        changes["layers"] = changes.pop("num_hidden_layers")
+    given = changes.pop("torch_dtype", None)
+    if given == "auto":
+        given = None
+    elif isinstance(given, str):
+        given = getattr(torch, given)
+    for name, ours in _SAID_OTHERWISE.items():
+        if name in changes:
+            raise TypeError(f"from_pretrained has no argument {name}; {ours}")
+    unknown = set(changes) - set(_CHANGES)
+    if unknown:
+        raise TypeError(f"from_pretrained has no argument {', '.join(sorted(unknown))}")
+    return given if dtype is None else dtype
+
+
+def save(
+    model: TextModel,
+    folder: str | os.PathLike[str],
+    *,
+    variant: str | None = None,
+    safe_serialization: bool = True,
+) -> None:
     """Write `config.json` and `model.safetensors` (`model.<variant>.safetensors`) into `folder`, made if need be.
 
     transformers loads the result as `CLIPTextModelWithProjection`, or as `CLIPTextModel` without a projection.
+    `safe_serialization=False` writes `pytorch_model.bin` instead. Raises ValueError for towers that transformers has no
+    class for: MobileCLIP's without a causal mask, and CoCa's.
     """
     from safetensors.torch import save_file
 
+    if not model.config.causal or model.config.class_token:
+        raise ValueError(
+            "transformers' CLIP text models have a causal mask and no class token, so this tower has no such files; "
+            "keep the checkpoint that it came from, or torch.save its state_dict()"
+        )
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     content = {**model.config.to_transformers(), "dtype": str(model.dtype).removeprefix("torch.")}
@@ -148,61 +192,14 @@ def save(model: TextModel, folder: str | os.PathLike[str], *, variant: str | Non
         name if name.startswith(("text_model.", "text_projection.")) else f"text_model.{name}": value.contiguous()
         for name, value in model.state_dict().items()
     }
-    with atomic_write(path / f"model{f'.{variant}' if variant else ''}.safetensors") as file:
-        save_file(tensors, file.name, metadata={"format": "pt"})
+    dot = f".{variant}" if variant else ""
+    with atomic_write(path / (f"model{dot}.safetensors" if safe_serialization else f"pytorch_model{dot}.bin")) as file:
+        if safe_serialization:
+            save_file(tensors, file.name, metadata={"format": "pt"})
+        else:
+            torch.save(tensors, file)
     with atomic_write(path / "config.json") as file:
         file.write(json.dumps(content, indent=2).encode() + b"\n")
-
-
-def _folder_config(folder: Folder) -> TextConfig | None:
-    path = folder.find("config.json")
-    if path is not None:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if "hidden_size" in content or "text_config" in content:
-            return TextConfig.from_transformers(content)
-    path = folder.find("open_clip_config.json")
-    if path is None:
-        return None
-    model = json.loads(path.read_text(encoding="utf-8"))
-    model = model.get("model_cfg", model)
-    text = model.get("text_cfg", {})
-    if "hf_model_name" in text:
-        raise ValueError(f"{path} describes a text tower of {text['hf_model_name']}, which is no CLIP tower")
-    pool = text.get("pool_type", "argmax")
-    foreign = [f"{name}={text[name]}" for name in _FOREIGN if text.get(name)]
-    if pool not in ("argmax", "eos"):
-        foreign.append(f"pool_type={pool}")
-    if foreign:
-        raise ValueError(f"{path} describes a text tower with {', '.join(foreign)}, which is no CLIP tower")
-    return TextConfig(
-        width=text.get("width", 512),
-        heads=text.get("heads", 8),
-        activation="quick_gelu" if model.get("quick_gelu") else "gelu",
-        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
-        pad_id=text.get("pad_id", 0),
-        **({"end_id": text["eos_id"]} if pool == "eos" and "eos_id" in text else {}),
-    )
-
-
-def _folder_weights(folder: Folder, variant: str | None, where: str) -> Source:
-    """The first of the known file names, safetensors before pickles."""
-    dot = f".{variant}" if variant else ""
-    names = []
-    for stem, suffix in (("model", "safetensors"), ("open_clip_model", "safetensors"), ("pytorch_model", "bin")):
-        names += [f"{stem}{dot}.{suffix}", f"{stem}.{suffix}.index{dot}.json"]
-        if variant:
-            names.append(f"{stem}{dot}.{suffix}.index.json")
-    names.append(f"open_clip_pytorch_model{dot}.bin")
-    for name in names:
-        path = folder.find(name)
-        if path is not None:
-            return ShardedSource(path, folder.find) if name.endswith(".json") else open_source(path)
-    hint = ""
-    if folder.find("model_index.json"):
-        hint = '; it is a diffusers pipeline: give subfolder="text_encoder" (or "text_encoder_2")'
-    elif variant is None and folder.find("model.fp16.safetensors"):
-        hint = '; it has the fp16 variant only: give variant="fp16"'
-    raise FileNotFoundError(f"{where} has no weights under any of the names {', '.join(names)}{hint}")
 
 
 def _widest(source: Source, names: set[str]) -> torch.dtype:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor
 
-from cliptok.encoder.checkpoints.torchscript import TorchScriptSource
+from cliptok.encoder.checkpoints.torchscript import TorchScriptSource, read_tensors
 
 
 class Source(Protocol):
@@ -102,6 +102,9 @@ class ShardedSource:
         return self._of[name].read(name)
 
 
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "module", "ema", "ema_state_dict")
+
+
 def open_source(path: Path) -> Source:
     """Open a weight file by its content: safetensors, a TorchScript archive, or a pickle of tensors.
 
@@ -118,7 +121,19 @@ def open_source(path: Path) -> Source:
                     return TorchScriptSource(path)
         except zipfile.BadZipFile as error:
             raise ValueError(f"{path} is cut short or damaged: {error}") from error
-    return DictSource(_state_dict(load_pickle(path, mmap=head[:2] == b"PK"), path), str(path))
+    zipped = head[:2] == b"PK"
+    try:
+        content = load_pickle(path, mmap=zipped)
+    except UnsafePickleError:
+        # Trainers leave objects of their own classes beside the weights: those that are known are passed over.
+        content = read_tensors(path) if zipped else None
+        if content is None:
+            raise
+    return DictSource(_state_dict(content, path), str(path))
+
+
+class UnsafePickleError(ValueError):
+    """A pickle that asks for more than tensors and plain containers."""
 
 
 def load_pickle(path: Path, mmap: bool = False) -> object:
@@ -128,7 +143,7 @@ def load_pickle(path: Path, mmap: bool = False) -> object:
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()
         wanted = next((line.strip() for line in reason if "GLOBAL" in line or "Unsupported" in line), "")
-        raise ValueError(
+        raise UnsafePickleError(
             f"{path} is a pickle that wants to run code when it is loaded, or is no checkpoint at all, and was refused"
             f"{': ' + wanted if wanted else ''}. Convert it to safetensors where you trust it"
         ) from error
@@ -137,15 +152,23 @@ def load_pickle(path: Path, mmap: bool = False) -> object:
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint: themselves, or under `state_dict` as trainers save them."""
-    for wrapper in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict):
+    """The tensors of a checkpoint: themselves, or under one of the names that trainers save them by.
+
+    Raises ValueError where two of these names hold tensors, such as the weights and their moving average.
+    """
+    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        inner = [name for name in _WRAPPERS if isinstance(content.get(name), Mapping) and content[name]]
+        if len(inner) > 1:
+            raise ValueError(f"{path} holds tensors under {', '.join(inner)}; save the one that you mean by itself")
+        if not inner:
+            break
+        content = content[inner[0]]
+    if not isinstance(content, Mapping):
         raise ValueError(f"{path} holds a {type(content).__name__}, not a dictionary of tensors")
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): value for name, value in tensors.items()}
+    for prefix in ("module.", "_orig_mod.", "model."):  # of DataParallel, torch.compile and Lightning modules
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors
 
 

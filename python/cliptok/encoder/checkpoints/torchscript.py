@@ -1,7 +1,8 @@
-"""Tensors out of a TorchScript archive (OpenAI's `.pt` files) without running, or even compiling, its code.
+"""Tensors out of zipped pickles, TorchScript archives and trainers' checkpoints, without running any code of theirs.
 
-An archive is a zip file: `data.pkl` describes the module tree, `data/N` are its storages, `code/` is source text that
-is never read here. The unpickler knows tensors and plain containers; a module class becomes a bag of attributes.
+An archive is a zip file: `data.pkl` describes the objects in it, `data/N` are the storages of tensors, `code/` is
+source text that is never read here. The unpickler knows tensors and plain containers; a class of the archive, or of a
+trainer that is known, becomes a bag of attributes. No module is imported for a name in the file.
 """
 
 from __future__ import annotations
@@ -45,6 +46,9 @@ class _LazyTensor:
 class _Module:
     """Stands in for every class that the archive defines."""
 
+    def __init__(self, *_: Any) -> None:
+        self.state: Any = None
+
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
@@ -73,9 +77,15 @@ _SAFE = {
 }
 
 
+# Packages whose objects trainers leave beside the weights: settings, callbacks, paths.
+_TRAINERS = ("pytorch_lightning", "lightning", "lightning_fabric", "lightning_utilities", "omegaconf", "argparse")
+
+
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("__torch__"):
+        if module.startswith("__torch__") or (self.trainers and module.split(".")[0] in _TRAINERS):
+            return _Module
+        if self.trainers and module in ("pathlib", "pathlib._local") and name.endswith("Path"):
             return _Module
         if module == "torch" and name in _STORAGE_DTYPES:
             return _STORAGE_DTYPES[name]
@@ -83,9 +93,28 @@ class _Unpickler(pickle.Unpickler):
             return _SAFE[module, name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
+    trainers = False
+
     def persistent_load(self, pid: Any) -> tuple[str, torch.dtype]:
         _, dtype, record, _location, _count = pid
         return str(record), dtype
+
+
+def read_tensors(path: Path) -> dict[str, Any] | None:
+    """The content of a trainer's checkpoint, tensors and plain containers; None where it asks for anything else."""
+    source = TorchScriptSource.__new__(TorchScriptSource)
+    source.where, source._tensors = str(path), {}
+    source._archive = zipfile.ZipFile(path)
+    data = next((name for name in source._archive.namelist() if name.endswith("/data.pkl")), "")
+    source._root = data.removesuffix("data.pkl")
+    try:
+        with source._archive.open(data) as file:
+            unpickler = _Unpickler(file)
+            unpickler.trainers = True
+            content = unpickler.load()
+    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError):
+        return None
+    return source.materialised(content) if isinstance(content, dict) else None
 
 
 class TorchScriptSource:
@@ -122,6 +151,15 @@ class TorchScriptSource:
 
     def dtype(self, name: str) -> torch.dtype:
         return self._tensors[name].dtype
+
+    def materialised(self, value: Any, name: str = "") -> Any:
+        """Plain containers with the tensors in them read; everything else is left out."""
+        if isinstance(value, _LazyTensor):
+            self._tensors[name] = value
+            return self.read(name)
+        if isinstance(value, dict):
+            return {str(key): self.materialised(inner, f"{name}.{key}") for key, inner in value.items()}
+        return value if isinstance(value, str | int | float) else None
 
     def read(self, name: str) -> Tensor:
         tensor = self._tensors[name]

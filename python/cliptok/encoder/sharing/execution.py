@@ -96,7 +96,7 @@ class OnCpu:
 
     def plan(self, planned: Iterable[Window], budget: int | None, alone: bool) -> Iterator[Planned]:
         for window in planned:
-            for batches in _group(self._batches(window, budget or CPU.budget, alone), CPU.per_layer):
+            for batches in grouped(self._batches(window, budget or CPU.budget, alone), CPU.per_layer):
                 yield Planned(window, batches)
 
     def _batches(self, window: Window, budget: int, alone: bool) -> Iterator[Batch]:
@@ -165,7 +165,7 @@ class OnGpu:
         return ("nodes", shape, self.computation.output, self.computation.normalize), compute
 
 
-def _group(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
+def grouped(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:
     """Consecutive batches of at least `nodes` nodes together."""
     group: list[Batch] = []
     held = 0

@@ -97,21 +97,85 @@ def encode_nodes(tower: TextModel, batches: Sequence[NodeBatch], work: Workspace
     Each layer sees all batches before the next layer does, while its weights are in the cache. Without gradients: call
     it in `no_grad` or in inference mode.
     """
-    dtype = batches[0].dtype
-    tokens, positions = tower.embeddings.token_embedding, tower.embeddings.position_embedding
-    pairs = [tokens(batch.tokens).to(dtype) + positions(batch.positions).to(dtype) for batch in batches]
-    states = [_of_nodes(x, batch) for x, batch in zip(pairs, batches, strict=True)]
     *blocks, last = tower.blocks()
+    states = _through(tower, batches, blocks, work)
+    return _at_eos(tower, last, states, batches, work)
+
+
+def encode_states(
+    tower: TextModel,
+    batches: Sequence[NodeBatch],
+    work: Workspace,
+    depth: int,
+    final_norm: bool,
+    pooled: bool,
+    vectors: Tensor | None = None,
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Per batch the state of every node (N, width) after `depth` blocks, and its pooled outputs (M, width) if `pooled`.
+
+    `final_norm` sends the states through the final LayerNorm. Token ids past the vocabulary are rows of `vectors`.
+    """
+    blocks, final, dtype = list(tower.blocks()), tower.final_layer_norm, batches[0].dtype
+    affine = Affine.of(final, dtype)
+    states = _through(tower, batches, blocks[:depth], work, vectors=vectors)
+    found = [norm(x, affine, final.eps) if final_norm else x for x in states]
+    if not pooled:
+        return [(x, None) for x in found]
+    if depth == len(blocks):
+        at = (x.index_select(0, batch.eos_nodes) for x, batch in zip(states, batches, strict=True))
+        return [(x, norm(y, affine, final.eps)) for x, y in zip(found, at, strict=True)]
+    if not final_norm:
+        found = [x.clone() for x in found]  # the blocks that follow work in place
+    states = _through(tower, batches, blocks[depth:-1], work, states)
+    return list(zip(found, _at_eos(tower, blocks[-1], states, batches, work), strict=True))
+
+
+def _through(
+    tower: TextModel,
+    batches: Sequence[NodeBatch],
+    blocks: Sequence[Block],
+    work: Workspace,
+    states: list[Tensor] | None = None,
+    vectors: Tensor | None = None,
+) -> list[Tensor]:
+    """States (N, width) per batch after `blocks`; from the embeddings, or in place from `states`."""
+    dtype = batches[0].dtype
+    pairs: list[Tensor] = []
+    if states is None:
+        pairs = [_embed(tower, batch, vectors) for batch in batches]
+        states = [_of_nodes(x, batch) for x, batch in zip(pairs, batches, strict=True)]
     for depth, block in enumerate(blocks):
         layer = Layer.of(block, dtype)
         for i, batch in enumerate(batches):
             # Before any attention a state is its token and position: few pairs stand for many nodes.
-            qkv = project(states[i] if depth else pairs[i], layer, work)
-            rows = qkv if depth else (_of_nodes(part, batch) for part in qkv)
+            first = depth == 0 and bool(pairs)
+            qkv = project(pairs[i] if first else states[i], layer, work)
+            rows = (_of_nodes(part, batch) for part in qkv) if first else qkv
             attend_and_mlp_(states[i], rows, layer, batch, work)
-    layer, final = Layer.of(last, dtype), tower.final_layer_norm
+    return states
+
+
+def _embed(tower: TextModel, batch: NodeBatch, vectors: Tensor | None) -> Tensor:
+    """Token and position embeddings of the distinct pairs of a batch."""
+    tokens, positions = tower.embeddings.token_embedding, tower.embeddings.position_embedding
+    size = tokens.num_embeddings
+    ids = batch.tokens if vectors is None else batch.tokens.clamp(max=size - 1)
+    x: Tensor = tokens(ids).to(batch.dtype)
+    if vectors is not None:
+        others = batch.tokens >= size
+        x[others] = vectors.to(x)[batch.tokens[others].long() - size]
+    x += positions(batch.positions).to(batch.dtype)
+    return x
+
+
+def _at_eos(
+    tower: TextModel, block: Block, states: list[Tensor], batches: Sequence[NodeBatch], work: Workspace
+) -> list[Tensor]:
+    """The last block and the final LayerNorm, at end-of-sequence nodes alone."""
+    dtype, final = batches[0].dtype, tower.final_layer_norm
+    layer, affine = Layer.of(block, dtype), Affine.of(final, dtype)
     pooled = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
-    return [norm(x, Affine.of(final, dtype), final.eps) for x in pooled]
+    return [norm(x, affine, final.eps) for x in pooled]
 
 
 def _of_nodes(pairs: Tensor, batch: NodeBatch) -> Tensor:

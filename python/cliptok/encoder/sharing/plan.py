@@ -203,6 +203,15 @@ def build_canonical(window: Window, start: int, stop: int, size: CanonicalSize, 
     return Batch(np.concatenate(parts, dtype=np.int32, casting="same_kind"), shape, start, stop, trie.nodes)
 
 
+def row_nodes(window: Window, batch: Batch) -> Int64:
+    """(rows, longest) where the state of each position of each row of a batch is stored; past a row's end anything."""
+    number = batch.parts()[3]
+    stored = np.empty(len(number), dtype=np.int64)
+    stored[number] = np.arange(len(number))
+    nodes: Int64 = stored[_Trie(window, batch.start, batch.stop).path]
+    return nodes
+
+
 class _Trie:
     """The trie of some rows of a window, its nodes numbered depth first."""
 

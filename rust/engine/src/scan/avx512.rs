@@ -1,16 +1,16 @@
-//! The ASCII scan with AVX-512: a block is one vector, comparisons give masks, and offsets are listed by `vpcompressb`.
+//! The ASCII scan with AVX-512, in steps of 64 bytes: comparisons give masks, and offsets are listed by `vpcompressb`.
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads are the unaligned ones
 
-use super::{BLOCK, Masks, Scan, ScanEnd};
+use super::{BLOCK, Masks, Scan, ScanEnd, Steps};
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, _bzhi_u64, _mm_loadu_si128, _mm512_add_epi16, _mm512_and_si512, _mm512_broadcast_i32x4,
-    _mm512_castsi512_si256, _mm512_cmpeq_epi8_mask, _mm512_cmple_epu8_mask, _mm512_cvtepu8_epi16,
-    _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_loadu_epi8,
-    _mm512_maskz_compress_epi8, _mm512_movepi8_mask, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_shuffle_epi8,
-    _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
+    _mm512_castsi512_si256, _mm512_cmpeq_epi8_mask, _mm512_cmple_epi8_mask, _mm512_cmple_epu8_mask,
+    _mm512_cvtepu8_epi16, _mm512_extracti64x4_epi64, _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mask_loadu_epi8,
+    _mm512_maskz_compress_epi8, _mm512_maskz_mov_epi8, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_setzero_si512,
+    _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
 };
 
 /// [`Scan::append`] with AVX-512. Only called for `Instructions::Avx512`, which exists only where the machine has it.
@@ -20,40 +20,67 @@ pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -
     unsafe { append_detected(scan, text, token_starts) }
 }
 
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn append_detected(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-    let set = load_set(&token_starts.first);
-    let classify = |input: &[u8], lower: &mut [u8; BLOCK]| classify(input, lower, set);
-    scan.append_with(text, token_starts, classify, |bits, offset, offsets| list_offsets(bits, offset, offsets))
+    scan.append_with(text, token_starts, &Avx512Steps { set: load_set(&token_starts.first) })
+}
+
+/// The bytes to stop at, four times. Exists only where the machine has AVX-512.
+struct Avx512Steps {
+    set: __m512i,
+}
+
+impl Steps<BLOCK> for Avx512Steps {
+    #[inline(always)]
+    fn classify(&self, input: &[u8; BLOCK], lower: &mut [u8; BLOCK]) -> Masks {
+        // SAFETY: the machine has AVX-512, as said above.
+        unsafe { classify(input, lower, self.set) }
+    }
+
+    #[inline(always)]
+    fn classify_first(&self, text: &[u8], lower: &mut [u8]) -> Masks {
+        // SAFETY: as above. A masked load pads what is missing.
+        unsafe { classify(text, lower, self.set) }
+    }
+
+    #[inline(always)]
+    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+        // SAFETY: as above.
+        unsafe { list_offsets(bits, offset, offsets) }
+    }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-fn classify(input: &[u8], lower: &mut [u8; BLOCK], set: __m512i) -> Masks {
+fn classify(input: &[u8], lower: &mut [u8], set: __m512i) -> Masks {
+    let Some(lower) = lower.first_chunk_mut::<BLOCK>() else { return Masks::default() };
     let byte = |b: u8| _mm512_set1_epi8(b as i8);
     // Whether a byte is in `first..first + length`: smaller ones wrap around and become large.
     let in_range = |lanes: __m512i, first: u8, length: u8| {
         _mm512_cmple_epu8_mask(_mm512_sub_epi8(lanes, byte(first)), byte(length - 1))
     };
-    let present = _bzhi_u64(u64::MAX, input.len() as u32);
+    let present = _bzhi_u64(u64::MAX, input.len().min(BLOCK) as u32);
     // SAFETY: only bytes of the input are read, those that are present.
     let bytes = unsafe { _mm512_mask_loadu_epi8(byte(b' '), present, input.as_ptr().cast()) };
     let folded = _mm512_mask_add_epi8(bytes, in_range(bytes, b'A', 26), bytes, byte(0x20));
+    let spaces = in_range(bytes, b'\t', 5) | _mm512_cmpeq_epi8_mask(bytes, byte(b' '));
     // SAFETY: a block has the 64 bytes that are written.
-    unsafe { _mm512_storeu_si512(lower.as_mut_ptr().cast(), folded) };
+    unsafe { _mm512_storeu_si512(lower.as_mut_ptr().cast(), _mm512_maskz_mov_epi8(!spaces, folded)) };
     // A byte's low nibble selects an entry of the set, its high nibble a bit of the entry; none for bytes over 127.
     let high = _mm512_and_si512(_mm512_srli_epi16::<4>(bytes), byte(0x0F));
     let in_set = _mm512_test_epi8_mask(_mm512_shuffle_epi8(set, bytes), _mm512_shuffle_epi8(bits(), high));
     Masks {
         letters: in_range(folded, b'a', 26),
         digits: in_range(bytes, b'0', 10),
-        spaces: in_range(bytes, b'\t', 5) | _mm512_cmpeq_epi8_mask(bytes, byte(b' ')),
+        spaces,
         apostrophes: _mm512_cmpeq_epi8_mask(bytes, byte(b'\'')),
-        stops: _mm512_movepi8_mask(bytes) | in_set,
+        // NUL, and bytes over 127, which are negative.
+        stops: _mm512_cmple_epi8_mask(bytes, _mm512_setzero_si512()) | in_set,
     }
 }
 
-/// [`super::list_offsets`]: the numbers 0 to 63, compressed to the positions of the bits, widened 32 at a time.
+/// [`Steps::list`]: the numbers 0 to 63, compressed to the positions of the bits, widened 32 at a time.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn list_offsets(bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {

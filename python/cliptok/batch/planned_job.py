@@ -1,0 +1,108 @@
+"""A job with its inputs and outputs looked up: what is to be made, what is finished, and running the rest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cliptok._common.atomic_files import remove_leftovers
+from cliptok._common.errors import BadInputError
+from cliptok.batch.on_ray import run_on_ray
+from cliptok.batch.pipeline import Job, Writer, run
+from cliptok.batch.progress import JobProgress, Progress
+from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.summary import Clock, PlannedOutput, Report
+from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.records import Index, find_finished
+
+if TYPE_CHECKING:
+    from cliptok.batch.encoder_source import EncoderSource
+    from cliptok.batch.encoding import Encoding
+
+
+class JobInterrupted(KeyboardInterrupt):  # It is no error, as KeyboardInterrupt is none.
+    """Ctrl-C, or a signal that a program turns into KeyboardInterrupt, during a job. Finished outputs stay."""
+
+    def __init__(self, report: Report, files: int) -> None:
+        super().__init__("the job was interrupted")
+        self.report = report
+        """What was done until then."""
+        self.files = files
+        """Outputs that the whole job makes."""
+
+
+class PlannedJob:
+    """The outputs of a job: those that an earlier run finished, and those to make.
+
+    Raises BadInputError for outputs that exist where they are neither to be resumed nor to be overwritten.
+    """
+
+    def __init__(self, job: Job, shards: list[Shard], out: Path, *, resume: bool, check: bool, overwrite: bool) -> None:
+        self._job, self._shards, self._out = job, shards, out
+        is_folder_of_arrays = shards[0].target.suffix == ".npy" and shards[0].target != out
+        self._index = Index(out) if is_folder_of_arrays else None
+        self._finished: dict[Shard, Record] = {}
+        if resume:
+            if self._index is not None:
+                self._index.read()
+            found = ((shard, find_finished(shard, job.settings, self._index, check)) for shard in shards)
+            self._finished = {shard: record for shard, record in found if record is not None}
+        self._todo = [shard for shard in shards if shard not in self._finished]
+        self._check_targets(may_replace=resume or overwrite)
+        self.report = Report(str(out))
+        for record in self._finished.values():
+            self.report.counts.add(record["counts"])
+        self.report.files = self.report.finished_before = len(self._finished)
+        if resume:
+            self.report.made_anew = sum(shard.target.exists() for shard in self._todo)
+
+    def outputs(self) -> list[PlannedOutput]:
+        """Each output and what the job does about it."""
+
+        def action(shard: Shard) -> str:
+            if shard in self._finished:
+                return "finished"
+            return "make anew" if shard.target.exists() else "make"
+
+        return [PlannedOutput(str(shard.source), str(shard.target), action(shard)) for shard in self._shards]
+
+    def run(
+        self,
+        encoding: Encoding | None,
+        source: EncoderSource | None,
+        ray: bool | str,
+        clock: Clock,
+        progress: Progress,
+    ) -> Report:
+        """Make the outputs that are not finished. Raises JobInterrupted for KeyboardInterrupt."""
+        index, todo = self._index, self._todo
+        try:
+            remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
+            if index is not None:
+                index.write(self._finished)
+            with JobProgress(self.report, index, todo, clock, progress) as job_progress:
+                if ray is False or not todo:
+                    run(self._job, encoding, todo, Writer(self._job.settings, clock, job_progress), clock)
+                else:
+                    address = None if ray is True else ray
+                    run_on_ray(self._job, encoding, source, todo, job_progress, address)
+            if index is not None:
+                index.write(self._shards)
+        except OSError as error:
+            raise BadInputError(f"{error.filename or self._out}: {error.strerror or error}") from error
+        except KeyboardInterrupt as error:
+            raise JobInterrupted(self.report, len(self._shards)) from error
+        return self.report
+
+    def _check_targets(self, may_replace: bool) -> None:
+        there = [shard.target for shard in self._todo if os.path.lexists(shard.target)]
+        for target in there:
+            if not target.is_file():
+                raise BadInputError(f"{target} is in the way of an output and is no file; remove it")
+        if there and not may_replace:
+            others = f", and {len(there) - 1:,} more" if len(there) > 1 else ""
+            raise BadInputError(
+                f"{there[0]} exists{others}; resume (--resume) keeps outputs that are finished, overwrite (--overwrite)"
+                " replaces them all"
+            )

@@ -1,0 +1,50 @@
+"""The options by which every command reads its inputs."""
+
+import argparse
+from typing import Any
+
+FILES = ".txt, .jsonl, .csv, .tsv, .parquet and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
+_READING = ("column", "on_undecodable", "input_format", "delimiter", "quotes", "header")
+
+
+def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
+    """The inputs and how to read them."""
+    parser.add_argument(
+        "inputs",
+        metavar="INPUT",
+        nargs=nargs,
+        default=["-"],
+        help=f"files, folders or quoted globs of {FILES}; - is standard input",
+    )
+    add_reading(parser)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """How to read the inputs."""
+    parser.add_argument("--column", help="the column or field with the texts; in a tar the extension (default: txt)")
+    parser.add_argument(
+        "--input-format",
+        choices=("txt", "jsonl", "csv", "tsv", "parquet", "tar"),
+        help="what the inputs are, where their names do not say (default for standard input: txt)",
+    )
+    parser.add_argument("--delimiter", metavar="C", help="between the fields of CSV (default: a comma; in TSV a tab)")
+    parser.add_argument(
+        "--no-quotes", dest="quotes", action="store_false", help="quotes in CSV and TSV are text, as in CC3M's files"
+    )
+    parser.add_argument(
+        "--no-header",
+        dest="header",
+        action="store_false",
+        help="the first row of CSV and TSV has a text; --column is a number, from 1",
+    )
+    parser.add_argument(
+        "--on-undecodable",
+        choices=("error", "replace", "skip"),
+        default="error",
+        help="what is not UTF-8 (default: %(default)s)",
+    )
+
+
+def reading_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The options for reading, as arguments of Python's functions."""
+    return {name: getattr(options, name) for name in _READING}

@@ -1,0 +1,57 @@
+"""Ctrl-C and the signals that end a process: one line that says how far a job came, and how to go on."""
+
+import shlex
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+
+class Terminated(KeyboardInterrupt):  # Handled wherever KeyboardInterrupt is.
+    """SIGTERM or SIGHUP."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@contextmanager
+def terminating() -> Iterator[None]:
+    """Within the block SIGTERM and SIGHUP raise Terminated, so that temporary files are removed as after Ctrl-C."""
+
+    def terminate(number: int, frame: Any) -> None:
+        raise Terminated(number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP.
+        number = getattr(signal, name, None)
+        # A process that was started to ignore it, by nohup, goes on ignoring it.
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            before[number] = signal.signal(number, terminate)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say_interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> int:
+    """Print the line and return the exit status, 128 and the signal's number."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, Terminated):
+        cause = cause.__cause__
+    status = 128 + (cause.number if cause is not None else signal.SIGINT)
+    report = getattr(error, "report", None)
+    if report is None:
+        print("cliptok: interrupted", file=sys.stderr)
+        return status
+    total: int = error.files  # type: ignore[attr-defined] # A JobInterrupted has both.
+    kept = [word for word in arguments if word not in ("--resume", "--overwrite")]
+    again = shlex.join(["cliptok", *kept, "--resume"])
+    print(
+        f"cliptok: interrupted with {report.files:,} of {total:,} files finished, {report.counts.texts:,} texts in"
+        f" them; to go on: {again}",
+        file=sys.stderr,
+    )
+    return status

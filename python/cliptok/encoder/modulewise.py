@@ -1,0 +1,109 @@
+"""`encode` through the forward pass: for towers that attend in both directions, and for those with more than weights.
+
+Nothing is shared between texts here. Texts of a causal tower are padded to the longest of their batch, which changes
+nothing; all others to the full length, since there padding is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from cliptok.encoder.model import TextModel
+from cliptok.encoder.sharing.fingerprint import obstacle
+from cliptok.encoder.sharing.stream import is_lazy, slices, tokenize, truncate_at_eos
+
+_ROWS = 64
+
+
+def needs_modules(encoder: TextModel) -> bool:
+    """Whether `encode` must call the encoder's modules rather than read their weights.
+
+    So it is with attention in both directions, a class token, hooks, wrapped and parametrized layers: adapters that
+    are not merged, offloaded and sharded weights, weights that are stored in another dtype than they compute in.
+    """
+    if not encoder.config.causal or encoder.config.class_token or type(encoder).forward is not TextModel.forward:
+        return True
+    hooked = encoder._forward_hooks or encoder._forward_pre_hooks or "forward" in encoder.__dict__
+    return bool(hooked) or obstacle(encoder) is not None
+
+
+def encode_by_modules(
+    encoder: TextModel,
+    texts: Any,
+    tokenizer: Any,
+    *,
+    output: str | None,
+    normalize: bool,
+    window: int,
+    batch_invariant: bool,
+    progress: bool,
+) -> Tensor | Iterator[Tensor]:
+    """As `encode.encode`, whose arguments these are; `batch_invariant` runs each text alone."""
+    blocks = _blocks(encoder, texts, tokenizer, output, normalize, window, 1 if batch_invariant else _ROWS, progress)
+    if is_lazy(texts):
+        return blocks
+    found = list(blocks)
+    if not found:
+        width = encoder.config.projection if output == "text_embeds" else encoder.config.width
+        return torch.empty(0, width or encoder.config.width, dtype=encoder.dtype, device=encoder.device)
+    return torch.cat(found)
+
+
+def _blocks(
+    encoder: TextModel, texts: Any, tokenizer: Any, output: Any, normalize: bool, window: int, rows: int, shown: bool
+) -> Iterator[Tensor]:
+    bar: Any = None
+    if shown:
+        from tqdm import tqdm
+
+        bar = tqdm(total=None if is_lazy(texts) else _count(texts), unit="text", desc="encode")
+    first_row = 0
+    packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
+    length = encoder.config.context_length
+    for part in [texts] if packed else slices(texts, window):
+        ids, offsets = (part.input_ids, part.offsets) if packed else tokenize(part, tokenizer, length, first_row)
+        ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
+        kept, ends = truncate_at_eos(ids, offsets, encoder.config.end_id, length, first_row)
+        if encoder.config.causal and not encoder.config.class_token:
+            ids, offsets = kept, ends  # what follows the end of a text cannot change it
+        for start in range(0, len(offsets) - 1, window):
+            yield _encode(encoder, ids, offsets[start : start + window + 1], output, normalize, rows, bar)
+        first_row += len(offsets) - 1
+    if bar is not None:
+        bar.close()
+
+
+@torch.no_grad()
+def _encode(encoder: TextModel, ids: Any, offsets: Any, output: Any, normalize: bool, rows: int, bar: Any) -> Tensor:
+    """The embeddings of some texts, batches of similar length at a time, in input order."""
+    config, lengths = encoder.config, np.diff(offsets)
+    order = np.argsort(lengths, kind="stable")
+    parts = []
+    for start in range(0, len(order), rows):
+        chosen = order[start : start + rows]
+        seen = not config.causal or config.class_token  # padding is
+        longest = config.context_length if seen else int(lengths[chosen].max())
+        batch = np.full((len(chosen), longest), config.pad_id, dtype=np.int64)
+        for row, text in enumerate(chosen):
+            batch[row, : lengths[text]] = ids[offsets[text] : offsets[text + 1]]
+        if len(batch) and batch.max() >= config.vocabulary:
+            raise ValueError(
+                f"texts have the id {batch.max()} but the encoder's vocabulary has {config.vocabulary} entries; "
+                "use the encoder's own tokenizer, or resize_token_embeddings(len(tokenizer))"
+            )
+        source = encoder if output == "text_embeds" else encoder.text_model
+        parts.append(source(torch.from_numpy(batch).to(encoder.device))[output])
+        if bar is not None:
+            bar.update(len(chosen))
+    found = torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(parts[0].device)]
+    return F.normalize(found, dim=-1) if normalize else found
+
+
+def _count(texts: Any) -> int | None:
+    return len(texts.offsets) - 1 if hasattr(texts, "offsets") else len(texts) if hasattr(texts, "__len__") else None

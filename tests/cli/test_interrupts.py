@@ -1,0 +1,59 @@
+"""Ctrl-C and the signals that end a process: an end within half a second, one line, nothing half written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.made import text_file
+
+COMMAND = [sys.executable, "-m", "cliptok"]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def interrupted(number: int, arguments: list[Any], started: Any) -> "tuple[float, subprocess.CompletedProcess[str]]":
+    """Seconds from the signal to the end, and how it ended. The signal comes once `started` says so."""
+    with subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        limit = time.monotonic() + 60
+        while not started():
+            assert process.poll() is None and time.monotonic() < limit
+            time.sleep(0.01)
+        begin = time.monotonic()
+        process.send_signal(number)
+        out, error = process.communicate(timeout=60)
+        return time.monotonic() - begin, subprocess.CompletedProcess(arguments, process.returncode, out, error)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_job_says_how_far_it_came(number: int, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in range(300):
+        (tmp_path / "in" / f"{name:03}.txt").write_bytes(
+            text_file([f"caption {i} of {name} cats" for i in range(9000)])
+        )
+    out = tmp_path / "out"
+    arguments = ["tokenize", tmp_path / "in", "-o", f"{out}/"]
+    seconds, done = interrupted(number, arguments, lambda: len(list(out.glob("*.parquet"))) >= 3)
+    assert done.returncode == 128 + number
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("cliptok: interrupted with ") and "of 300 files finished" in line
+    assert line.endswith(f"to go on: cliptok tokenize {tmp_path}/in -o {out}/ --resume")
+    assert not [path for path in out.iterdir() if path.suffix != ".parquet"]
+    assert seconds < 0.5 * float(os.environ.get("CLIPTOK_PATIENCE", "8"))  # A busy machine gets more.
+
+
+def test_other_commands_say_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a photo of a cat\n" * 5_000_000)
+    began = time.monotonic()
+    seconds, done = interrupted(signal.SIGINT, ["count", path], lambda: time.monotonic() > began + 1.5)
+    if done.returncode != 0:  # It may have been done.
+        assert (done.returncode, done.stderr) == (130, "cliptok: interrupted\n")
+    assert seconds < 4

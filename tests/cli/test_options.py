@@ -1,0 +1,141 @@
+"""Options as people type them: typos, help, completion, terminals, and devices and names that are not there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cliptok.cli import _parser, main
+from cliptok.cli.completion import SHELLS, script
+from support.scripts import run_python
+
+
+def run(*arguments: object, given: bytes = b"", **environment: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-W", "error", "-m", "cliptok", *map(str, arguments)]
+    done = subprocess.run(command, input=given, capture_output=True, timeout=120, env={**os.environ, **environment})
+    return subprocess.CompletedProcess(
+        command, done.returncode, *(part.decode(errors="replace") for part in (done.stdout, done.stderr))
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["tokenize", "--colum", "x"], ["usage: cliptok tokenize", "did you mean --column?"]),
+        (["count", "--max", "9"], ["usage: cliptok count", "unknown: --max"]),  # No abbreviation.
+        (["tokenise"], ["did you mean tokenize?"]),
+        (["tokenize", "--profile", "openclip"], ["did you mean open_clip?"]),
+        (["help", "nothing"], ["no command 'nothing'"]),
+        (["tokenize", "a.txt", "--dtype", "uint16"], ["--dtype is for files"]),
+        (["tokenize", "a.txt", "-o", "x.npy", "--check"], ["--check is for --resume"]),
+        (["show", "a cat", "--column", "x"], ["need --file"]),
+        (["show", "a cat", "--file", "x"], ["one of the two"]),
+        (["embed", "a.txt", "-o", "e.npy", "--model", "m", "--batch-size", "x"], ["--batch-size"]),
+    ],
+)
+def test_mistakes(arguments: list[str], messages: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        status = main(arguments)
+    except SystemExit as error:
+        status = int(error.code or 0)
+    assert status == 2
+    found = capsys.readouterr().err
+    assert all(message in found for message in messages), found
+
+
+def test_help_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "tokenize"]) == 0
+    assert "--no-quotes" in capsys.readouterr().out
+    assert main(["help"]) == 0
+    assert "completion" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion(shell: str) -> None:
+    written = script(_parser(), shell)
+    for word in ("tokenize", "embed", "input-format", "safetensors", "open_clip"):
+        assert word in written
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    checked = subprocess.run([shell, "-n"], input=written, text=True, capture_output=True, timeout=20)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    if shell == "bash":
+        ask = written + (
+            'complete_for() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _cliptok; echo "${COMPREPLY[@]}"; }\n'
+            "complete_for cliptok tok\ncomplete_for cliptok tokenize --over\ncomplete_for cliptok embed a --output h\n"
+        )
+        done = subprocess.run(["bash"], input=ask, text=True, capture_output=True, timeout=20, check=True)
+        assert done.stdout == "tokenize\n--overwrite\nhidden\n"
+
+
+def test_terminals_that_lack_characters(tmp_path: Path) -> None:
+    for encoding in ("ascii", "cp1252"):
+        done = run("show", "日本 “a”", PYTHONIOENCODING=encoding)
+        assert done.returncode == 0 and "\\u65e5" in done.stdout
+    done = run("count", tmp_path / "日.txt", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2 and "\\u65e5.txt: no such file" in done.stderr
+
+
+def test_texts_of_a_file_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("n,caption\n1,a cat\n2,a dog\n3,a bird\n")
+    done = run("show", "--file", tmp_path / "a.csv", "--column", "caption", "--first", 2)
+    assert done.returncode == 0 and "dog</w>" in done.stdout and "bird" not in done.stdout
+
+
+def test_streams_are_what_they_are_said_to_be() -> None:
+    line = b'{"caption": "a cat"}\n'
+    assert run("tokenize", given=line).returncode == 2
+    assert run("tokenize", "-", "--column", "caption", given=line).stdout == "49406 320 2368 49407\n"
+    done = run("tokenize", "-", "--column", "caption", given=b"n,caption\n1,a cat\n")
+    assert done.returncode == 2 and "--input-format" in done.stderr
+    done = run("tokenize", "-", "--column", "caption", "--input-format", "csv", given=b"n,caption\n1,a cat\n")
+    assert done.stdout == "49406 320 2368 49407\n"
+    assert "Parquet is read from its end" in run("count", "-", "--input-format", "parquet").stderr
+
+
+def test_devices_and_models_that_are_not_there(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from cliptok.encoder import TextConfig, TextEncoder
+
+    TextEncoder(TextConfig(width=64, layers=1, heads=4, mlp=128, projection=32)).save_pretrained(tmp_path / "m")
+    (tmp_path / "a.txt").write_text("a cat\n")
+    embed = ("embed", tmp_path / "a.txt", "-o", tmp_path / "e.npy", "--model")
+    wanted = [((tmp_path / "m", "--device", "gpu"), "device is 'gpu'"), ((tmp_path / "a.txt",), "a.txt")]
+    if not torch.cuda.is_available():
+        wanted.append(((tmp_path / "m", "--device", "cuda"), "no CUDA device"))
+    for more, message in wanted:
+        done = run(*embed, *more, OMP_NUM_THREADS="1")
+        assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr, done.stderr
+    done = run(*embed, tmp_path / "m", "--device", "cpu", "--batch-size", 2, "--threads", 1, OMP_NUM_THREADS="1")
+    assert done.returncode == 0 and "loading" in done.stderr
+
+
+def test_missing_extras_are_named() -> None:
+    source = """
+        import sys
+        sys.modules["torch"] = sys.modules["ray"] = None
+        from cliptok.cli import main
+        sys.stderr = sys.stdout
+        assert main(["embed", "a.txt", "-o", "e.npy", "--model", "m", "--ray"]) == 2
+    """
+    assert run_python(source) == (
+        "cliptok: cliptok embed needs torch and ray; pip install 'cliptok[ray,torch]', or cliptok[all] for everything\n"
+    )
+
+
+def test_pandas_is_not_imported(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a cat\n")
+    source = f"""
+        import sys
+        from cliptok.cli import main
+        sys.stderr = sys.stdout
+        for words in (["tokenize", "-o", "x.parquet"], ["count"], ["report", "-o", "x.html"]):
+            sys.argv = ["cliptok", *words, "{tmp_path}/a.txt"]
+            sys.argv[-2] = "{tmp_path}/" + sys.argv[-2] if "-o" in words else sys.argv[-2]
+            assert main() == 0
+        print("pandas" in sys.modules)
+    """
+    assert run_python(source).endswith("False\n")
