@@ -4,7 +4,7 @@ BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 
-.PHONY: help demo test test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test integrations test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -24,6 +24,10 @@ test-python: .venv/tests .venv-slow/installed ## run the package's tests
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest
+
+integrations: .venv/tests ## torchmetrics' and sentence-transformers' CLIP with our tokenizer
+	$(UV) --group integrations
+	$(BIN)/python -m pytest tests/integrations
 
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
