@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt
 RUST := $(shell find rust -name '*.rs' -o -name '*.bin' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
+TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test integrations test-rust test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test integrations test-rust test-arm test-windows check-targets test-python test-oldest parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -19,11 +20,21 @@ test: test-rust test-python ## run all tests
 test-rust: ## run the engine's tests
 	cargo test --quiet --workspace --exclude cliptok-python
 
+test-arm: ## run the engine's tests on ARM, emulated
+	scripts/cross.sh test aarch64-unknown-linux-gnu
+
+test-windows: ## run the engine's tests on Windows, emulated
+	scripts/cross.sh test x86_64-pc-windows-gnu
+
+check-targets: ## check that the Rust code compiles for other machines
+	scripts/cross.sh check $(TARGETS)
+
 test-python: .venv/tests .venv-slow/installed ## run the package's tests
 	$(BIN)/python -m pytest
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest
+	PYTHONPATH=.venv-oldest/hub .venv-oldest/bin/python -m pytest -k hub_name tests/tokenizer/test_files.py tests/encoder
 
 integrations: .venv/tests ## torchmetrics' and sentence-transformers' CLIP with our tokenizer
 	$(UV) --group integrations
@@ -32,7 +43,7 @@ integrations: .venv/tests ## torchmetrics' and sentence-transformers' CLIP with 
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
 
-lint: .venv/tests ## formatting, lints, types, stubs
+lint: .venv/tests check-targets ## formatting, lints, types, stubs
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --quiet --no-deps --workspace --document-private-items
@@ -112,10 +123,16 @@ clean: ## remove everything that was built or installed
 	$(BIN)/uv pip install --quiet --python .venv-slow/bin/python --constraint constraints-slow.txt transformers ftfy numpy regex
 	@touch $@
 
-# The lower bounds in pyproject.toml, on the oldest Python that the machine has; the package as a wheel, as users have it.
+# Everything that we depend on at its lower bound, the newest references and test tools that go with that, and the package
+# as a wheel, as users have it. transformers 5 wants a newer huggingface_hub than we do, so that one lies aside.
 .venv-oldest/installed: .venv/built pyproject.toml $(shell find python -name '*.py')
 	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | head -n 1)" .venv-oldest
-	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --resolution lowest-direct -r pyproject.toml --all-extras --group test
-	$(BIN)/maturin build --release --locked --quiet --interpreter python3 --out .venv-oldest/wheel
+	$(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --resolution lowest-direct --all-extras \
+	    --python .venv-oldest/bin/python pyproject.toml --output-file .venv-oldest/all.txt > /dev/null
+	grep -v '^huggingface-hub' .venv-oldest/all.txt > .venv-oldest/lowest.txt
+	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --constraint .venv-oldest/lowest.txt -r pyproject.toml --all-extras --group test
+	$(BIN)/uv pip uninstall --quiet --python .venv-oldest/bin/python diffusers # none works with both torch 2.4 and transformers 5
+	$(BIN)/uv pip install --quiet --target .venv-oldest/hub --no-deps "$$(grep '^huggingface-hub' .venv-oldest/all.txt)"
+	$(BIN)/maturin build --release --locked --quiet --out .venv-oldest/wheel
 	$(BIN)/uv pip install --quiet --python .venv-oldest/bin/python --no-deps .venv-oldest/wheel/*.whl
 	@touch $@

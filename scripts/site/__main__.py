@@ -53,8 +53,9 @@ def main() -> None:
 def assemble(problems: list[str]) -> list[dict[str, object]]:
     """Write every page's Markdown below SOURCE, and return the menu."""
     write("index.md", Path("README.md").read_text(encoding="utf-8"))
-    others = sorted(path.stem for path in Path("docs").glob("*.md") if path.stem not in (*GUIDES, *PROJECT))
-    guides = [name for name in (*GUIDES, *others) if Path(f"docs/{name}.md").is_file()]
+    names = {path.relative_to("docs").with_suffix("").as_posix() for path in Path("docs").rglob("*.md")}
+    places = {name: GUIDES.index(top) if (top := name.partition("/")[0]) in GUIDES else len(GUIDES) for name in names}
+    guides = sorted(names - {*PROJECT}, key=lambda name: (places[name], name))
     for name in guides:
         write(f"{name}.md", Path(f"docs/{name}.md").read_text(encoding="utf-8"))
     for name, folder in PROJECT.items():

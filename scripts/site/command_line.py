@@ -28,6 +28,8 @@ def _options(parser: argparse.ArgumentParser) -> str:
     for action in parser._actions:
         if action.help is argparse.SUPPRESS or isinstance(action, argparse._HelpAction):
             continue
+        if not action.help:
+            raise SystemExit(f"{parser.prog}: {action.dest} has no help")
         value = "" if action.nargs == 0 else parser._get_formatter()._format_args(action, _metavar(action))
         names = " or ".join(f"`{name}`" for name in action.option_strings)
         left = f"{names} `{value}`" if names and value else names or f"`{value}`"

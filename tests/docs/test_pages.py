@@ -15,13 +15,14 @@ from cliptok.encoder import TextConfig
 from support.blocks import Block, blocks, run
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CAPTIONS = [f"a photo of {count} cats" for count in range(300)]
 
 
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stable Diffusion's folder, tiny but for the encoder's width; encoder and tokenizer are at the top too."""
+    pytest.importorskip("diffusers")
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 
     folder = tmp_path_factory.mktemp("hub") / "pipeline"
@@ -42,7 +43,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipe.save_pretrained(folder)
     Tokenizer().save_pretrained(folder / "tokenizer")
     Tokenizer().save_pretrained(folder)
-    encoder = TextEncoder(TextConfig(width=768, layers=1, heads=12, mlp=768, projection=768))
+    encoder = TextEncoder(TextConfig(width=768, layers=1, heads=12, mlp=768, projection=768, architecture="CLIPModel"))
     encoder.save_pretrained(folder / "text_encoder")
     for path in (folder / "text_encoder").iterdir():
         (folder / path.name).hardlink_to(path)

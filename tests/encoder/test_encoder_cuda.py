@@ -74,6 +74,10 @@ def test_devices_that_are_not_cuda_take_the_plain_ways(monkeypatch, kind):
 def fake_cuda():
     """Every operation checks devices and shapes as CUDA's would, and computes nothing."""
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        try:
+            torch.empty(1, device="cuda").uniform_()
+        except RuntimeError as error:  # torch 2.4 asks the driver
+            pytest.skip(f"this torch needs a driver for random numbers on fake tensors: {error}".splitlines()[0])
         yield mode
 
 

@@ -32,19 +32,22 @@ def test_every_kernel_gives_the_same(family, monkeypatch):
 def test_half_precision_is_no_further_from_float64_than_transformers(dtype, native, tokenizer, monkeypatch):
     """Both where the CPU has instructions for it and where GEMMs are done in float32."""
     config = TextConfig(**FAMILIES["bigG"])
-    half = hf_model(config).to(dtype)
-    encoder = TextEncoder.from_pretrained(dict(half.state_dict()), heads=config.heads, activation="gelu")
     monkeypatch.setattr(execution, "compute_dtype", lambda *_: dtype if native else torch.float32)
     texts = [f"a photo of a {noun} number {n}" for noun in ("cat", "dog", "red bird") for n in range(8)]
-    got = encoder.encode(texts, tokenizer)
-    assert got.dtype == dtype
     ids = tokenizer(texts, padding=True, return_tensors="pt").input_ids
-    with torch.no_grad():
-        exact = copy.deepcopy(half).double()(ids).text_embeds
-        theirs = half(ids).text_embeds
-    # Both are sums of random rounding; without float32 in between ours may be a few percent to either side.
-    margin = 1.05 if native else 1.0
-    assert (got.double() - exact).norm() <= margin * (theirs.double() - exact).norm()
+    ours = theirs = 0.0
+    for seed in range(4):
+        half = hf_model(config, seed).to(dtype)
+        encoder = TextEncoder.from_pretrained(dict(half.state_dict()), heads=config.heads, activation="gelu")
+        got = encoder.encode(texts, tokenizer)
+        assert got.dtype == dtype
+        with torch.no_grad():
+            exact = copy.deepcopy(half).double()(ids).text_embeds
+            theirs += float((half(ids).text_embeds.double() - exact).square().sum())
+        ours += float((got.double() - exact).square().sum())
+    # Both are sums of random rounding; without float32 in between single towers come to 0.97 to 1.14 (torch 2.4, 2.15).
+    margin = 1.1 if native else 1.0
+    assert ours**0.5 <= margin * theirs**0.5
 
 
 def test_compute_dtype():

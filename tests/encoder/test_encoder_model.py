@@ -239,6 +239,9 @@ def test_gradients_equal_transformers(family):
     assert compared == len(theirs) - (family.projection is not None)
 
 
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 8), reason="before torch 2.8 graphs make no mappings"
+)
 def test_compiles_in_one_graph_and_exports(small):
     ids = torch.tensor([[49406, 320, 49407, 49407], [49406, 320, 1125, 49407]])
     expected = small(ids).text_embeds

@@ -153,7 +153,7 @@ def reference_images(pipe, clip_skip, **options):
 def test_stable_diffusion_images_are_equal(sd, clip_skip):
     reference, folder = sd
     ours = with_ours(folder, diffusers.StableDiffusionPipeline)
-    assert type(ours.text_encoder) is TextEncoder and type(ours.tokenizer) is Tokenizer
+    assert isinstance(ours.text_encoder, TextEncoder) and isinstance(ours.tokenizer, Tokenizer)
     expected = reference_images(reference, clip_skip)
     assert_same_images(images(ours, clip_skip=clip_skip), expected)
     assert np.abs(expected - images(ours, clip_skip=clip_skip, prompt=PROMPTS[::-1])).max() > 1e-4

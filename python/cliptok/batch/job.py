@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -22,6 +22,7 @@ from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
+from cliptok.tokenizer.annotations import ProfileName
 from cliptok.tokenizer.calls.options import check_int, one_of
 
 if TYPE_CHECKING:
@@ -41,15 +42,15 @@ def tokenize_files(
     *,
     column: str | int | None = None,
     tokenizer: Named = None,
-    profile: str | None = None,
+    profile: ProfileName | None = None,
     max_length: int | None = None,
-    dtype: str = "int32",
-    lists: str | None = None,
-    format: str | None = None,
+    dtype: Literal["uint16", "int32", "int64"] = "int32",
+    lists: Literal["variable", "fixed"] | None = None,
+    format: Literal["parquet", "npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
-    on_null: str = "error",
-    on_undecodable: str = "error",
-    input_format: str | None = None,
+    on_null: Literal["error", "empty", "skip"] = "error",
+    on_undecodable: Literal["error", "replace", "skip"] = "error",
+    input_format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "tar"] | None = None,
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
@@ -92,15 +93,15 @@ def tokenize_files(
     """
     if ray is not False:
         need("ray=True", "ray")
-    shards, format = find(inputs, out, format, input_format)
-    lists = lists or ("variable" if format == "parquet" else "fixed")
-    if lists == "variable" and format != "parquet":
-        raise ValueError(f"{format} has rows of one length; lists must be 'fixed'")
+    shards, kind = find(inputs, out, format, input_format)
+    lists = lists or ("variable" if kind == "parquet" else "fixed")
+    if lists == "variable" and kind != "parquet":
+        raise ValueError(f"{kind} has rows of one length; lists must be 'fixed'")
     tok = as_tokenizer(tokenizer, profile)
     max_length = tok._row_length if max_length is None else max_length
     check_int("max_length", max_length, 2)
     reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
-    reading = _keeping(reading, keep, format)
+    reading = _keeping(reading, keep, kind)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
@@ -118,24 +119,24 @@ def embed_files(
     *,
     model: "Paths | TextEncoder",
     subfolder: str | None = None,
-    encoder: str | None = None,
+    encoder: Literal["clip_l", "clip_g"] | None = None,
     activation: str | None = None,
     variant: str | None = None,
     revision: str | None = None,
     device: "str | torch.device | None" = None,
     dtype: "str | torch.dtype | None" = None,
-    output: str | None = None,
+    output: Literal["text_embeds", "pooler_output", "hidden"] | None = None,
     normalize: bool = False,
     batch_size: int | None = None,
     column: str | int | None = None,
     tokenizer: Named = None,
-    profile: str | None = None,
+    profile: ProfileName | None = None,
     max_length: int | None = None,
-    format: str | None = None,
+    format: Literal["parquet", "npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
-    on_null: str = "error",
-    on_undecodable: str = "error",
-    input_format: str | None = None,
+    on_null: Literal["error", "empty", "skip"] = "error",
+    on_undecodable: Literal["error", "replace", "skip"] = "error",
+    input_format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "tar"] | None = None,
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
@@ -163,9 +164,9 @@ def embed_files(
 
     if ray is not False:
         need("ray=True", "ray", "torch")
-    shards, format = find(inputs, out, format, input_format)
+    shards, kind = find(inputs, out, format, input_format)
     reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
-    reading = _keeping(reading, keep, format)
+    reading = _keeping(reading, keep, kind)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}

@@ -13,6 +13,7 @@ from cliptok.batch.list_arrays import as_array
 from cliptok.batch.summary import Counts
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
+from cliptok.tokenizer.annotations import ProfileName
 from cliptok.tokenizer.calls.options import one_of
 
 
@@ -76,7 +77,7 @@ class Tokenize(_Step):
         column: str,
         *,
         tokenizer: Named = None,
-        profile: str | None = None,
+        profile: ProfileName | None = None,
         max_length: int | None = None,
         dtype: str = "int32",
         lists: str = "variable",
@@ -110,7 +111,7 @@ class Embed(_Step):
         output: str | None = None,
         normalize: bool = False,
         tokenizer: Named = None,
-        profile: str | None = None,
+        profile: ProfileName | None = None,
         max_length: int | None = None,
         on_null: str = "error",
     ) -> None:

@@ -58,7 +58,9 @@ class PlannedOutput(NamedTuple):
     """One output of a job."""
 
     input: str
+    """The file that it is made of."""
     output: str
+    """The file that it becomes."""
     action: str
     """`make`, `make anew` where the output exists, or `finished` where it stays as it is."""
 

@@ -3,13 +3,14 @@
 import os
 from typing import Any
 
+from cliptok.tokenizer.annotations import ProfileName
 from cliptok.tokenizer.profiles import PROFILES
 from cliptok.tokenizer.tokenizer import Tokenizer
 
 Named = Tokenizer | str | os.PathLike[str] | None
 
 
-def as_tokenizer(tokenizer: Named, profile: str | None = None) -> Tokenizer:
+def as_tokenizer(tokenizer: Named, profile: ProfileName | None = None) -> Tokenizer:
     """The tokenizer that is given, or the one of a profile, or the one in a folder or of a hub model.
 
     Raises TypeError for anything else, and ValueError for a profile beside a tokenizer that has one.
@@ -27,7 +28,8 @@ def as_tokenizer(tokenizer: Named, profile: str | None = None) -> Tokenizer:
             " folder or a hub name"
         )
     if given in PROFILES:
+        named: Any = given
         if profile not in (None, given):
             raise ValueError(f"profile is {profile!r}, but tokenizer is {given!r}")
-        return Tokenizer(str(given))
+        return Tokenizer(named)
     return Tokenizer.from_pretrained(given, profile=profile)

@@ -99,7 +99,7 @@ def _add_completion(commands: "argparse._SubParsersAction[Parser]", parser: Pars
         "Print the script with which a shell completes commands, options and their values.",
         [HOW["bash"], HOW["zsh"], HOW["fish"]],
     )
-    completion.add_argument("shell", choices=SHELLS)
+    completion.add_argument("shell", choices=SHELLS, help="whose completion")
 
     def run(options: argparse.Namespace) -> int:
         sys.stdout.write(script(parser, options.shell))

@@ -27,6 +27,10 @@ def quick_gelu(x: Tensor) -> Tensor:
 ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
 
 
+# Before torch 2.5 a query that may look nowhere (padding on the left) gets NaN, which the next block spreads.
+_NEEDS_KEYS = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5)
+
+
 class TextEmbeddings(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
@@ -149,6 +153,8 @@ class TextTower(nn.Module):
         if input_ids is not None and input_ids.dtype not in (torch.int32, torch.int64):
             input_ids = input_ids.long()
         mask = self._mask(given, attention_mask)
+        if mask is not None and _NEEDS_KEYS:
+            mask = mask | ~mask.any(-1, keepdim=True)
         x = self.embeddings(input_ids, position_ids, inputs_embeds)
         states = [x]
         for block in self.encoder.layers:
@@ -253,6 +259,7 @@ class TextModel(TextTower):
     ) -> None:
         config = TextConfig.preset(config) if isinstance(config, str) else config
         self.text_projection: nn.Linear | None
+        """From the pooled state to `text_embeds`, without bias; None in a tower without one."""
         with torch.device(device if device is not None else torch.get_default_device()):
             if config.projection is None:
                 super().__init__(config)
@@ -283,7 +290,7 @@ class TextModel(TextTower):
         if self.text_projection is None:
             output = cast(TextEncoderOutput, super().forward(*given, True, *more))
         else:
-            output = self._projected(self.text_model(*given, True, *more), self.text_projection)
+            output = self._projected(self.tower(*given, True, *more), self.text_projection)
         # TorchScript's tracer takes tuples of tensors only.
         return output.to_tuple() if return_dict is False or _is_tracing() else output
 
@@ -300,6 +307,11 @@ class TextModel(TextTower):
     @property
     def text_model(self) -> TextTower:
         """The tower; the encoder itself where it has no projection."""
+        return self.tower
+
+    @property
+    def tower(self) -> TextTower:
+        """The same as `text_model`."""
         return cast(TextTower, self._modules.get("text_model", self))
 
     def __getattr__(self, name: str) -> Any:

@@ -98,7 +98,10 @@ def _encode(encoder: TextModel, ids: Any, offsets: Any, output: Any, normalize: 
                 "use the encoder's own tokenizer, or resize_token_embeddings(len(tokenizer))"
             )
         source = encoder if output == "text_embeds" else encoder.text_model
-        parts.append(source(torch.from_numpy(batch).to(encoder.device))[output])
+        rows_of_ids = torch.from_numpy(batch)
+        if encoder.device.type != "meta":  # where weights are elsewhere, accelerate moves the ids
+            rows_of_ids = rows_of_ids.to(encoder.device)
+        parts.append(source(rows_of_ids)[output])
         if bar is not None:
             bar.update(len(chosen))
     found = torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(parts[0].device)]

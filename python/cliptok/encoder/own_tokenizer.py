@@ -31,7 +31,8 @@ class OwnTokenizer:
                 "not CLIP's vocabulary; give its own tokenizer with tokenizer="
             )
         pad = "!" if self.profile.startswith("transformers") and config.pad_id == 0 else None
-        return Tokenizer(self.profile, pad_token=pad, model_max_length=config.context_length)
+        profile: Any = self.profile
+        return Tokenizer(profile, pad_token=pad, model_max_length=config.context_length)
 
 
 def contradiction(own: Tokenizer, given: Any, padded: bool = False) -> str | None:

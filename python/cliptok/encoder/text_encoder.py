@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +14,32 @@ from torch import Tensor, nn
 from cliptok.encoder import textual_inversion
 from cliptok.encoder.checkpoints import loading
 from cliptok.encoder.encode import encode, warm_up
-from cliptok.encoder.model import TextModel
+from cliptok.encoder.model import TextModel, TextTower
 from cliptok.encoder.own_tokenizer import OwnTokenizer, contradiction
 from cliptok.encoder.sharing import graphs
+from cliptok.encoder.transformers_class import class_for, models_are_imported
 from cliptok.encoder.zero_shot import zero_shot
 from cliptok.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from cliptok.encoder.annotations import EncodeOptions
 
 
 class TextEncoder(TextModel):
     """A CLIP text encoder with random weights of CLIP's own initialisation; `from_pretrained` loads weights.
 
-    Takes a `TextConfig` or the name of a preset, such as "ViT-L-14".
+    Takes a `TextConfig` or the name of a preset, such as "ViT-L-14". Where transformers' models are imported, an
+    encoder is an instance of transformers' class for its checkpoint too: see `as_transformers`.
     """
 
     _own: OwnTokenizer | Tokenizer = OwnTokenizer()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if models_are_imported():
+            self.as_transformers()
 
     def _apply(self, fn: Any, recurse: bool = True) -> TextEncoder:
         """What `to`, `half` and their like do. Graphs read weights where they were, and hold memory of the device."""
@@ -65,7 +78,15 @@ class TextEncoder(TextModel):
     def tokenizer(self, value: Tokenizer) -> None:
         self._own = value
 
-    def encode(self, texts: str | Sequence[str] | Iterable[str], tokenizer: Any = None, **kwargs: Any) -> Any:
+    @overload
+    def encode(self, texts: str | Sequence[str], tokenizer: Any = ..., **kwargs: Unpack[EncodeOptions]) -> Tensor: ...
+    @overload
+    def encode(
+        self, texts: Iterator[str], tokenizer: Any = ..., **kwargs: Unpack[EncodeOptions]
+    ) -> Iterator[Tensor]: ...
+    @overload
+    def encode(self, texts: Any, tokenizer: Any = ..., **kwargs: Unpack[EncodeOptions]) -> Any: ...
+    def encode(self, texts: Any, tokenizer: Any = None, **kwargs: Any) -> Any:
         """Embeddings (n, d) of texts in input order, nothing computed twice; arguments as in `encode.encode`.
 
         `tokenizer` defaults to this encoder's own. Towers that attend in both directions, and layers that are more than
@@ -107,6 +128,28 @@ class TextEncoder(TextModel):
         `textual_inversion.load`.
         """
         return textual_inversion.load(self, source, tokenizer, token, **kwargs)
+
+    # -- other libraries
+
+    def as_transformers(self) -> TextEncoder:
+        """Make this encoder an instance of `CLIPTextModel` or `CLIPTextModelWithProjection` as well, and return it.
+
+        diffusers' pipelines then take it in `from_pretrained` and write it in `save_pretrained`, and load LoRA into it.
+        That is done by itself where transformers' models are imported before the encoder is made. Imports transformers.
+        """
+        if type(self) is TextEncoder:
+            self.__class__ = class_for(TextEncoder, self.text_projection is not None)  # type: ignore[assignment]
+        return self
+
+    @property
+    def text_model(self) -> TextTower:
+        """The tower; the encoder itself where it has no projection."""
+        tower = self.tower
+        if tower is self and sys._getframe(1).f_code.co_name == "_load_lora_into_text_encoder":
+            # diffusers asks by `hasattr` whether modules are named with `text_model.`, and strips it from the file's
+            # names if not. Its pipelines read `text_model.final_layer_norm` all the same, so the attribute must exist.
+            raise AttributeError("text_model")
+        return tower
 
     # -- training, by transformers' names
 

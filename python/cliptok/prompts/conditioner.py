@@ -77,6 +77,7 @@ class Conditioner(Planner):
             **parts,
         )
         self.roles: list[Role] = []
+        """The encoders with their tokenizers, in the family's order."""
         for name, one in zip(roles, given, strict=True):
             encoder = as_encoder(one)
             full = encoder.config.layers == 24 if sd2_full_depth is None else sd2_full_depth
@@ -84,6 +85,7 @@ class Conditioner(Planner):
             self.roles.append(Role(name, encoder, self.tokenizers[name], zero, full))
         self.dtype = dtype or self.roles[-1].encoder.dtype
         self.cache = StateCache(cache_bytes)
+        """States of rows that were encoded before."""
         self.zero_without_negative = self.family.name in ("sdxl", "sdxl-refiner")
         """diffusers' `force_zeros_for_empty_prompt`: no negative prompt at all is zeros, in the dialect "diffusers"."""
 
@@ -127,6 +129,7 @@ class Conditioner(Planner):
 
     @property
     def device(self) -> torch.device:
+        """Where the first encoder is."""
         return self.roles[0].encoder.device
 
     def __call__(

@@ -17,11 +17,16 @@ class Conditioning(Mapping[str, Tensor]):
     """
 
     NAMES = ("prompt_embeds", "negative_prompt_embeds", "pooled_prompt_embeds", "negative_pooled_prompt_embeds")
+    """The keys that there may be."""
 
     prompt_embeds: Tensor | None
+    """(prompts, length, width)"""
     negative_prompt_embeds: Tensor | None
+    """(prompts, length, width)"""
     pooled_prompt_embeds: Tensor | None
+    """(prompts, pooled width)"""
     negative_pooled_prompt_embeds: Tensor | None
+    """(prompts, pooled width)"""
 
     def __init__(self, **tensors: Tensor | None) -> None:
         if unknown := set(tensors) - set(self.NAMES):

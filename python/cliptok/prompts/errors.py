@@ -34,10 +34,12 @@ class PromptError(ValueError):
 
     @property
     def line(self) -> int | None:
+        """Of the text, from 1; None where the error has no place."""
         return None if self.start is None else place(self.text, self.start)[0]
 
     @property
     def column(self) -> int | None:
+        """In its line, from 1; None where the error has no place."""
         return None if self.start is None else place(self.text, self.start)[1]
 
     def located(self, dialect: str, row: int | None, text: str | None = None) -> PromptError:
@@ -73,10 +75,13 @@ class PromptWarning(NamedTuple):
     row: int
     """Of the batch, from 0."""
     line: int
+    """Of the prompt, from 1."""
     column: int
-    """Both from 1."""
+    """In its line, from 1."""
     kind: str
+    """A word for what it is about, the same in every version."""
     message: str
+    """What happens, and how to write what was meant."""
 
     def __str__(self) -> str:
         return f"prompt {self.row}, line {self.line}, column {self.column}: {self.message}"

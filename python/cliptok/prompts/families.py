@@ -27,6 +27,7 @@ FAMILIES = {
         Family("flux", ("l",), True),
     )
 }
+"""The model families by name."""
 
 PRESETS = {"l": "sdxl", "g": "sdxl-2", "h": "sd2"}
 """The tokenizer that diffusers' pipelines have for each encoder, as a preset of `cliptok.Tokenizer`."""

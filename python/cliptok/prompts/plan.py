@@ -71,7 +71,9 @@ class Chunks:
     spans: Int32
     """(chunks, 2): the positions that take part in the result, from and to."""
     sections: list[Section]
+    """The texts that are joined or blended, and the chunks of each."""
     fixes: list[PlacedFix]
+    """Textual inversions, with their places."""
     notes: list[str]
     """For each chunk why the next one begins: full, break, comma, word, sentence, phrase, or nothing."""
     count: int
@@ -112,23 +114,32 @@ class Plan:
     """A batch of prompts, planned: `plan.chunks[i][k]` is what encoder k gets of prompt i."""
 
     dialect: str
+    """The name of the dialect."""
     family: str
+    """The name of the model family."""
     parts: dict[str, str]
     """The dialect's parts by name."""
     settings: dict[str, Any]
+    """The settings that were in force, by name."""
     fixed: list[str]
     """The oddities that are mended."""
     prompts: Side
+    """The prompts."""
     negatives: Side | None
+    """The negative prompts, where there are any."""
     warnings: list[PromptWarning] = dataclasses.field(default_factory=list)
+    """About the prompts."""
     negative_warnings: list[PromptWarning] = dataclasses.field(default_factory=list)
+    """About the negative prompts."""
 
     @property
     def pieces(self) -> list[list[tuple[str, float]]]:
+        """For each prompt its pieces with their weights, as its first encoder reads it."""
         return self.prompts.pieces
 
     @property
     def chunks(self) -> list[tuple[Chunks, ...]]:
+        """For each prompt what each encoder gets."""
         return self.prompts.chunks
 
     @property

@@ -47,7 +47,9 @@ class Planner:
         self.family = family_named(family)
         self.dialect = dialect_named(dialect).for_family(family).with_parts(**parts)
         self.fixed = quirks_for(self.dialect, quirks)
+        """The names of the oddities that are mended."""
         self.limits = Limits(max_depth, max_chunks)
+        """How deep a prompt may nest, and how many chunks it may have."""
         if on_error not in ("raise", "literal"):
             raise ValueError(f'on_error must be "raise" or "literal", not {on_error!r}')
         self.literal, self.strict = on_error == "literal", strict

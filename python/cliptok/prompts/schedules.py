@@ -44,7 +44,9 @@ class Schedule:
     """A prompt over the steps of one pass. Unpack `arguments()` into a diffusers pipeline."""
 
     steps: int
+    """Steps of the pass."""
     parts: list[PartSchedule]
+    """What is combined, each with its conditionings."""
     networks: list[Network]
     """The extra networks that the prompt asks for."""
 

@@ -59,7 +59,8 @@ def profiled(profile: str, pad: int | None = None) -> PieceTokenizer:
     """
     if profile == "transformers-basic":
         return PieceTokenizer(Tokenizer(), basic_clean, pad)
-    return PieceTokenizer(Tokenizer(profile), pad=pad)
+    named: Any = profile
+    return PieceTokenizer(Tokenizer(named), pad=pad)
 
 
 def basic_clean(text: str) -> str:

@@ -7,15 +7,16 @@ from cliptok.tokenizer.texts import as_batch, nulls_are_empty, threads_for
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
 
 class PackedTokens(NamedTuple):
     """The ids of all texts without padding: text i has `input_ids[offsets[i]:offsets[i + 1]]`."""
 
-    input_ids: "npt.NDArray[Any]"
+    input_ids: "npt.NDArray[np.integer[Any]]"
     """(total,) of the dtype asked for."""
-    offsets: "npt.NDArray[Any]"
+    offsets: "npt.NDArray[np.int64]"
     """(texts + 1,) int64."""
 
 

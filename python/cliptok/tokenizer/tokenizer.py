@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
 from cliptok.tokenizer.calls.call import Call
@@ -18,10 +18,28 @@ from cliptok.tokenizer.tokens.token_table import TokenTable
 from cliptok.tokenizer.transformers_api import TransformersApi
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from typing import Literal
 
+    import numpy.typing as npt
+    import torch
+    from typing_extensions import Unpack
+
+    from cliptok.tokenizer.annotations import (
+        ArrayEncoding,
+        CallOptions,
+        Counts,
+        IdArray,
+        ListEncoding,
+        ListsEncoding,
+        OnNull,
+        ProfileName,
+        TensorEncoding,
+        Texts,
+    )
     from cliptok.tokenizer.reference_apis import OpenAITokenizer, OpenClipTokenizer
 
+Out = TypeVar("Out")
+"""An array or tensor to write into."""
 _SETTINGS = ("clean_up_tokenization_spaces", "model_max_length", "name_or_path", "padding_side", "truncation_side")
 
 
@@ -57,7 +75,7 @@ class Tokenizer(TransformersApi):
 
     def __init__(
         self,
-        profile: str = "transformers",
+        profile: "ProfileName" = "transformers",
         *,
         bos_token: str | AddedToken | None = None,
         eos_token: str | AddedToken | None = None,
@@ -82,7 +100,7 @@ class Tokenizer(TransformersApi):
         self._build(Settings(found, roles, extra, {}, None, model_max_length, *sides, clean_up_tokenization_spaces))
 
     @classmethod
-    def from_preset(cls, preset: str, profile: str = "transformers") -> "Tokenizer":
+    def from_preset(cls, preset: str, profile: "ProfileName" = "transformers") -> "Tokenizer":
         """The tokenizer of a Stable Diffusion family: `sd1`, `sd2`, `sdxl` (its first) or `sdxl-2` (its second)."""
         return cls(profile, pad_token=preset_named(preset).get("pad_token"))
 
@@ -171,6 +189,24 @@ class Tokenizer(TransformersApi):
 
     # -- one text or a few, as transformers does
 
+    @overload
+    def __call__(
+        self, text: "Texts" = ..., *, return_tensors: "Literal['pt']", **options: "Unpack[CallOptions]"
+    ) -> "TensorEncoding": ...
+    @overload
+    def __call__(
+        self, text: "Texts" = ..., *, return_tensors: "Literal['np']", **options: "Unpack[CallOptions]"
+    ) -> "ArrayEncoding": ...
+    @overload
+    def __call__(  # type: ignore[overload-overlap] # A str is an iterable of str, but comes first.
+        self, text: str, *, return_tensors: None = ..., **options: "Unpack[CallOptions]"
+    ) -> "ListEncoding": ...
+    @overload
+    def __call__(
+        self, text: "Texts", *, return_tensors: None = ..., **options: "Unpack[CallOptions]"
+    ) -> "ListsEncoding": ...
+    @overload
+    def __call__(self, text: Any = ..., text_pair: Any = ..., **options: Any) -> BatchEncoding: ...
     def __call__(
         self,
         text: Any = None,
@@ -292,11 +328,26 @@ class Tokenizer(TransformersApi):
         self._check_profile("transformers", "what an encoding knows of words and characters")
         return self._in_transformers()(text, **call.options(), verbose=False)
 
+    @overload
+    def encode(
+        self, text: "Texts", text_pair: Any = ..., *, return_tensors: "Literal['pt']", **options: Any
+    ) -> "torch.Tensor": ...
+    @overload
+    def encode(
+        self, text: "Texts", text_pair: Any = ..., *, return_tensors: "Literal['np']", **options: Any
+    ) -> "IdArray": ...
+    @overload
+    def encode(self, text: str, text_pair: Any = ..., *, return_tensors: None = ..., **options: Any) -> list[int]: ...
+    @overload
+    def encode(
+        self, text: "Texts", text_pair: Any = ..., *, return_tensors: None = ..., **options: Any
+    ) -> list[list[int]]: ...
     def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
         """The `input_ids` of a call with the same arguments: a list of ids for a str."""
         if text_pair is None and not options and isinstance(text, str):
             return self._tokens.engine.encode(text, True)  # what the call comes down to
-        return self(text, text_pair, **options)["input_ids"]
+        call: Any = self
+        return call(text, text_pair, **options)["input_ids"]
 
     def pad(
         self,
@@ -380,6 +431,57 @@ class Tokenizer(TransformersApi):
 
     # -- millions of texts
 
+    @overload
+    def encode_batch(
+        self,
+        texts: "Texts",
+        max_length: int = ...,
+        dtype: "npt.DTypeLike" = ...,
+        out: None = ...,
+        return_lengths: "Literal[False]" = ...,
+        threads: int | None = ...,
+        truncate: bool | None = ...,
+        on_null: "OnNull" = ...,
+    ) -> "IdArray": ...
+    @overload
+    def encode_batch(
+        self,
+        texts: "Texts",
+        max_length: int = ...,
+        dtype: "npt.DTypeLike" = ...,
+        out: None = ...,
+        *,
+        return_lengths: "Literal[True]",
+        threads: int | None = ...,
+        truncate: bool | None = ...,
+        on_null: "OnNull" = ...,
+    ) -> "tuple[IdArray, Counts]": ...
+    @overload
+    def encode_batch(
+        self,
+        texts: "Texts",
+        max_length: int = ...,
+        dtype: "npt.DTypeLike" = ...,
+        *,
+        out: "Out",
+        return_lengths: "Literal[False]" = ...,
+        threads: int | None = ...,
+        truncate: bool | None = ...,
+        on_null: "OnNull" = ...,
+    ) -> "Out": ...
+    @overload
+    def encode_batch(
+        self,
+        texts: "Texts",
+        max_length: int = ...,
+        dtype: "npt.DTypeLike" = ...,
+        *,
+        out: "Out",
+        return_lengths: "Literal[True]",
+        threads: int | None = ...,
+        truncate: bool | None = ...,
+        on_null: "OnNull" = ...,
+    ) -> "tuple[Out, Counts]": ...
     def encode_batch(
         self,
         texts: Any,
@@ -427,12 +529,12 @@ class Tokenizer(TransformersApi):
 
     def encode_packed(
         self,
-        texts: Any,
+        texts: "Texts",
         max_length: int | None = None,
-        dtype: Any = "int32",
+        dtype: "npt.DTypeLike" = "int32",
         threads: int | None = None,
         truncate: bool | None = None,
-        on_null: str = "error",
+        on_null: "OnNull" = "error",
     ) -> PackedTokens:
         """Ids of many texts one after the other, start and end included, with no padding at all.
 
@@ -446,7 +548,7 @@ class Tokenizer(TransformersApi):
     def _refuses_long(self, truncate: bool | None) -> bool:
         return self._tokens.profile.refuses_long if truncate is None else not truncate
 
-    def count(self, texts: Any, threads: int | None = None, on_null: str = "error") -> "npt.NDArray[Any]":
+    def count(self, texts: "Texts", threads: int | None = None, on_null: "OnNull" = "error") -> "Counts":
         """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`."""
         batch = as_batch(texts)
         empty = nulls_are_empty(on_null)

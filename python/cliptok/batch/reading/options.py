@@ -27,6 +27,10 @@ def reading_for(
         delimiter = "\t"
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
         raise ValueError(f"delimiter is {delimiter!r}; expected one ASCII character, as in ';' or '\\t'")
+    try:
+        str(column).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"column is {column!r}, which is no text: it has half of a surrogate pair") from None
     dialect = Dialect(delimiter, quotes, header)
     kinds = {shard.kind for shard in shards}
     if dialect != Dialect() and not kinds & {*DELIMITED, ""}:

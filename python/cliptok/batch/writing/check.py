@@ -14,7 +14,9 @@ class Damage(NamedTuple):
     """An output that is not as it was written."""
 
     path: str
+    """The file."""
     what: str
+    """What is wrong with it."""
 
 
 def check_outputs(out: str | os.PathLike[str], on_checked: Callable[[Path], None] = lambda path: None) -> list[Damage]:

@@ -176,7 +176,7 @@ def save(
 
     transformers loads the result as `CLIPTextModelWithProjection`, or as `CLIPTextModel` without a projection.
     `safe_serialization=False` writes `pytorch_model.bin` instead. Raises ValueError for towers that transformers has no
-    class for: MobileCLIP's without a causal mask, and CoCa's.
+    class for, MobileCLIP's without a causal mask and CoCa's, and for adapters that are not merged.
     """
     from safetensors.torch import save_file
 
@@ -184,6 +184,13 @@ def save(
         raise ValueError(
             "transformers' CLIP text models have a causal mask and no class token, so this tower has no such files; "
             "keep the checkpoint that it came from, or torch.save its state_dict()"
+        )
+    with torch.device("meta"):
+        plain = TextModel(model.config).state_dict().keys()
+    if other := sorted(model.state_dict().keys() ^ plain):
+        raise ValueError(
+            f"the encoder's parameters are not those of a plain one, from {other[0]} on; merge adapters and remove "
+            "parametrizations before saving it"
         )
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)

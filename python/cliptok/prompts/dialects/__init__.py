@@ -8,6 +8,7 @@ from cliptok.prompts.dialects.dialect import Dialect
 DIALECTS: dict[str, Dialect] = {
     dialect.name: dialect for module in (pipelines, a1111, comfyui, compel) for dialect in module.DIALECTS
 }
+"""The dialects by name."""
 
 
 def dialect_named(name: str | Dialect) -> Dialect:

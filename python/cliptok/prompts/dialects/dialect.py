@@ -28,6 +28,7 @@ class Dialect:
     """How one tool reads prompts, as named parts."""
 
     name: str
+    """As in `DIALECTS`."""
     grammar: str
     """One of `GRAMMARS`: what the syntax is."""
     chunking: str
