@@ -246,7 +246,7 @@ class Tokenizer(TransformersApi):
         ValueError for values out of range and for tensors of rows that differ in length, and as `encode_batch` for
         texts.
         """
-        pairs = isinstance(text, (list, tuple)) and len(text) > 0 and isinstance(text[0], (list, tuple))
+        pairs = isinstance(text, (list, tuple)) and len(text) > 0 and isinstance(text[0], tuple) and len(text[0]) == 2
         if others or text_pair is not None or pairs:
             further = unusual({"text_pair": text_pair, **others})
             if further or pairs:
