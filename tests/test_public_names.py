@@ -11,7 +11,7 @@ NAMES = {
         *("check_outputs", "embed_files", "tokenize_files"),
     ],
     "cliptok.data": ["Collator"],
-    "cliptok.encoder": ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput"],
+    "cliptok.encoder": ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput", "Verification", "verify"],
     "cliptok.tokenizer": ["AddedToken", "BatchEncoding", "PackedTokens", "Tokenizer", "TooLongError"],
 }
 

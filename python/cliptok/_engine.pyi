@@ -1,12 +1,12 @@
 """The compiled engine. It is internal: `cliptok.Tokenizer` is the surface."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "__version__", "available_instructions"]
+__all__ = ["Engine", "__version__", "available_instructions", "clean", "fix_text"]
 
 __version__: str
 
@@ -16,6 +16,15 @@ _AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
 def available_instructions() -> list[str]:
     """The sets of vector instructions that this machine has, the fastest first: of "avx512", "avx2", "sse", "neon", and
     always "plain".
+    """
+
+def fix_text(text: str) -> str:
+    """What `ftfy.fix_text` of ftfy 6.3.1 makes of a text, with its defaults."""
+
+def clean(text: str, profile: str) -> str:
+    """What the profile's reference makes of a text before the split: ftfy, html, white space, lower case.
+
+    In the profile `transformers`, whose reference has no such cleaning, the text itself.
     """
 
 @final
@@ -28,13 +37,9 @@ class Engine:
         added_tokens: Sequence[_AddedToken],
         start_id: int,
         end_id: int,
-        clean: Callable[[str], str] | None = None,
         vocabulary: tuple[dict[str, int], Sequence[tuple[str, str]], str | None] | None = None,
     ) -> Engine:
-        """`vocabulary` is (token to id, merges, unknown token); None takes the bundled CLIP vocabulary.
-
-        `clean` is the profile's Python cleaning (ftfy, html, lower): called for the texts that it could change.
-        """
+        """`vocabulary` is (token to id, merges, unknown token); None takes the bundled CLIP vocabulary."""
 
     def with_added_tokens(self, added_tokens: Sequence[_AddedToken], start_id: int, end_id: int) -> Engine:
         """The same vocabulary and warm cache with other added tokens."""
@@ -87,6 +92,9 @@ class Engine:
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
         """Tokens joined and taken back to text; `</w>` still stands in it. Ids without a token raise ValueError."""
+
+    def needs_cleaning(self, text: str) -> bool:
+        """Whether the profile's cleaning could change the text beyond lower case and white space. False is a proof."""
 
     def id_to_token(self, id: int) -> str | None: ...
     def token_to_id(self, token: str) -> int | None: ...

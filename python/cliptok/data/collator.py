@@ -34,7 +34,11 @@ class Collator:
 
     It can be pickled, forked and spawned, and uses one thread in a worker.
 
-    >>> loader = DataLoader(samples, 256, collate_fn=Collator(Tokenizer(), "caption"), num_workers=2)  # doctest: +SKIP
+    >>> from cliptok import Tokenizer
+    >>> collate = Collator(Tokenizer(), "caption")  # as in DataLoader(samples, 256, collate_fn=collate, num_workers=2)
+    >>> batch = collate([{"caption": "a cat", "number": 1}, {"caption": "a dog", "number": 2}])
+    >>> batch.input_ids.shape, batch.number
+    (torch.Size([2, 77]), tensor([1, 2]))
     """
 
     def __init__(

@@ -101,7 +101,11 @@ class Tokenizer(TransformersApi):
 
     @classmethod
     def from_preset(cls, preset: str, profile: "ProfileName" = "transformers") -> "Tokenizer":
-        """The tokenizer of a Stable Diffusion family: `sd1`, `sd2`, `sdxl` (its first) or `sdxl-2` (its second)."""
+        """The tokenizer of a Stable Diffusion family: `sd1`, `sd2`, `sdxl` (its first) or `sdxl-2` (its second).
+
+        >>> Tokenizer.from_preset("sd2").pad_token
+        '!'
+        """
         return cls(profile, pad_token=preset_named(preset).get("pad_token"))
 
     @classmethod
@@ -383,6 +387,9 @@ class Tokenizer(TransformersApi):
         """The tokens of one text as they stand in the vocabulary, `</w>` at each word's end.
 
         `pair` and `options` are those of a call. Raises TypeError for anything but str, ValueError for lone surrogates.
+
+        >>> Tokenizer().tokenize("a highres photo")
+        ['a</w>', 'high', 'res</w>', 'photo</w>']
         """
         if pair is not None or options:
             tokens: list[str] = self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
@@ -507,6 +514,10 @@ class Tokenizer(TransformersApi):
         Raises TypeError that names the row for anything but str, ValueError that names it for lone surrogates,
         TooLongError (a RuntimeError and ValueError) that names it for a text to be refused, and TypeError or
         ValueError for a wrong argument.
+
+        >>> ids, lengths = Tokenizer().encode_batch(["a cat", "a photo of a dog"], return_lengths=True)
+        >>> ids.shape, lengths.tolist()
+        ((2, 77), [4, 7])
         """
         pad_id = self.pad_token_id
         if pad_id is None:
@@ -541,6 +552,12 @@ class Tokenizer(TransformersApi):
         Texts are kept whole without `max_length`; with it they are cut or refused as `encode_batch` does.
 
         Raises as `encode_batch`.
+
+        >>> packed = Tokenizer().encode_packed(["a cat", "a photo of a dog"])
+        >>> packed.input_ids.tolist()
+        [49406, 320, 2368, 49407, 49406, 320, 1125, 539, 320, 1929, 49407]
+        >>> packed.offsets.tolist()
+        [0, 4, 11]
         """
         refuse_long = self._refuses_long(truncate)
         return encode_packed(self._tokens, texts, max_length, dtype, threads, refuse_long, on_null)
@@ -549,7 +566,11 @@ class Tokenizer(TransformersApi):
         return self._tokens.profile.refuses_long if truncate is None else not truncate
 
     def count(self, texts: "Texts", threads: int | None = None, on_null: "OnNull" = "error") -> "Counts":
-        """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`."""
+        """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`.
+
+        >>> Tokenizer().count(["a cat", "very " * 100]).tolist()
+        [4, 102]
+        """
         batch = as_batch(texts)
         empty = nulls_are_empty(on_null)
         return self._tokens.engine.count(batch, null_as_empty=empty, threads=threads_for(batch, threads))

@@ -1,7 +1,9 @@
 //! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
 
 mod arrow;
-mod cleaner;
+mod arrow_check;
+mod boundary;
+mod cleaning;
 mod engine;
 mod errors;
 mod memory;
@@ -20,6 +22,8 @@ mod _engine {
         cliptok::Engine::available_instructions()
     }
 
+    #[pymodule_export]
+    use crate::cleaning::{clean, fix_text};
     #[pymodule_export]
     use crate::engine::PyEngine;
 

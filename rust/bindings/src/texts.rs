@@ -1,6 +1,7 @@
 //! The texts of a Python sequence or an Arrow column as `&str`, borrowed and never copied.
 
 use crate::arrow::Column;
+use crate::memory::out_of_memory;
 use crate::nulls::Nulls;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -59,9 +60,14 @@ impl<'py> Batch<'py> {
     }
 
     /// All texts.
-    pub(crate) fn texts(&self, nulls: Nulls) -> PyResult<Vec<&str>> {
-        let mut texts = Vec::with_capacity(self.len());
-        self.read(0..self.len(), nulls, &mut texts)?;
+    pub(crate) fn texts(&self, py: Python<'_>, nulls: Nulls) -> PyResult<Vec<&str>> {
+        const AT_ONCE: usize = 1 << 16; // between two looks for signals
+        let mut texts = Vec::new();
+        texts.try_reserve_exact(self.len()).map_err(|_| out_of_memory())?;
+        for from in (0..self.len()).step_by(AT_ONCE) {
+            self.read(from..self.len().min(from + AT_ONCE), nulls, &mut texts)?;
+            py.check_signals()?;
+        }
         Ok(texts)
     }
 }

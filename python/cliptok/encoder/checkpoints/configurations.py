@@ -72,8 +72,8 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
             return None
         name = architecture or kind
         raise ValueError(
-            f"{path} describes {name} (model_type {kind!r}), which is no CLIP text tower: its tokenizer, attention or "
-            f"pooling are others. transformers' {architecture or 'AutoModel'} computes it"
+            f"{path} describes {name} (model_type {kind!r}), which is no CLIP text tower: its tokenizer, attention, "
+            f"pooling or projection is another. transformers' {architecture or 'AutoModel'} computes it"
         )
     if not isinstance(text, Mapping) or ("hidden_size" not in {**text} and "text_config" not in content):
         return None

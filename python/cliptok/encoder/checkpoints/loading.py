@@ -116,6 +116,7 @@ def inspect(
         tensors = open_source(Path(source))
     else:
         folder = _folder(source, subfolder, options)
+        folder_configuration(folder, openai=True)  # names a foreign model before its weights look broken
         tensors = folder_weights(folder, variant)
     tower = choose_tower(tensors, encoder)
     known = None

@@ -139,7 +139,13 @@ def converter(tensor_type: str) -> Callable[[str, Any], Any]:
         return as_array
     if tensor_type != "pt":
         raise ValueError(f"return_tensors is {tensor_type!r}; choose one of {', '.join(TENSOR_TYPES)} or None")
-    import torch
+    try:
+        import torch
+    except ImportError:
+        from cliptok._common.extras import need
+
+        need('return_tensors="pt"', "torch")
+        raise
 
     from_numpy, array_type = torch.from_numpy, np.ndarray
 
