@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -63,15 +64,23 @@ def count(options: argparse.Namespace) -> int:
         print(f"mean         {mean:.1f}")
         print(f"longest      {longest}")
         print(f"over {max_length:<8}{too_long}")
-        if counts.null:
+        if counts is not None and counts.null:
             print(f"null         {counts.null}")
     sys.stdout.flush()
     return 0
 
 
 @contextmanager
-def chunks(options: argparse.Namespace, on_null: str) -> Iterator[tuple[Iterator[Any], "Counts"]]:
-    """The texts of all inputs in Arrow columns, and counts of what was met. A terminal sees a bar."""
+def chunks(options: argparse.Namespace, on_null: str) -> Iterator[tuple[Iterator[Any], "Counts | None"]]:
+    """The texts of all inputs in Arrow columns, and counts of what was met. A terminal sees a bar.
+
+    Without pyarrow lines of text are lists, and there are no counts.
+    """
+    if find_spec("pyarrow") is None:
+        from cliptok.cli.plain_lines import plain_lines
+
+        yield plain_lines(options), None
+        return
     from cliptok.batch.reading.options import reading_for
     from cliptok.batch.reading.texts import shards_of, texts_of
     from cliptok.batch.summary import Counts
