@@ -8,6 +8,7 @@ mod engine;
 mod errors;
 mod memory;
 mod nulls;
+mod prefix_plan;
 mod rows;
 mod texts;
 
@@ -26,6 +27,9 @@ mod _engine {
     use crate::cleaning::{clean, fix_text};
     #[pymodule_export]
     use crate::engine::PyEngine;
+
+    #[pymodule_export]
+    use crate::prefix_plan::PyWindow;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

@@ -42,6 +42,7 @@ mod mergeable_pairs;
 mod nontemporal;
 mod normalise;
 mod pack;
+pub mod prefix_plan;
 mod profile;
 mod reserve;
 mod row;
