@@ -14,7 +14,7 @@ from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.encode import WINDOW
 from cliptok.encoder.sharing.execution import Sizes, sizes_of
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, linear
-from cliptok.encoder.sharing.plan import build_batch, sort_window, split_batches
+from cliptok.encoder.sharing.plan import Window, build_batch
 
 # Words in the names of the profiler's events; attention's own GEMMs are attention.
 ATTENTION = ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")
@@ -65,8 +65,9 @@ def computed(rows: list[list[int]], sizes: Sizes) -> dict[str, float]:
     nodes = 0
     for start in range(0, len(rows), WINDOW):
         part = rows[start : start + WINDOW]
-        window = sort_window(np.concatenate(part), np.cumsum([0, *map(len, part)]))
-        nodes += sum(build_batch(window, *cut, sizes.chunk).nodes for cut in split_batches(window, sizes.budget))
+        ids, offsets = np.concatenate(part).astype(np.int32), np.cumsum([0, *map(len, part)])
+        window = Window(ids, offsets, 49407, POSITIONS, 49408, 0)
+        nodes += sum(build_batch(window, *rows, sizes.chunk).nodes for rows in window.split(sizes.budget))
     return {"of the tokens": nodes / sum(map(len, rows)), "of 77 positions": nodes / (POSITIONS * len(rows))}
 
 
@@ -96,8 +97,8 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: 
 
     def plan() -> None:
         packed = tokenizer.encode_packed(texts, max_length=POSITIONS, dtype="int32")
-        window = sort_window(packed.input_ids, packed.offsets)
-        for cut in split_batches(window, sizes.budget):
+        window = Window(packed.input_ids, packed.offsets, 49407, POSITIONS, 49408, 0)
+        for cut in window.split(sizes.budget):
             build_batch(window, *cut, sizes.chunk)
 
     # It runs in threads of its own, beside the others.

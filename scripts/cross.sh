@@ -48,7 +48,7 @@ choose() {
 check() {
     for target in "$@"; do
         if choose_cargo; then
-            PYO3_NO_PYTHON=1 "${cargo[@]}" check --quiet "${standard_library[@]}" --workspace --target "$target"
+            PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1 "${cargo[@]}" check --quiet "${standard_library[@]}" --workspace --target "$target"
             echo "cross: $target: compiles"
         fi
     done

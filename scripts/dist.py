@@ -90,6 +90,8 @@ def try_it(python: Path, wheel: Path, folder: Path) -> None:
     inside = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     run(BIN / "uv", "pip", "install", "--quiet", "--python", inside / "python", wheel)
     run(inside / "python", "-W", "error", ROOT / "examples" / "walkthrough.py", cwd=folder)
+    run(inside / "cliptok", "show", "a photo of a cat", cwd=folder)
+    run(BIN / "uv", "pip", "install", "--quiet", "--python", inside / "python", f"{wheel}[batch]")
     (folder / "captions.txt").write_text("a photo of a cat\n“a” dog\n", encoding="utf-8")
     printed = run(inside / "cliptok", "tokenize", "captions.txt", "--profile", "open_clip", cwd=folder)
     if printed != "49406 320 1125 539 320 2368 49407\n49406 257 320 257 1929 49407\n":

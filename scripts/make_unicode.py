@@ -7,8 +7,7 @@ change. Layout of the tables: rust/engine/src/unicode.rs, which reads them.
 
 Two classifications are written, since the references split with different Unicode versions: `onig` for the
 `transformers` profile (the oniguruma inside tokenizers) and `regex` for the three others (the PyPI package).
-The second also says what ftfy and Python could change, so that such texts are handed to them. What a newer
-Python could see otherwise is handed over too: every code point that Unicode 13 (Python 3.10) had not assigned.
+The second also says what ftfy and Python could change, so that such texts are cleaned (scripts/make_cleaning.py).
 """
 
 import argparse
@@ -34,17 +33,6 @@ COMBINING = 3  # shift of the canonical combining class, as a rank that keeps th
 COMPOSES = 1 << 9  # NFC may change it, or join it to what stands before
 CLEANING = 10  # shift of the cleaning class
 SUSPECT = 31  # the cleaning class of what ftfy, html or str.lower may change by itself
-
-# Unicode's DerivedAge.txt, version 14.0: in Python 3.11's tables, not in Python 3.10's.
-NEW_IN_14 = """
-061D 0870-088E 0890-0891 0898-089F 08B5 08C8-08D2 0C3C 0C5D 0CDD 170D 1715 171F 180F 1AC1-1ACE 1B4C 1B7D-1B7E 1DFA 20C0
-2C2F 2C5F 2E53-2E5D 9FFD-9FFF A7C0-A7C1 A7D0-A7D1 A7D3 A7D5-A7D9 A7F2-A7F4 FBC2 FD40-FD4F FDCF FDFE-FDFF 10570-1057A
-1057C-1058A 1058C-10592 10594-10595 10597-105A1 105A3-105B1 105B3-105B9 105BB-105BC 10780-10785 10787-107B0 107B2-107BA
-10F70-10F89 11070-11075 110C2 116B9 11740-11746 11AB0-11ABF 12F90-12FF2 16A70-16ABE 16AC0-16AC9 1AFF0-1AFF3 1AFF5-1AFFB
-1AFFD-1AFFE 1B11F-1B122 1CF00-1CF2D 1CF30-1CF46 1CF50-1CFC3 1D1E9-1D1EA 1DF00-1DF1E 1E290-1E2AE 1E7E0-1E7E6
-1E7E8-1E7EB 1E7ED-1E7EE 1E7F0-1E7FE 1F6DD-1F6DF 1F7F0 1F979 1F9CC 1FA7B-1FA7C 1FAA9-1FAAC 1FAB7-1FABA 1FAC3-1FAC5
-1FAD7-1FAD9 1FAE0-1FAE7 1FAF0-1FAF6 2A6DE-2A6DF 2B735-2B738
-"""
 
 
 def onig_class() -> Callable[[int], int]:
@@ -159,15 +147,11 @@ def members(items: Iterable) -> set[int] | None:
 
 def cleaning(lower: dict[int, str]) -> tuple[dict[int, int], list[int]]:
     """Each code point's cleaning class, and per class the classes (as bits) that may not follow it."""
-    new = {
-        c for span in NEW_IN_14.split() for c in range(int(span.split("-")[0], 16), int(span.split("-")[-1], 16) + 1)
-    }
     alone, pairs = mojibake_pairs()
     suspects = set()
     for c in CODE_POINTS:
         s = chr(c)
-        unassigned = unicodedata.category(s) == "Cn" or c in new
-        if unassigned or c in alone or ftfy.fix_text(s) != s or s.lower() != lower.get(c, s):
+        if c in alone or ftfy.fix_text(s) != s or s.lower() != lower.get(c, s):
             suspects.add(c)
     suspects -= {ord("\r")}  # becomes a line feed: both are white space, and white space becomes one space
     suspects.add(ord("&"))  # may begin an entity; the engine looks at what follows

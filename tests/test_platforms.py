@@ -180,3 +180,26 @@ def test_terminals_without_unicode(encoding: str) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"cat" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "use", ["from cliptok import TextEncoder", "import cliptok.data", "Tokenizer()('a', return_tensors='pt')"]
+)
+def test_without_torch(use: str) -> None:
+    """The message says what to install."""
+    from support.scripts import run_python
+
+    source = f"""
+        import importlib.machinery, sys
+        class Without(importlib.machinery.PathFinder):
+            @classmethod
+            def find_spec(cls, name, path=None, target=None):
+                return None if name.partition(".")[0] == "torch" else super().find_spec(name, path, target)
+        sys.meta_path[:] = [Without if finder is importlib.machinery.PathFinder else finder for finder in sys.meta_path]
+        from cliptok import Tokenizer
+        try:
+            {use}
+        except ImportError as error:
+            print(error)
+    """
+    assert "needs torch" in (said := run_python(source)) and "pip install 'cliptok[torch]'" in said

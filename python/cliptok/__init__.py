@@ -1,6 +1,6 @@
 """The text half of CLIP: an exact, fast tokenizer and a text encoder.
 
-Importing `cliptok` imports nothing heavy. NumPy, torch and ftfy load when they are first used.
+Importing `cliptok` imports nothing heavy. NumPy and torch load when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any

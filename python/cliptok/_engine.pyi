@@ -1,12 +1,12 @@
 """The compiled engine. It is internal: `cliptok.Tokenizer` is the surface."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, final
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "__version__", "available_instructions"]
+__all__ = ["Engine", "Window", "__version__", "available_instructions", "clean", "fix_text"]
 
 __version__: str
 
@@ -16,6 +16,15 @@ _AddedToken = tuple[int, str, bool, bool, bool, bool, bool]
 def available_instructions() -> list[str]:
     """The sets of vector instructions that this machine has, the fastest first: of "avx512", "avx2", "sse", "neon", and
     always "plain".
+    """
+
+def fix_text(text: str) -> str:
+    """What `ftfy.fix_text` of ftfy 6.3.1 makes of a text, with its defaults."""
+
+def clean(text: str, profile: str) -> str:
+    """What the profile's reference makes of a text before the split: ftfy, html, white space, lower case.
+
+    In the profile `transformers`, whose reference has no such cleaning, the text itself.
     """
 
 @final
@@ -28,13 +37,9 @@ class Engine:
         added_tokens: Sequence[_AddedToken],
         start_id: int,
         end_id: int,
-        clean: Callable[[str], str] | None = None,
         vocabulary: tuple[dict[str, int], Sequence[tuple[str, str]], str | None] | None = None,
     ) -> Engine:
-        """`vocabulary` is (token to id, merges, unknown token); None takes the bundled CLIP vocabulary.
-
-        `clean` is the profile's Python cleaning (ftfy, html, lower): called for the texts that it could change.
-        """
+        """`vocabulary` is (token to id, merges, unknown token); None takes the bundled CLIP vocabulary."""
 
     def with_added_tokens(self, added_tokens: Sequence[_AddedToken], start_id: int, end_id: int) -> Engine:
         """The same vocabulary and warm cache with other added tokens."""
@@ -88,6 +93,9 @@ class Engine:
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
         """Tokens joined and taken back to text; `</w>` still stands in it. Ids without a token raise ValueError."""
 
+    def needs_cleaning(self, text: str) -> bool:
+        """Whether the profile's cleaning could change the text beyond lower case and white space. False is a proof."""
+
     def id_to_token(self, id: int) -> str | None: ...
     def token_to_id(self, token: str) -> int | None: ...
     def vocabulary(self) -> dict[str, int]:
@@ -99,3 +107,52 @@ class Engine:
     @property
     def instructions(self) -> str:
         """The vector instructions in use: the fastest available, or those that `CLIPTOK_INSTRUCTIONS` names."""
+
+@final
+class Window:
+    """Distinct texts in sorted order, in batches whose common prefixes are computed once: `encoder/sharing/plan.py`."""
+
+    def __new__(
+        cls,
+        ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int64],
+        end_id: int | None,
+        positions: int,
+        vocabulary: int,
+        first_row: int,
+    ) -> Window:
+        """The texts `ids[offsets[i]:offsets[i + 1]]`, each truncated behind its first `end_id`, or whole with None.
+
+        Raises ValueError for a text without one (or without ids) or with more than `positions` ids up to it, which it
+        calls row `first_row + i`, and for ids outside the vocabulary.
+        """
+
+    def __len__(self) -> int:
+        """The number of distinct texts: rows."""
+
+    def inverse(self) -> npt.NDArray[np.int64]:
+        """(n,) the row of each text that was given."""
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """(rows,) ids of each row."""
+
+    def paths(self, start: int, stop: int) -> npt.NDArray[np.int32]:
+        """(stop - start) * longest: the depth-first number of the node of each row at each position, 0 past its end."""
+
+    def split(self, budget: int) -> list[tuple[int, int]]:
+        """Ranges of consecutive rows whose tries have at most `budget` nodes (one row at least)."""
+
+    def split_canonical(self, sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int, tuple[int, int]]]:
+        """The same with batches that fit canonical sizes (nodes, end-of-sequence nodes), which ascend.
+
+        Whole batches have the largest size. What is left is padded up to a size that it fills to three quarters, or
+        else first fills the size below. Raises ValueError for a row longer than every size.
+        """
+
+    def build(self, start: int, stop: int, chunk: int) -> tuple[npt.NDArray[np.int32], int, list[tuple[int, int]], int]:
+        """The trie of rows `start` to `stop` for a CPU: the packed parts, U, the groups, and N without padding."""
+
+    def build_canonical(
+        self, start: int, stop: int, size: tuple[int, int], chunk: int, slots: int, out: npt.NDArray[np.int32]
+    ) -> int:
+        """The same for a GPU, written into `out`. Returns N without padding."""

@@ -20,23 +20,26 @@ from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.execution import CUDA, Computation
 from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
 from cliptok.encoder.sharing.nodes import encode_nodes
-from cliptok.encoder.sharing.plan import CanonicalSize, build_canonical, sort_window, split_canonical
+from cliptok.encoder.sharing.plan import CanonicalSize, Window, build_canonical
 from support.towers import FAMILIES, relative
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 TEXTS = ["a photo of a cat", "a photo", "", "a photo of a cat", "a dog " * 60, "a photo of a dog"]
 
 
+@pytest.fixture
 def planned(tokenizer):
+    """Canonical batches of the texts. (To be asked for before `fake_cuda`: the planner writes into real memory.)"""
     packed = tokenizer.encode_packed(TEXTS, max_length=77, dtype="int32")
-    window = sort_window(packed.input_ids, packed.offsets)
+    window = Window(packed.input_ids, packed.offsets, 49407, 77, 49408, 0)
     return [
-        build_canonical(window, *part, CUDA.chunk, 96) for part in split_canonical(window, (CanonicalSize(128, 32),))
+        build_canonical(window, start, stop, CanonicalSize(*size), CUDA.chunk, 96)
+        for start, stop, size in window.split_canonical([(128, 32)])
     ]
 
 
 @pytest.mark.parametrize("kernel", ["_attention_by_matmul", "_attention_by_kernel"])
-def test_canonical_batches_give_the_right_numbers(small, tokenizer, monkeypatch, kernel):
+def test_canonical_batches_give_the_right_numbers(small, tokenizer, planned, monkeypatch, kernel):
     """On the CPU, with the CUDA path's plan, padding and mask."""
     monkeypatch.setattr(attention, "_attention_by_matmul", getattr(attention, kernel))
     computation = Computation(small, "text_embeds", normalize=False)
@@ -45,8 +48,7 @@ def test_canonical_batches_give_the_right_numbers(small, tokenizer, monkeypatch,
     order = [sorted(ids.values()).index(ids[text]) for text in sorted(ids)]
     with torch.inference_mode():
         rows = [
-            computation([(torch.from_numpy(batch.packed), batch.shape)], Workspace())[0][: batch.stop - batch.start]
-            for batch in planned(tokenizer)
+            computation([(batch.packed, batch.shape)], Workspace())[0][: batch.stop - batch.start] for batch in planned
         ]
     assert relative(torch.cat(rows)[order], expected) < 2e-6
 
@@ -91,9 +93,9 @@ def fake_encoder(dtype=torch.float16, **changes):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
 @pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
-def test_nodes_on_fake_cuda(tokenizer, fake_cuda, dtype, activation):
+def test_nodes_on_fake_cuda(planned, fake_cuda, dtype, activation):
     encoder, work = fake_encoder(dtype, activation=activation), Workspace()
-    for batch in planned(tokenizer):
+    for batch in planned:
         # The one copy from the host is replaced by a fake tensor on the device.
         packed = torch.zeros(len(batch.packed), dtype=torch.int32, device="cuda")
         nodes = NodeBatch.unpack(packed, batch.shape, encoder.config.heads, dtype)

@@ -1,12 +1,13 @@
-"""The engine lets no text past ftfy and html that they would change.
+"""The engine cleans texts as ftfy and Python do, and leaves no text as it is that they would change.
 
-An engine with a `clean` that notes what it is asked shows which texts it hands over. Texts that it lets through have
-to be texts that cleaning leaves alone, apart from white space at the ends and in runs, and lower case.
+A text that it does not clean has to be one that cleaning leaves alone, apart from white space at the ends and in runs,
+and lower case.
 """
 
 import html
 import html.entities
 import re
+import time
 import unicodedata
 from collections.abc import Iterable
 
@@ -17,23 +18,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_code_points import _ALIKE, EVERY
 
+from cliptok import _engine
 from cliptok._engine import Engine
+from support.cleaning import differs
 from support.compare import assert_equal_ids
+from support.corpora import Corpus, corpora
+from support.dirty import strings
 from support.strategies import texts as any_texts
 
 CLEANING = ("transformers-slow", "open_clip", "openai")
 
 
 def let_through(profile: str, texts: list[str]) -> list[str]:
-    """The texts that an engine of this profile does not hand over."""
-    handed_over: set[str] = set()
-
-    def clean(text: str) -> str:
-        handed_over.add(text)
-        return ""
-
-    Engine(profile, [], 49406, 49407, clean).pack(texts, "int32", None, threads=1)
-    return [text for text in texts if text not in handed_over]
+    """The texts that an engine of this profile does not clean."""
+    engine = Engine(profile, [], 49406, 49407)
+    return [text for text in texts if not engine.needs_cleaning(text)]
 
 
 def cleaned(profile: str, text: str) -> str:
@@ -74,7 +73,7 @@ def mojibake_characters() -> list[str]:
 
 @pytest.mark.parametrize("context", ["{}{}", "a{}{}b", "A{}{}1", " {}{}.", "{} {}", "x.{}{} y"])
 def test_pairs_that_look_like_mojibake(context: str) -> None:
-    """All pairs of the characters that ftfy's test names: what it finds bad is handed over, fixable or not."""
+    """All pairs of the characters that ftfy's test names: what it finds bad is cleaned, fixable or not."""
     characters = mojibake_characters()
     assert len(characters) > 350
     before, between, after = context.split("{}")
@@ -139,7 +138,7 @@ def test_entities(profile: str) -> None:
 
 @pytest.mark.parametrize("profile", CLEANING)
 def test_composition(profile: str) -> None:
-    """Sequences that NFC would join or reorder are handed over."""
+    """Sequences that NFC would join or reorder are cleaned."""
     marks = [c for c in EVERY if unicodedata.combining(c)]
     texts = [f"{base}{mark}" for mark in marks for base in "aOqеか가\u1100\u05d9\u0915"]
     texts += [f"x{marks[i]}{mark}" for i, mark in enumerate(marks[1:])] + [
@@ -166,3 +165,75 @@ def test_a_lenient_engine_would_be_caught() -> None:
     assert let_through("open_clip", ["plain text, it's fine", "naïve café", "привет", "日本"]) == [
         "plain text, it's fine", "naïve café", "привет", "日本",
     ]  # fmt: skip
+
+
+def test_generated_strings() -> None:
+    """Mojibake of all pairs of codecs, entities, odd characters and mixes; `make ftfy-twin` compares ten million."""
+    wrong = [text for text in strings(seed=2, count=20_000) if differs(text)]
+    assert not wrong, f"{len(wrong)} differ: {wrong[:20]!r}"
+
+
+@given(any_texts)
+def test_any_text_is_cleaned_as_by_ftfy(text: str) -> None:
+    assert not differs(text)
+
+
+def test_every_code_point_is_cleaned_as_by_ftfy() -> None:
+    own = [f"{c} a{c}b Ã{c}" for c in EVERY if not _ALIKE.match(c)]
+    wrong = [text for text in own if differs(text)]
+    assert not wrong, f"{len(wrong)} differ: {wrong[:20]!r}"
+
+
+def test_entities_are_cleaned_as_by_python() -> None:
+    wrong = [text for text in entity_like() if differs(text)]
+    assert not wrong, f"{len(wrong)} differ: {wrong[:20]!r}"
+
+
+@pytest.mark.parametrize("corpus", [c for c in corpora() if not c.name.startswith("6_long/")], ids=lambda c: c.name)
+def test_every_line_of_the_corpora(corpus: Corpus) -> None:
+    wrong = [text for text in corpus.texts() if not text.isascii() or "&" in text if differs(text)]
+    assert not wrong, f"{len(wrong)} differ: {wrong[:20]!r}"
+
+
+# Each unfolds one layer at a time in ftfy, or is sorted there mark by mark.
+GROWING = [
+    "&" + "amp;" * 20_000,
+    "&" + "amp;#38;" * 10_000,
+    "&" + "#38;" * 20_000,
+    "a" + "\u0323\u0301" * 40_000,
+    "\u0f71\u0f72" * 20_000,
+]
+REPEATED = [
+    "&amp;",
+    "&amp;amp;",
+    "Ã\x83",
+    "Ãƒƒ",
+    "Ã\x83\x83",
+    "â€™",
+    "Ã ",
+    "\x1b[",
+    "\x1b[1",
+    "&#",
+    "&a",
+    "\r",
+    "Σ",
+    "Σ'",
+    "a\n",
+    "à²",
+]
+
+
+@pytest.mark.parametrize("text", [*GROWING, *(unit * (100_000 // len(unit.encode())) for unit in REPEATED)])
+def test_time_grows_with_the_text(text: str) -> None:
+    """A hundred kilobytes of anything in 50 ms; ten times that for a machine that does other things too."""
+    begin = time.process_time()
+    _engine.clean(text, "open_clip")
+    assert time.process_time() - begin < 0.5
+
+
+def test_long_chains_end_as_in_ftfy() -> None:
+    for levels in (2, 3, 4, 5, 50, 51):
+        chain = "amp;" * levels
+        for text in (f"&{chain}", f"&{chain}lt; &{chain[4:]}eacute;", f"x&{chain}&{chain}amp;#39; “&#38;{chain}"):
+            assert not differs(text)
+    assert _engine.fix_text("&" + "amp;" * 20_000 + "lt; é") == "< é"

@@ -116,26 +116,6 @@ def test_a_generator_that_raises() -> None:
         tokenizer("transformers").encode_batch(broken())
 
 
-def test_cleaning_that_raises_does_not_break_the_tokenizer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An exception out of ftfy, say KeyboardInterrupt, comes through as it is."""
-    import ftfy
-
-    from cliptok.tokenizer import cleaning
-
-    def broken(text: str) -> str:
-        raise KeyboardInterrupt
-
-    cleaning._fix_text.cache_clear()
-    monkeypatch.setattr(ftfy, "fix_text", broken)
-    tok = tokenizer("open_clip")
-    for threads in (1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            tok.encode_batch(["a", "“b”"] * 100, threads=threads)
-    monkeypatch.undo()
-    cleaning._fix_text.cache_clear()
-    assert tok("“b”")["input_ids"] == [49406, 257, 321, 257, 49407]
-
-
 @pytest.mark.parametrize("profile", ["clip", "Transformers", "", None, 5, ["transformers"]])
 def test_unknown_profiles(profile: Any) -> None:
     with pytest.raises(ValueError, match="transformers-slow"):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
-from cliptok.cli import check, jobs, report, show, texts, verify
+from cliptok.cli import check, jobs, prompts, report, show, texts, verify
 from cliptok.cli.completion import HOW, SHELLS, script
 from cliptok.cli.interrupts import say_interrupted, terminating
 from cliptok.cli.parser import Parser, add_command, commands_of
@@ -87,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     texts.add_count(commands)
     report.add(commands)
     verify.add(commands)
+    prompts.add(commands)
     _add_completion(commands, parser)
     _add_help(commands, parser)
     return parser

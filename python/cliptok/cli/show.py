@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from cliptok._common.errors import BadInputError
 from cliptok.cli.inputs import add_reading, reading_options
 from cliptok.cli.parser import add_command
-from cliptok.cli.tokenizers import add_tokenizer, load
+from cliptok.cli.prompts import add_dialect, show_prompt
+from cliptok.cli.tokenizers import add_tokenizer, load, row_length
 
 if TYPE_CHECKING:
     from cliptok.tokenizer.tokenizer import Tokenizer
@@ -31,6 +32,7 @@ def add(commands: Any) -> None:
         [
             'cliptok show "a highres photo of a woman wearing a red dress"',
             "cliptok show --file captions.parquet --column caption --first 3",
+            'cliptok show --compare a1111,comfyui,compel "(a red fox:1.3) BREAK night"',
         ],
     )
     parser.add_argument("text", metavar="TEXT", nargs="?", help="the text")
@@ -38,6 +40,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--first", type=int, metavar="N", help="with --file: how many texts (default: 10)")
     add_reading(parser)
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help="default: on a terminal")
+    add_dialect(parser)
     add_tokenizer(parser)
     parser.set_defaults(run=show)
 
@@ -53,11 +56,15 @@ def show(options: argparse.Namespace) -> int:
             options.text.encode()
         except UnicodeEncodeError:
             raise BadInputError("TEXT is not UTF-8") from None
+    if options.dialect or options.compare:
+        if options.text is None:
+            raise BadInputError("--dialect and --compare take TEXT; for a file there is `cliptok prompts check`")
+        return show_prompt(options, _wants_colour(options.color))
     tok, colour = load(options), _wants_colour(options.color)
     for number, text in enumerate([options.text] if options.inputs is None else _first(options)):
         if number:
             print("-" * 40)
-        _show(tok, text, options.max_length, colour)
+        _show(tok, text, row_length(options, tok), colour)
     return 0
 
 

@@ -4,12 +4,13 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from cliptok.cli.inputs import add_inputs, reading_options
 from cliptok.cli.parser import add_command
-from cliptok.cli.tokenizers import add_tokenizer, load
+from cliptok.cli.tokenizers import add_tokenizer, load, row_length
 
 if TYPE_CHECKING:
     from cliptok.batch.summary import Counts
@@ -35,7 +36,7 @@ def print_ids(options: argparse.Namespace) -> int:
     tok = load(options)
     with chunks(options, options.on_null or "error") as (found, _):
         for texts in found:
-            ids, offsets = tok.encode_packed(texts, options.max_length, truncate=True)
+            ids, offsets = tok.encode_packed(texts, row_length(options, tok), truncate=True)
             everything, rows = ids.tolist(), pairwise(offsets.tolist())
             sys.stdout.write("".join(" ".join(map(str, everything[begin:end])) + "\n" for begin, end in rows))
     sys.stdout.flush()
@@ -45,6 +46,7 @@ def print_ids(options: argparse.Namespace) -> int:
 def count(options: argparse.Namespace) -> int:
     """Print how many texts and tokens there are, or with `--each` the tokens of each text."""
     tok = load(options)
+    max_length = row_length(options, tok)
     seen = tokens = longest = too_long = 0
     with chunks(options, "skip") as (found, counts):
         for texts in found:
@@ -54,23 +56,31 @@ def count(options: argparse.Namespace) -> int:
             seen += len(lengths)
             tokens += int(lengths.sum())
             longest = max(longest, int(lengths.max(initial=0)))
-            too_long += int((lengths > options.max_length).sum())
+            too_long += int((lengths > max_length).sum())
     if not options.each:
         mean = tokens / seen if seen else 0
         print(f"texts        {seen}")
         print(f"tokens       {tokens}")
         print(f"mean         {mean:.1f}")
         print(f"longest      {longest}")
-        print(f"over {options.max_length:<8}{too_long}")
-        if counts.null:
+        print(f"over {max_length:<8}{too_long}")
+        if counts is not None and counts.null:
             print(f"null         {counts.null}")
     sys.stdout.flush()
     return 0
 
 
 @contextmanager
-def chunks(options: argparse.Namespace, on_null: str) -> Iterator[tuple[Iterator[Any], "Counts"]]:
-    """The texts of all inputs in Arrow columns, and counts of what was met. A terminal sees a bar."""
+def chunks(options: argparse.Namespace, on_null: str) -> Iterator[tuple[Iterator[Any], "Counts | None"]]:
+    """The texts of all inputs in Arrow columns, and counts of what was met. A terminal sees a bar.
+
+    Without pyarrow lines of text are lists, and there are no counts.
+    """
+    if find_spec("pyarrow") is None:
+        from cliptok.cli.plain_lines import plain_lines
+
+        yield plain_lines(options), None
+        return
     from cliptok.batch.reading.options import reading_for
     from cliptok.batch.reading.texts import shards_of, texts_of
     from cliptok.batch.summary import Counts

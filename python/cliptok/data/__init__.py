@@ -1,4 +1,11 @@
-"""Training data: `Collator` makes batches in the workers of a torch DataLoader."""
+"""Training data: `Collator` makes batches in the workers of a torch DataLoader. Needs the extra `torch`."""
+
+from importlib.util import find_spec
+
+from cliptok._common.extras import need
+
+if find_spec("torch") is None:
+    need("cliptok.data", "torch")
 
 from cliptok.data.collator import Collator as Collator
 

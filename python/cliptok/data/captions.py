@@ -1,7 +1,11 @@
 """The captions of samples: checked, and picked by chance."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 def captions_of(value: Any, row: int, field: str) -> Sequence[str]:
@@ -40,6 +44,25 @@ def picked(captions: list[Sequence[str]], count: int | None, field: str) -> list
         left = list(several)
         found += [left.pop(int(draw * len(left))) for draw in draws]
     return found
+
+
+def in_order(captions: list[Sequence[str]], ragged: str, field: str) -> tuple[list[str], "npt.NDArray[np.bool_]"]:
+    """All captions, sample after sample, each with as many as the one with most, and which of them are captions.
+
+    Raises ValueError where samples have different numbers of captions and `ragged` is "error".
+    """
+    import numpy as np
+
+    most = max(map(len, captions))
+    for row, several in enumerate(captions):
+        if ragged == "error" and len(several) != len(captions[0]):
+            raise ValueError(
+                f"samples[{row}]{field} has {len(several)} captions, and samples[0] {len(captions[0])}; expected as"
+                " many, or ragged='pad'"
+            )
+    texts = [text for several in captions for text in (*several, *[""] * (most - len(several)))]
+    counts = np.array([len(several) for several in captions])
+    return texts, (np.arange(most) < counts[:, None]).reshape(-1)
 
 
 def named(value: object) -> str:

@@ -1,4 +1,11 @@
-"""The CLIP text encoder, in torch."""
+"""The CLIP text encoder, in torch. Needs the extra `torch`."""
+
+from importlib.util import find_spec
+
+from cliptok._common.extras import need
+
+if find_spec("torch") is None:
+    need("cliptok.encoder", "torch", "safetensors")
 
 from cliptok.encoder.checkpoints.verifying import Verification, verify
 from cliptok.encoder.config import PRESETS, TextConfig

@@ -63,7 +63,8 @@ def encode(
         tokenizer = Tokenizer()
     if isinstance(texts, str):
         texts = [texts]
-    if needs_modules(encoder):
+    graphs = runner(encoder) if encoder.device.type == "cuda" else None
+    if needs_modules(encoder, graphs):
         return encode_by_modules(
             encoder,
             texts,
@@ -74,7 +75,6 @@ def encode(
             batch_invariant=batch_invariant,
             progress=progress,
         )
-    graphs = runner(encoder) if encoder.device.type == "cuda" else None
     total = None if is_lazy(texts) else _count(texts)
     config = encoder.config
     sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
@@ -104,8 +104,8 @@ def _blocks(executor: OnCpu | OnGpu, planned: Iterable[Planned], bar: _Bar) -> I
         for window, batches in planned:
             start, stop = batches[0].start, batches[-1].stop
             if start == 0:
-                distinct = torch.empty(len(window.lengths), width, dtype=tower.dtype, device=device)
-                copies = torch.from_numpy(window.inverse)
+                distinct = torch.empty(len(window), width, dtype=tower.dtype, device=device)
+                copies = torch.from_numpy(window.inverse())
                 repeats = torch.bincount(copies, minlength=len(distinct)).cumsum(0).tolist() if bar.shown else []
             # A caller's autocast would compute in other dtypes, and cache casts of weights that a graph then keeps.
             with torch.inference_mode(), torch.autocast(device.type, enabled=False):
@@ -143,9 +143,9 @@ def warm_up(
     fit run without. Returns the bytes that they hold: 0 on other devices, where there is nothing to warm up.
     """
     output = _checked_output(encoder, output)
-    if encoder.device.type != "cuda" or needs_modules(encoder):
+    graphs = runner(encoder) if encoder.device.type == "cuda" else None
+    if graphs is None or needs_modules(encoder, graphs):
         return 0
-    graphs = runner(encoder)
     graphs.memory = memory
     with torch.inference_mode(), torch.autocast("cuda", enabled=False):
         OnGpu(Computation(encoder, output, normalize), graphs).warm_up()

@@ -231,10 +231,12 @@ class TextTower(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.final_layer_norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of the weights."""
         return self.final_layer_norm.weight.dtype
 
 
@@ -267,9 +269,9 @@ class TextModel(TextTower):
             else:
                 nn.Module.__init__(self)
                 self.config = config
+                """The sizes and ids."""
                 self._modules["text_model"] = TextTower(config)
                 self.text_projection = nn.Linear(config.width, config.projection, bias=False)
-                """From `pooler_output` to `text_embeds`, without bias; None in a tower without one."""
         self.reset_parameters()
         if dtype is not None:
             self.to(dtype)

@@ -10,19 +10,21 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from cliptok.encoder.model import TextModel
 from cliptok.encoder.sharing.fingerprint import obstacle
-from cliptok.encoder.sharing.stream import is_lazy, slices, tokenize, truncate_at_eos
+from cliptok.encoder.sharing.graphs import GraphRunner
+from cliptok.encoder.sharing.stream import is_lazy, slices, tokenize
 
 _ROWS = 64
 
 
-def needs_modules(encoder: TextModel) -> bool:
-    """Whether `encode` must call the encoder's modules rather than read their weights.
+def needs_modules(encoder: TextModel, graphs: GraphRunner | None) -> bool:
+    """Whether `encode` must call the encoder's modules rather than read their weights; `graphs` are its own on CUDA.
 
     So it is with attention in both directions, a class token, hooks, wrapped and parametrized layers: adapters that
     are not merged, offloaded and sharded weights, weights that are stored in another dtype than they compute in.
@@ -30,7 +32,7 @@ def needs_modules(encoder: TextModel) -> bool:
     if not encoder.config.causal or encoder.config.class_token or type(encoder).forward is not TextModel.forward:
         return True
     hooked = encoder._forward_hooks or encoder._forward_pre_hooks or "forward" in encoder.__dict__
-    return bool(hooked) or obstacle(encoder) is not None
+    return bool(hooked) or (obstacle(encoder) if graphs is None else graphs.fingerprint.obstacle) is not None
 
 
 def encode_by_modules(
@@ -69,7 +71,7 @@ def _blocks(
     for part in [texts] if packed else slices(texts, window):
         ids, offsets = (part.input_ids, part.offsets) if packed else tokenize(part, tokenizer, length, first_row)
         ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
-        kept, ends = truncate_at_eos(ids, offsets, encoder.config.end_id, length, first_row)
+        kept, ends = _truncate_at_eos(ids, offsets, encoder.config.end_id, length, first_row)
         if encoder.config.causal and not encoder.config.class_token:
             ids, offsets = kept, ends  # what follows the end of a text cannot change it
         for start in range(0, len(offsets) - 1, window):
@@ -77,6 +79,29 @@ def _blocks(
         first_row += len(offsets) - 1
     if bar is not None:
         bar.close()
+
+
+def _truncate_at_eos(
+    ids: Any, offsets: npt.NDArray[np.int64], end_id: int, positions: int, first_row: int
+) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Truncate each text behind its first `end_id`, where it is pooled: causal attention never looks further."""
+    is_end = np.flatnonzero(ids == end_id)
+    at = np.searchsorted(is_end, offsets[:-1])
+    end = np.append(is_end, len(ids))[at]
+    if (bad := end >= offsets[1:]).any():
+        row = first_row + int(bad.argmax())
+        raise ValueError(
+            f"texts row {row} has no end-of-text id ({end_id}) among its ids; "
+            "the tokenizer must add special tokens and be the encoder's own"
+        )
+    lengths = end + 1 - offsets[:-1]
+    if len(lengths) and lengths.max() > positions:
+        row = first_row + int(lengths.argmax())
+        raise ValueError(f"texts row {row} has {lengths.max()} ids but the encoder has {positions} positions")
+    if (end + 1 == offsets[1:]).all():
+        return ids, offsets
+    keep = np.arange(len(ids)) < np.repeat(end + 1, np.diff(offsets))
+    return ids[keep], np.concatenate([[0], np.cumsum(lengths)])
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cliptok.encoder.device import pinned, to_device
+from cliptok.encoder.device import to_device
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.execution import CANONICAL, CPU, CUDA, grouped
 from cliptok.encoder.sharing.fingerprint import obstacle
@@ -25,13 +25,11 @@ from cliptok.encoder.sharing.plan import (
     SLOTS,
     Batch,
     BatchShape,
+    CanonicalSize,
     Window,
     build_batch,
     build_canonical,
     row_nodes,
-    sort_window,
-    split_batches,
-    split_canonical,
 )
 
 if TYPE_CHECKING:
@@ -81,9 +79,9 @@ def encode_rows(
     if not rows:
         empty = torch.empty(0, width, dtype=run.dtype, device=device)
         return RowStates(empty.view(0, 1, width).expand(0, length, width), None if pool_at is None else empty)
-    window = sort_window(symbols.ravel(), np.arange(rows + 1) * length)
-    first = np.empty(len(window.lengths), np.int64)
-    first[window.inverse] = np.arange(rows)
+    window = Window(symbols.ravel(), np.arange(rows + 1) * length, None, length, 1 << 31, 0)
+    first = np.empty(len(window), np.int64)
+    first[window.inverse()] = np.arange(rows)
     states = torch.empty(len(first), length, width, dtype=run.dtype, device=device)
     pooled = None if pool_at is None else torch.empty(len(first), width, dtype=run.dtype, device=device)
     with torch.autocast(device.type, enabled=False):
@@ -97,24 +95,24 @@ def encode_rows(
                 torch.index_select(found, 0, index, out=states[rows_of].view(-1, width))
                 if pooled is not None and ends is not None:
                     pooled[rows_of] = ends[: batch.stop - batch.start]
-    inverse = to_device(torch.from_numpy(window.inverse), device)
+    inverse = to_device(torch.from_numpy(window.inverse()), device)
     return RowStates(states[inverse], None if pooled is None else pooled[inverse])
 
 
 def _planned(window: Window, encoder: TextModel) -> Iterator[Batch]:
     """On CUDA batches of few shapes, so that graphs serve them; elsewhere what is least work."""
     if encoder.device.type != "cuda":
-        for start, stop in split_batches(window, CPU.budget):
+        for start, stop in window.split(CPU.budget):
             yield build_batch(window, start, stop, CPU.chunk)
         return
     slots = -(-(encoder.config.positions - 1) // SLOTS) * SLOTS
-    for start, stop, size in split_canonical(window, CANONICAL):
-        yield build_canonical(window, start, stop, size, CUDA.chunk, slots)
+    for start, stop, size in window.split_canonical(CANONICAL):
+        yield build_canonical(window, start, stop, CanonicalSize(*size), CUDA.chunk, slots, pin=True)
 
 
 def _checked(
     encoder: TextModel, ids: npt.NDArray[np.integer], hidden: npt.NDArray[np.bool_] | None, vectors: Tensor | None
-) -> npt.NDArray[np.int64]:
+) -> npt.NDArray[np.int32]:
     if (found := obstacle(encoder)) is not None:
         raise TypeError(f"encode_rows cannot see {found}; merge adapters into the weights and remove hooks")
     if not encoder.config.causal or encoder.config.class_token:
@@ -125,7 +123,7 @@ def _checked(
     known = vocabulary + (0 if vectors is None else len(vectors))
     if ids.size and not 0 <= ids.min() <= ids.max() < known:
         raise ValueError(f"ids hold {ids.min()} to {ids.max()}, but there are embeddings for 0 to {known - 1}")
-    wide = ids.astype(np.int64)
+    wide = ids.astype(np.int32)
     if hidden is not None:
         if hidden.shape != ids.shape:
             raise ValueError(f"hidden has shape {hidden.shape} but ids has {ids.shape}; give one value per id")
@@ -137,7 +135,7 @@ def _checked(
 
 def _prepare(batch: Batch, ends: npt.NDArray[np.int64] | None, nodes: npt.NDArray[np.int64]) -> None:
     """Take hidden tokens out of everybody's sight, and set where outputs are pooled; in the batch's own memory."""
-    tokens, _, pair, _, subtree_end, *_, eos = batch.parts()
+    tokens, _, pair, _, subtree_end, *_, eos = (part.numpy() for part in batch.parts())
     is_hidden = tokens >= HIDDEN
     if is_hidden.any():
         # Who looks at a node are its descendants: it gets none, itself left out.
@@ -161,7 +159,7 @@ class _Run:
 
     def __call__(self, batches: list[Batch]) -> Iterator[tuple[Tensor, Tensor | None]]:
         device = self.encoder.device
-        packed = [(pinned(torch.from_numpy(batch.packed), device), batch.shape) for batch in batches]
+        packed = [(batch.packed, batch.shape) for batch in batches]
         if self.graphs is None:
             yield from self._compute([(to_device(tensor, device), shape) for tensor, shape in packed], self.work)
             return

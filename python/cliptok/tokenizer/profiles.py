@@ -4,10 +4,7 @@ from typing import Final, NamedTuple
 
 
 class Profile(NamedTuple):
-    """What a profile fixes beyond the engine's own rules.
-
-    `clean` is the name of a function in `cliptok.cleaning`, or None where the engine does all the cleaning.
-    """
+    """What a profile fixes beyond the engine's own rules."""
 
     name: str
     start: str
@@ -18,7 +15,6 @@ class Profile(NamedTuple):
     refuses_long: bool
     """`encode_batch` raises for a text over `max_length` unless told to truncate."""
     strips_decoded: bool
-    clean: str | None
 
 
 def bundled_ids(profile: Profile) -> dict[str, int]:
@@ -31,11 +27,11 @@ _TRANSFORMERS_SPECIALS = ("<|startoftext|>", "<|endoftext|>", "<|endoftext|>")
 PROFILES: Final[dict[str, Profile]] = {
     profile.name: profile
     for profile in (
-        Profile("transformers", *_TRANSFORMERS_SPECIALS, True, False, True, None),
-        Profile("transformers-slow", *_TRANSFORMERS_SPECIALS, True, False, True, "clean_slow"),
+        Profile("transformers", *_TRANSFORMERS_SPECIALS, True, False, True),
+        Profile("transformers-slow", *_TRANSFORMERS_SPECIALS, True, False, True),
         # Both pad with id 0, which happens to be the token `!`.
-        Profile("open_clip", "<start_of_text>", "<end_of_text>", "!", False, False, False, "clean_openai"),
-        Profile("openai", "<|startoftext|>", "<|endoftext|>", "!", False, True, False, "clean_openai"),
+        Profile("open_clip", "<start_of_text>", "<end_of_text>", "!", False, False, False),
+        Profile("openai", "<|startoftext|>", "<|endoftext|>", "!", False, True, False),
     )
 }
 
@@ -47,8 +43,15 @@ PRESETS: Final[dict[str, dict[str, str]]] = {
 }
 """Constructor arguments of the Stable Diffusion families. `sdxl` is SDXL's first tokenizer, `sdxl-2` its second."""
 
+DEFAULT_LENGTH: Final = 77
+"""The positions of CLIP's text towers."""
 NO_LIMIT: Final = int(1e30)
 """`model_max_length` of a tokenizer whose files give none, as in transformers."""
+
+
+def is_unlimited(length: float) -> bool:
+    """Whether a `model_max_length` stands for none, by transformers' rule."""
+    return length > NO_LIMIT // 10**10
 
 
 def profile_named(name: str) -> Profile:

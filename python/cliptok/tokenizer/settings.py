@@ -58,12 +58,7 @@ def _bundled(profile: Profile) -> Engine:
 
 
 def _engine(profile: Profile, vocabulary: Vocabulary | None) -> Engine:
-    clean = None
-    if profile.clean is not None:
-        from cliptok.tokenizer import cleaning
-
-        clean = getattr(cleaning, profile.clean)
-    return Engine(profile.name, (), 0, 0, clean, vocabulary)
+    return Engine(profile.name, (), 0, 0, vocabulary)
 
 
 def build(settings: Settings) -> tuple[TokenTable, SpecialTokens]:

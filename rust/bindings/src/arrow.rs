@@ -1,6 +1,7 @@
 //! Arrow columns of strings: `string`, `large_string` and `string_view`, in one chunk or many, sliced, and
 //! dictionary-encoded. The texts are borrowed, not copied.
 
+use crate::arrow_check::{RawArray, RawSchema, RawStream};
 use crate::nulls::Nulls;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
@@ -78,6 +79,10 @@ fn read_chunk<'t>(
         return Err(PyTypeError::new_err(format!("texts[{}] is null; expected str", first_row + row)));
     }
     if let (Some(dictionary), Some(slice)) = (chunk.as_any_dictionary_opt(), slice.as_any_dictionary_opt()) {
+        if dictionary.values().is_empty() {
+            texts.extend(rows.map(|_| "")); // the column was checked: all rows are null
+            return Ok(());
+        }
         for (row, key) in rows.clone().zip(slice.normalized_keys()) {
             if is_null(row) {
                 texts.push("");
@@ -145,10 +150,14 @@ fn malformed(error: impl std::fmt::Display) -> PyErr {
 /// Takes ownership of the column's C structures, by the rules of the Arrow `PyCapsule` interface: they are moved out and
 /// marked as released in the capsule, so that each is released once, by us.
 fn import(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
+    let refused = |why: String| PyValueError::new_err(format!("texts is no readable Arrow column: {why}"));
     let unreadable = |error: ArrowError| PyValueError::new_err(format!("texts is no readable Arrow column: {error}"));
     if column.hasattr("__arrow_c_stream__")? {
         let capsule = column.call_method0("__arrow_c_stream__")?;
         let stream: *mut FFI_ArrowArrayStream = pointer(&capsule, c"arrow_array_stream")?;
+        // SAFETY: a capsule of this name holds a stream, of which this is the layout.
+        #[allow(unsafe_code)]
+        unsafe { &mut *stream.cast::<RawStream>() }.check().map_err(refused)?;
         // SAFETY: a capsule of this name holds a valid stream.
         #[allow(unsafe_code)]
         let reader = unsafe { ArrayStreamReader::from_raw(stream) };
@@ -158,6 +167,10 @@ fn import(column: &Bound<'_, PyAny>) -> PyResult<Vec<ArrayRef>> {
     let (schema, array): (Bound<'_, PyAny>, Bound<'_, PyAny>) = capsules.extract()?;
     let schema: *mut FFI_ArrowSchema = pointer(&schema, c"arrow_schema")?;
     let array: *mut FFI_ArrowArray = pointer(&array, c"arrow_array")?;
+    // SAFETY: capsules of these names hold a schema and an array, of which these are the layouts.
+    #[allow(unsafe_code)]
+    let (raw_schema, raw_array) = unsafe { (&*schema.cast::<RawSchema>(), &*array.cast::<RawArray>()) };
+    raw_schema.check().and_then(|()| raw_array.check(raw_schema)).map_err(refused)?;
     // SAFETY: capsules of these names hold a valid schema and a valid array, which belong together.
     #[allow(unsafe_code)]
     let data = unsafe { from_ffi(FFI_ArrowArray::from_raw(array), &FFI_ArrowSchema::from_raw(schema)) };

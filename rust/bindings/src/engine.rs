@@ -1,19 +1,22 @@
 //! The Python class `Engine`.
 
-use crate::cleaner::Cleaner;
-use crate::errors::{Failure, value_error};
-use crate::memory::GrowingArray;
+use crate::boundary::{guarded, import_numpy, stoppable};
+use crate::errors::value_error;
+use crate::memory::{GrowingArray, zeros};
 use crate::nulls::Nulls;
 use crate::rows;
 use crate::texts::{Batch, utf8};
 use cliptok::{AddedToken, Engine, Id, Profile, RowOptions, Vocabulary};
 use numpy::{Element, PyArray1};
-use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use std::collections::HashMap;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
+/// From this length on, signals are looked for while a text is encoded.
+const LONG: usize = 1 << 16;
+
 type Offsets = Vec<(usize, usize)>;
 /// The ids of all texts joined, and n + 1 offsets of the texts in them.
 type Packed<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>);
@@ -22,7 +25,6 @@ type PyVocabulary = (HashMap<String, u32>, Vec<(String, String)>, Option<String>
 #[pyclass(name = "Engine", module = "cliptok._engine", frozen)]
 pub(crate) struct PyEngine {
     engine: Engine,
-    cleaner: Cleaner,
 }
 
 fn added_tokens(tokens: Vec<PyAddedToken>) -> Vec<AddedToken> {
@@ -41,22 +43,18 @@ fn added_tokens(tokens: Vec<PyAddedToken>) -> Vec<AddedToken> {
 #[pymethods]
 impl PyEngine {
     #[new]
-    #[pyo3(signature = (profile, added_tokens, start_id, end_id, clean=None, vocabulary=None))]
+    #[pyo3(signature = (profile, added_tokens, start_id, end_id, vocabulary=None))]
     fn new(
         profile: &str,
         added_tokens: Vec<PyAddedToken>,
         start_id: u32,
         end_id: u32,
-        clean: Option<Py<PyAny>>,
         vocabulary: Option<PyVocabulary>,
     ) -> PyResult<Self> {
         let Some(profile) = Profile::from_name(profile) else {
             let names: Vec<_> = Profile::NAMES.iter().map(|(name, _)| *name).collect();
             return Err(PyValueError::new_err(format!("profile is {profile:?}; expected one of {names:?}")));
         };
-        if profile.cleans() && clean.is_none() {
-            return Err(PyTypeError::new_err("clean: this profile needs its cleaning function"));
-        }
         let vocabulary = match vocabulary {
             Some((tokens, merges, unknown)) => Vocabulary::new(tokens, merges, unknown.as_deref()),
             None if profile == Profile::OpenClip => Ok(Vocabulary::open_clip()),
@@ -65,50 +63,44 @@ impl PyEngine {
         let engine = vocabulary
             .and_then(|vocabulary| Engine::new(profile, vocabulary, self::added_tokens(added_tokens), start_id, end_id))
             .map_err(|error| value_error(&error))?;
-        Ok(Self { engine, cleaner: Cleaner(clean) })
+        Ok(Self { engine })
     }
 
-    fn with_added_tokens(
-        &self,
-        py: Python<'_>,
-        added_tokens: Vec<PyAddedToken>,
-        start_id: u32,
-        end_id: u32,
-    ) -> PyResult<Self> {
+    fn with_added_tokens(&self, added_tokens: Vec<PyAddedToken>, start_id: u32, end_id: u32) -> PyResult<Self> {
         let (profile, vocabulary) = (self.engine.profile(), self.engine.vocabulary().clone());
         let engine = Engine::new(profile, vocabulary, self::added_tokens(added_tokens), start_id, end_id)
             .map_err(|error| value_error(&error))?;
-        Ok(Self { engine, cleaner: self.cleaner.clone_ref(py) })
+        Ok(Self { engine })
     }
 
     #[pyo3(signature = (text, add_special_tokens=false))]
     fn encode(&self, text: &Bound<'_, PyAny>, add_special_tokens: bool) -> PyResult<Vec<u32>> {
         let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        let mut ids = if self.engine.needs_cleaning(text) {
-            self.engine.encode_cleaned(text, |text| self.cleaner.clean(py, text)).map_err(|failure| failure.0)?
-        } else {
-            self.engine.encode(text)
-        };
-        if add_special_tokens {
-            let [start, end] = self.engine.start_and_end();
-            ids.insert(0, start);
-            ids.push(end);
-        }
-        Ok(ids)
+        guarded(|| {
+            let mut ids =
+                if text.len() < LONG { self.engine.encode(text) } else { stoppable(py, || self.engine.encode(text))? };
+            if add_special_tokens {
+                let [start, end] = self.engine.start_and_end();
+                ids.insert(0, start);
+                ids.push(end);
+            }
+            Ok(ids)
+        })
     }
 
     fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Offsets)> {
         if self.engine.profile().cleans() {
             return Err(PyValueError::new_err("offsets are only defined in the profile `transformers`"));
         }
+        let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
         // From byte offsets to character offsets.
-        let mut characters = vec![0; text.len() + 1];
+        let mut characters = zeros(text.len() + 1)?;
         for (i, (byte, c)) in text.char_indices().enumerate() {
             characters[byte + c.len_utf8()] = i + 1;
         }
-        let tokens = self.engine.encode_offsets(text);
+        let tokens = guarded(|| stoppable(py, || self.engine.encode_offsets(text)))?;
         Ok(tokens.into_iter().map(|(id, range)| (id, (characters[range.start], characters[range.end]))).unzip())
     }
 
@@ -132,12 +124,13 @@ impl PyEngine {
     ) -> PyResult<rows::Arrays<'py>> {
         let (batch, nulls) = (Batch::new(texts)?, Nulls::new(null_as_empty));
         let options = RowOptions { width, pad: pad_id, add_special_tokens, pad_left };
-        let (py, engine, cleaner) = (texts.py(), &self.engine, &self.cleaner);
-        let fill = rows::Fill { py, engine, cleaner, batch, nulls, options, refuse_long, mask, lengths, threads };
-        match out {
+        let (py, engine) = (texts.py(), &self.engine);
+        let fill = rows::Fill { py, engine, batch, nulls, options, refuse_long, mask, lengths, threads };
+        import_numpy(py)?;
+        guarded(|| match out {
             Some(out) => fill.into_out(out),
             None => fill.into_new(dtype),
-        }
+        })
     }
 
     #[pyo3(signature = (texts, dtype, max_length, *, add_special_tokens=true, null_as_empty=false, threads=1))]
@@ -152,12 +145,13 @@ impl PyEngine {
     ) -> PyResult<Packed<'py>> {
         let (batch, nulls) = (Batch::new(texts)?, Nulls::new(null_as_empty));
         let pack = &Pack { batch, nulls, max_length, add_special_tokens, threads };
-        match dtype {
+        import_numpy(texts.py())?;
+        guarded(|| match dtype {
             "int64" => self.pack_as::<i64>(texts.py(), pack),
             "int32" => self.pack_as::<i32>(texts.py(), pack),
             "uint16" => self.pack_as::<u16>(texts.py(), pack),
             _ => Err(PyValueError::new_err(format!("dtype is {dtype:?}; expected 'uint16', 'int32' or 'int64'"))),
-        }
+        })
     }
 
     #[pyo3(signature = (texts, *, null_as_empty=false, threads=1))]
@@ -169,10 +163,10 @@ impl PyEngine {
     ) -> PyResult<Bound<'py, PyArray1<i64>>> {
         let py = texts.py();
         let batch = Batch::new(texts)?;
-        let texts = &batch.texts(Nulls::new(null_as_empty))?[..];
-        let mut counts = vec![0; texts.len()];
-        py.detach(|| self.engine.count(texts, &mut counts, threads, |text| self.cleaner.clean_attached(text)))
-            .map_err(|failure| failure.0)?;
+        import_numpy(py)?;
+        let texts = &batch.texts(py, Nulls::new(null_as_empty))?[..];
+        let mut counts = zeros(texts.len())?;
+        guarded(|| stoppable(py, || py.detach(|| self.engine.count(texts, &mut counts, threads))))?;
         Ok(PyArray1::from_vec(py, counts))
     }
 
@@ -188,6 +182,10 @@ impl PyEngine {
         };
         let ids = ids.try_iter()?.map(|id| in_range(id?)).collect::<PyResult<Vec<u32>>>()?;
         self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error))
+    }
+
+    fn needs_cleaning(&self, text: &Bound<'_, PyAny>) -> PyResult<bool> {
+        Ok(self.engine.needs_cleaning(utf8(text.as_borrowed(), || "text".to_owned())?))
     }
 
     fn id_to_token(&self, id: u32) -> Option<&str> {
@@ -233,16 +231,14 @@ impl PyEngine {
     fn pack_as<'py, T: Id + Element>(&self, py: Python<'py>, pack: &Pack<'py>) -> PyResult<Packed<'py>> {
         // An overestimate: memory that is not written to costs nothing.
         const BYTES_PER_ID: usize = 3;
-        let texts = &pack.batch.texts(pack.nulls)?[..];
+        let texts = &pack.batch.texts(py, pack.nulls)?[..];
         let Pack { max_length, add_special_tokens, threads, .. } = *pack;
         let bytes: usize = texts.iter().map(|text| text.len()).sum();
         let mut ids = GrowingArray::<T>::new(bytes / BYTES_PER_ID + 2 * texts.len())?;
-        let offsets = py
-            .detach(|| {
-                let clean = |text: &str| self.cleaner.clean_attached(text);
-                self.engine.pack::<T, _, Failure>(texts, max_length, add_special_tokens, threads, clean, &mut ids)
-            })
-            .map_err(|failure| failure.0)?;
+        let offsets = stoppable(py, || {
+            py.detach(|| self.engine.pack::<T, _>(texts, max_length, add_special_tokens, threads, &mut ids))
+        })?
+        .map_err(|error| value_error(&error))?;
         let offsets = offsets.into_iter().map(|offset| offset as i64);
         Ok((ids.into_array(py)?.into_any(), PyArray1::from_iter(py, offsets)))
     }

@@ -1,11 +1,14 @@
 //! The engine for Python: arguments in, buffers out. `python/cliptok/_engine.pyi` describes the surface.
 
 mod arrow;
-mod cleaner;
+mod arrow_check;
+mod boundary;
+mod cleaning;
 mod engine;
 mod errors;
 mod memory;
 mod nulls;
+mod prefix_plan;
 mod rows;
 mod texts;
 
@@ -21,7 +24,12 @@ mod _engine {
     }
 
     #[pymodule_export]
+    use crate::cleaning::{clean, fix_text};
+    #[pymodule_export]
     use crate::engine::PyEngine;
+
+    #[pymodule_export]
+    use crate::prefix_plan::PyWindow;
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)]

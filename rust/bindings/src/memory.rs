@@ -133,7 +133,15 @@ impl<T: Id + Element> Target<T> for GrowingArray<T> {
     }
 }
 
-fn out_of_memory() -> PyErr {
+/// So many zeros.
+pub(crate) fn zeros<T: Clone + Default>(count: usize) -> PyResult<Vec<T>> {
+    let mut zeros = Vec::new();
+    zeros.try_reserve_exact(count).map_err(|_| out_of_memory())?;
+    zeros.resize(count, T::default());
+    Ok(zeros)
+}
+
+pub(crate) fn out_of_memory() -> PyErr {
     PyMemoryError::new_err("out of memory: the array is too large")
 }
 

@@ -1,6 +1,6 @@
 //! Encoding a batch into the rows of a new array or of the caller's.
 
-use crate::cleaner::Cleaner;
+use crate::boundary::stoppable;
 use crate::errors::{Failure, value_error};
 use crate::memory::NewArray;
 use crate::nulls::Nulls;
@@ -22,7 +22,6 @@ type LengthsAndMask<'py> = (Option<Bound<'py, PyArray1<i64>>>, Option<Bound<'py,
 pub(crate) struct Fill<'e, 'py> {
     pub(crate) py: Python<'py>,
     pub(crate) engine: &'e Engine,
-    pub(crate) cleaner: &'e Cleaner,
     pub(crate) batch: Batch<'py>,
     pub(crate) nulls: Nulls,
     pub(crate) options: RowOptions,
@@ -75,31 +74,16 @@ impl<'py> Fill<'_, 'py> {
 
     /// Fills the rows; returns lengths and mask if requested.
     fn fill<T: Id>(&self, ids: &mut [T]) -> PyResult<LengthsAndMask<'py>> {
-        let Self { py, engine, cleaner, ref batch, options, .. } = *self;
+        let Self { py, engine, ref batch, options, .. } = *self;
         let (count, width) = (batch.len(), options.width);
         let mut lengths = self.lengths.then(|| NewArray::<i64, Ix1>::new(py, count)).transpose()?;
         let mut mask = self.mask.then(|| NewArray::<i64, Ix2>::new(py, [count, width])).transpose()?;
         let mut length_slots = lengths.as_mut().map(NewArray::slice).transpose()?;
         let mut mask_slots = mask.as_mut().map(NewArray::slice).transpose()?;
-        let rows = Rows { ids: &mut *ids, lengths: length_slots.as_deref_mut(), mask: mask_slots.as_deref_mut() };
-        let report = engine
-            .fill_rows_from(&mut Reader(self), count, rows, options, self.threads)
+        let rows = Rows { ids, lengths: length_slots.as_deref_mut(), mask: mask_slots.as_deref_mut() };
+        let report = stoppable(py, || engine.fill_rows_from(&mut Reader(self), count, rows, options, self.threads))?
             .map_err(|failure| failure.0)?;
-        let mut first_truncated = report.first_truncated;
-        for (row, text) in report.needs_cleaning {
-            let cells = row * width..(row + 1) * width;
-            let mask = mask_slots.as_mut().map(|mask| &mut mask[cells.clone()]);
-            let (length, truncated) = engine
-                .fill_row_cleaned(text, &mut ids[cells], mask, options, |text| cleaner.clean(py, text))
-                .map_err(|failure: Failure| failure.0)?;
-            if truncated {
-                first_truncated = Some(first_truncated.map_or(row, |first| first.min(row)));
-            }
-            if let Some(lengths) = &mut length_slots {
-                lengths[row] = length as i64;
-            }
-        }
-        match first_truncated.filter(|_| self.refuse_long) {
+        match report.first_truncated.filter(|_| self.refuse_long) {
             Some(row) => Err(value_error(&Error::TooLong { row, max_length: width })),
             None => Ok((lengths.map(NewArray::into_array), mask.map(NewArray::into_array))),
         }

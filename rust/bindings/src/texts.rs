@@ -1,8 +1,9 @@
 //! The texts of a Python sequence or an Arrow column as `&str`, borrowed and never copied.
 
 use crate::arrow::Column;
+use crate::memory::out_of_memory;
 use crate::nulls::Nulls;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use std::cell::RefCell;
@@ -59,9 +60,14 @@ impl<'py> Batch<'py> {
     }
 
     /// All texts.
-    pub(crate) fn texts(&self, nulls: Nulls) -> PyResult<Vec<&str>> {
-        let mut texts = Vec::with_capacity(self.len());
-        self.read(0..self.len(), nulls, &mut texts)?;
+    pub(crate) fn texts(&self, py: Python<'_>, nulls: Nulls) -> PyResult<Vec<&str>> {
+        const AT_ONCE: usize = 1 << 16; // between two looks for signals
+        let mut texts = Vec::new();
+        texts.try_reserve_exact(self.len()).map_err(|_| out_of_memory())?;
+        for from in (0..self.len()).step_by(AT_ONCE) {
+            self.read(from..self.len().min(from + AT_ONCE), nulls, &mut texts)?;
+            py.check_signals()?;
+        }
         Ok(texts)
     }
 }
@@ -98,7 +104,10 @@ pub(crate) fn utf8<'a>(text: Borrowed<'a, '_, PyAny>, name: impl Fn() -> String)
         let found = if text.is_none() { "None".to_owned() } else { text.get_type().name()?.to_string() };
         return Err(PyTypeError::new_err(format!("{} is {found}; expected str", name())));
     };
-    let utf8 = string.to_str().map_err(|_| {
+    let utf8 = string.to_str().map_err(|error| {
+        if error.is_instance_of::<PyMemoryError>(string.py()) {
+            return error; // UTF-8 takes memory that Python does not have
+        }
         PyValueError::new_err(format!(
             "{} holds a lone surrogate, which is no character and has no UTF-8; clean it first, for instance with \
              text.encode('utf-8', 'replace').decode()",

@@ -150,8 +150,16 @@ pub(crate) struct TokenStarts {
 impl TokenStarts {
     pub(crate) fn new(tokens: &[AddedToken], profile: Profile) -> Self {
         let (mut first, mut second) = (ByteSet::default(), ByteSet::default());
-        let contents = || tokens.iter().map(|token| token.content.as_str()).chain(profile.pattern_specials());
-        for content in contents() {
+        // As written, and as normalising makes them: what begins beyond ASCII may begin with a space or a letter then.
+        let normalised = |token: &AddedToken| {
+            let mut normalised = String::new();
+            normalise_into(&mut normalised, &token.content, profile);
+            normalised
+        };
+        let mut contents: Vec<String> = profile.pattern_specials().map(str::to_owned).to_vec();
+        contents.extend(tokens.iter().map(|token| token.content.clone()));
+        contents.extend(tokens.iter().filter(|token| token.normalized).map(normalised));
+        for content in &contents {
             let mut bytes = content.bytes();
             let begin = bytes.next();
             if let Some(byte) = begin {
@@ -164,7 +172,7 @@ impl TokenStarts {
         Self {
             first,
             second,
-            single: contents().any(|content| content.len() == 1),
+            single: contents.iter().any(|content| content.len() == 1),
             beyond_ascii: tokens.iter().any(|t| t.normalized || !t.content.starts_with(|c: char| c.is_ascii())),
         }
     }

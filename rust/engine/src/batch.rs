@@ -6,7 +6,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::Id;
 use crate::nontemporal;
-use crate::row::{Row, RowOptions, Written};
+use crate::row::RowOptions;
+use crate::scratch::ThreadScratch;
 use crate::sink::Count;
 use crate::threads::{Producer, parallel_map, run_producer};
 use std::marker::PhantomData;
@@ -25,9 +26,7 @@ pub struct Rows<'a, T> {
 
 /// What the caller has to know about a batch after its rows were filled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BatchReport<'t> {
-    /// The texts that must be cleaned first, with their row numbers, in order. Their rows have not been written.
-    pub needs_cleaning: Vec<(usize, &'t str)>,
+pub struct BatchReport {
     /// The row of the first text that was truncated.
     pub first_truncated: Option<usize>,
 }
@@ -80,7 +79,7 @@ impl Engine {
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,
-    ) -> Result<BatchReport<'t>, Error> {
+    ) -> Result<BatchReport, Error> {
         self.fill_rows_from(&mut Slice(texts), texts.len(), rows, options, threads)
     }
 
@@ -96,7 +95,7 @@ impl Engine {
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,
-    ) -> Result<BatchReport<'t>, F::Error> {
+    ) -> Result<BatchReport, F::Error> {
         self.check_rows::<T>(count, &rows, options)?;
         let bytes = size_of_val(rows.ids) + rows.mask.as_ref().map_or(0, |mask| size_of_val(&mask[..]));
         let chunk_ids = CHUNK_TEXTS * options.width.max(1);
@@ -114,32 +113,10 @@ impl Engine {
             chunk.fill(self, &options, buffers)
         })?;
         let mut all = BatchReport::default();
-        for ChunkReport { needs_cleaning, first_truncated } in reports {
-            all.needs_cleaning.extend(needs_cleaning);
+        for ChunkReport { first_truncated } in reports {
             all.first_truncated = [all.first_truncated, first_truncated].into_iter().flatten().min();
         }
-        all.needs_cleaning.sort_unstable();
         Ok(all)
-    }
-
-    /// Writes the row of one text that needs cleaning, see [`Engine::encode_cleaned`]. Returns how many ids the row has,
-    /// padding left out, and whether the text was truncated.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `clean` fails with.
-    pub fn fill_row_cleaned<T: Id, E>(
-        &self,
-        text: &str,
-        row: &mut [T],
-        mask: Option<&mut [i64]>,
-        options: RowOptions,
-        clean: impl FnMut(&str) -> Result<String, E>,
-    ) -> Result<(usize, bool), E> {
-        let mut row = Row::new(row, mask, [self.start, self.end], &options);
-        self.encode_cleaning(text, clean, &mut row)?;
-        let Written { length, truncated } = row.written();
-        Ok((length, truncated))
     }
 
     fn check_rows<T: Id>(&self, n: usize, rows: &Rows<'_, T>, options: RowOptions) -> Result<(), Error> {
@@ -166,38 +143,17 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes the number of ids of each text, start and end of text included and untruncated. `clean` is called on this
-    /// thread for the texts that need cleaning.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `clean` fails with.
-    pub fn count<S: AsRef<str> + Sync, E>(
-        &self,
-        texts: &[S],
-        counts: &mut [i64],
-        threads: usize,
-        mut clean: impl FnMut(&str) -> Result<String, E>,
-    ) -> Result<(), E> {
+    /// Writes the number of ids of each text, start and end of text included and untruncated.
+    pub fn count<S: AsRef<str> + Sync>(&self, texts: &[S], counts: &mut [i64], threads: usize) {
         const SPECIAL: i64 = 2;
         let work = counts.chunks_mut(CHUNK_TEXTS).enumerate().map(|(i, counts)| (i * CHUNK_TEXTS, counts));
-        let uncleaned = parallel_map(work, threads, |(from, counts), scratch: &mut EncodeScratch| {
-            let mut uncleaned = Vec::new();
+        parallel_map(work, threads, |(from, counts), scratch: &mut ThreadScratch<EncodeScratch>| {
             for (i, count) in counts.iter_mut().enumerate() {
                 let mut sink = Count::default();
-                if self.encode_into(texts[from + i].as_ref(), &mut sink, scratch).is_err() {
-                    uncleaned.push(from + i);
-                }
+                self.encode_into(texts[from + i].as_ref(), &mut sink, scratch);
                 *count = sink.0 as i64 + SPECIAL;
             }
-            uncleaned
         });
-        for i in uncleaned.into_iter().flatten() {
-            let mut sink = Count::default();
-            self.encode_cleaning(texts[i].as_ref(), &mut clean, &mut sink)?;
-            counts[i] = sink.0 as i64 + SPECIAL;
-        }
-        Ok(())
     }
 }
 

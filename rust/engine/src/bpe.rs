@@ -1,9 +1,11 @@
 //! From one word to its ids: by the merge cache and, on a miss, by merging.
 
+use crate::interrupt::poll;
 use crate::long_word_cache::LongWordCache;
 use crate::merge;
 use crate::merge_table::{Merge, MergeTable};
 use crate::mergeable_pairs::MergeablePairs;
+use crate::reserve::reserve;
 use crate::word_cache::{Ids, Key, Lookup, WordCache};
 
 /// A vocabulary's merges, and the cache of words merged before. Shared by all engines of the vocabulary.
@@ -55,9 +57,11 @@ impl Bpe {
     /// Merges a word part by part: between two bytes that no merge joins, its parts merge independently.
     fn merge(&self, word: &[u8], symbols: &mut Vec<u16>) {
         symbols.clear();
+        reserve(symbols, word.len());
         let mut begin = 0;
         for end in 1..=word.len() {
             if end == word.len() || !self.mergeable.contains(word[end - 1], word[end]) {
+                poll();
                 let merged = symbols.len();
                 self.spell(&word[begin..end], end == word.len(), symbols);
                 merge::merge_from(merged, symbols, &self.merges);

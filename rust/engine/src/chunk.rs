@@ -5,6 +5,7 @@ use crate::engine::Engine;
 use crate::group::{Group, Next};
 use crate::ids::Id;
 use crate::instructions::{Set, Task};
+use crate::interrupt::poll;
 use crate::nontemporal;
 use crate::row::{Row, RowOptions, RowWriter, Written};
 use crate::scratch::ThreadScratch;
@@ -23,8 +24,7 @@ pub(crate) struct Chunk<'a, 't, T> {
 
 /// As `BatchReport`, in no particular order.
 #[derive(Debug, Default)]
-pub(crate) struct ChunkReport<'t> {
-    pub(crate) needs_cleaning: Vec<(usize, &'t str)>,
+pub(crate) struct ChunkReport {
     pub(crate) first_truncated: Option<usize>,
 }
 
@@ -57,7 +57,7 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Task for Fill<'_, I> {
 /// Ids, mask and lengths of some rows.
 type RowSlices<'a, T> = (&'a mut [T], Option<&'a mut [i64]>, Option<&'a mut [i64]>);
 
-impl ChunkReport<'_> {
+impl ChunkReport {
     #[cold]
     fn add_truncated(&mut self, row: usize) {
         self.first_truncated = Some(self.first_truncated.map_or(row, |first| first.min(row)));
@@ -71,7 +71,8 @@ impl<T> Default for Buffers<T> {
 }
 
 impl<'t, T: Id> Chunk<'_, 't, T> {
-    pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport<'t> {
+    pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport {
+        poll();
         let mut report = ChunkReport::default();
         let mut texts = std::mem::take(&mut self.texts).into_iter().enumerate();
         loop {
@@ -81,11 +82,10 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
             }
             match next {
                 Some(Next::Full) => {}
-                Some(Next::NeedsCleaning(i, text)) => report.needs_cleaning.push((self.first_row + i, text)),
-                Some(Next::Single(i, text)) => {
+                Some(Next::Single(i, text, cleaned)) => {
                     let (ids, mask, lengths) = self.rows(i, 1, options.width);
                     let mut row = Row::new(ids, mask, engine.start_and_end(), options);
-                    engine.encode_uncleaned(text, &mut row, &mut buffers.single);
+                    engine.encode_cleaned(text, &cleaned, &mut row, &mut buffers.single);
                     let Written { length, truncated } = row.written();
                     lengths.into_iter().flatten().for_each(|slot| *slot = length as i64);
                     if truncated {
@@ -103,7 +103,7 @@ impl<'t, T: Id> Chunk<'_, 't, T> {
         engine: &Engine,
         options: &RowOptions,
         buffers: &mut Buffers<T>,
-        report: &mut ChunkReport<'t>,
+        report: &mut ChunkReport,
     ) {
         let Buffers { group, ids: staged_ids, mask: staged_mask, .. } = buffers;
         let (first_row, non_temporal, width) = (self.first_row, self.non_temporal, options.width);

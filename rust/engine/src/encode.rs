@@ -1,9 +1,12 @@
 //! Encoding one text: by the ASCII scan, a pass over Unicode runs, or the general way around added tokens.
 
 use crate::added_tokens::Finder;
+use crate::cleaning;
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
+use crate::interrupt::poll;
 use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
+use crate::reserve::{is_large, require};
 use crate::scan::{Scan, ScanEnd, Size, is_ascii_without};
 use crate::scratch::{Reusable, ThreadScratch};
 use crate::sink::Sink;
@@ -52,9 +55,15 @@ enum Segment {
     Added(u32, Range<usize>),
 }
 
-/// A text that ftfy or html could change: clean it first, then use [`Engine::encode_cleaned`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NeedsCleaning;
+/// What cleaning makes of a text.
+pub(crate) enum Cleaned {
+    /// Nothing that the engine does not do itself.
+    Unchanged,
+    /// Another text, in lower case, in which no added token is looked for.
+    Whole(String),
+    /// Each part between added tokens is cleaned by itself.
+    InParts,
+}
 
 const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
 
@@ -86,101 +95,107 @@ fn push(id: u32, sink: &mut impl Sink, buffer: &mut IdBuffer) -> ControlFlow<()>
 
 impl Engine {
     /// The ids of a text, without start and end of text.
-    ///
-    /// In the profiles other than [`Profile::Transformers`](crate::Profile::Transformers), a text for which
-    /// [`Engine::needs_cleaning`] holds must be cleaned by the caller first: see [`Engine::encode_cleaned`].
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::new();
-        self.encode_uncleaned(text, &mut ids, &mut ThreadScratch::default());
+        self.encode_into(text, &mut ids, &mut ThreadScratch::default());
         ids
     }
 
-    /// Whether the profile's cleaning in Python (ftfy, html, `str.lower`) could change this text beyond what the
-    /// engine does itself. Never for [`Profile::Transformers`](crate::Profile::Transformers).
+    /// Whether the profile's cleaning (ftfy, html, `str.lower`) could change this text beyond lower case and white space.
+    /// False is a proof that it cannot. Never for [`Profile::Transformers`](crate::Profile::Transformers).
     pub fn needs_cleaning(&self, text: &str) -> bool {
         self.profile.cleans()
             && !is_ascii_without(text.as_bytes(), &self.suspects, self.instructions)
             && unicode::needs_cleaning(text)
     }
 
-    /// The ids of a text that needs cleaning. `clean` is called with each part of the text between added tokens and
-    /// returns it as the profile's reference cleans it, in lower case.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `clean` fails with.
-    pub fn encode_cleaned<E>(&self, text: &str, clean: impl FnMut(&str) -> Result<String, E>) -> Result<Vec<u32>, E> {
-        let mut ids = Vec::new();
-        self.encode_cleaning(text, clean, &mut ids)?;
-        Ok(ids)
+    /// Cleans a text, unless an added token stands in it.
+    #[inline]
+    pub(crate) fn clean(&self, text: &str) -> Cleaned {
+        if self.needs_cleaning(text) { self.clean_suspect(text) } else { Cleaned::Unchanged }
     }
 
-    pub(crate) fn encode_into(
+    /// [`Engine::clean`] of a text that needs cleaning.
+    #[cold]
+    fn clean_suspect(&self, text: &str) -> Cleaned {
+        const BYTES: usize = 8; // a few copies of the text, which may grow
+        if is_large(text) {
+            require(BYTES * text.len());
+        }
+        if self.added.in_original.as_ref().is_some_and(|finder| finder.find(text).next().is_some()) {
+            return Cleaned::InParts;
+        }
+        Cleaned::Whole(cleaning::clean(text, self.profile))
+    }
+
+    pub(crate) fn encode_into(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) {
+        self.encode_cleaned(text, &self.clean(text), sink, scratch);
+    }
+
+    /// The ids of a text of which it is known what cleaning makes.
+    pub(crate) fn encode_cleaned(
         &self,
         text: &str,
+        cleaned: &Cleaned,
         sink: &mut impl Sink,
         scratch: &mut EncodeScratch,
-    ) -> Result<(), NeedsCleaning> {
-        if self.needs_cleaning(text) {
-            return Err(NeedsCleaning);
-        }
-        self.encode_uncleaned(text, sink, scratch);
-        Ok(())
+    ) {
+        scratch.words.buffer.set_end(IdBuffer::BEGIN); // a truncated text leaves ids behind
+        let _ = match cleaned {
+            Cleaned::Unchanged => self.encode_fast(text, true, sink, scratch),
+            Cleaned::Whole(cleaned) => self.encode_lower(cleaned, sink, scratch),
+            Cleaned::InParts => segments(text, self.added.in_original.as_ref(), |segment| match segment {
+                Segment::Added(id, _) => push(id, sink, &mut scratch.words.buffer),
+                Segment::Text(range) => self.encode_lower(&cleaning::clean(&text[range], self.profile), sink, scratch),
+            }),
+        };
+        sink.finish();
     }
 
-    pub(crate) fn encode_cleaning<E>(
+    /// A cleaned text, in which no added token is looked for.
+    fn encode_lower(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) -> ControlFlow<()> {
+        // Letters that have a lower case in a newer Unicode than that of cleaning keep their case.
+        let keeps_case = |c: char| !c.is_ascii() && self.profile.table().get(c).lowers();
+        if text.chars().any(keeps_case) {
+            self.encode_normalised(text, sink, &mut scratch.words)?;
+            return flow(scratch.words.buffer.flush_into(sink));
+        }
+        self.encode_fast(text, false, sink, scratch)
+    }
+
+    /// A text that needs no cleaning, or none any more, by the fast paths where they hold.
+    fn encode_fast(
         &self,
         text: &str,
-        mut clean: impl FnMut(&str) -> Result<String, E>,
+        find_added: bool,
         sink: &mut impl Sink,
-    ) -> Result<(), E> {
-        let mut words = Words::default();
-        let mut result = Ok(());
-        let flown = segments(text, self.added.in_original.as_ref(), |segment| match segment {
-            Segment::Added(id, _) => push(id, sink, &mut words.buffer),
-            Segment::Text(range) => match clean(&text[range]) {
-                Ok(cleaned) => self.encode_normalised(&cleaned, sink, &mut words),
-                Err(error) => {
-                    result = Err(error);
-                    ControlFlow::Break(())
-                }
-            },
-        });
-        if flown.is_continue() {
-            words.buffer.flush_into(sink);
-        }
-        sink.finish();
-        result
-    }
-
-    pub(crate) fn encode_uncleaned(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) {
+        scratch: &mut EncodeScratch,
+    ) -> ControlFlow<()> {
         let mut rest = text;
-        scratch.words.buffer.set_end(IdBuffer::BEGIN); // a truncated text leaves ids behind
         while !rest.is_empty() {
+            poll();
             let EncodeScratch { scan, words, .. } = &mut *scratch;
             scan.truncate(Size::default());
             let stop = scan.append(rest.as_bytes(), &self.added.starts, self.instructions);
-            let mut flown = self.encode_words(scan.lower(), scan.words(), sink, words, std::iter::repeat(()));
+            self.encode_words(scan.lower(), scan.words(), sink, words, std::iter::repeat(()))?;
             let mut end = match stop {
                 ScanEnd::End => rest.len(),
                 ScanEnd::Segment(end) | ScanEnd::Other(end, _) => end,
             };
-            if let (ScanEnd::Other(_, other), ControlFlow::Continue(())) = (stop, flown) {
+            if let ScanEnd::Other(_, other) = stop {
                 let (length, may_hold_token) = self.unicode_run_end(&rest[end..], other - end);
                 let run = &rest[end..end + length];
-                flown = if may_hold_token {
-                    self.encode_with_added(run, sink, scratch)
-                } else {
-                    self.encode_unicode_run(run, sink, scratch)
-                };
+                match (may_hold_token, find_added) {
+                    (false, _) => self.encode_unicode_run(run, sink, scratch),
+                    (true, true) => self.encode_with_added(run, sink, scratch),
+                    (true, false) => self.encode_normalised(run, sink, &mut scratch.words),
+                }?;
                 end += length;
             }
-            if flown.is_break() || !scratch.words.buffer.flush_into(sink) {
-                break; // the sink is full
-            }
+            flow(scratch.words.buffer.flush_into(sink))?;
             rest = &rest[end..];
         }
-        sink.finish();
+        GO_ON
     }
 
     /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` are the offsets of
@@ -291,6 +306,7 @@ impl Engine {
         buffer: &mut IdBuffer,
         symbols: &mut Vec<u16>,
     ) -> bool {
+        poll();
         self.vocabulary.bpe.ids(word, symbols);
         buffer.pass(symbols, sink)
     }
@@ -322,6 +338,7 @@ impl Engine {
                 Segment::Text(within) => within,
             };
             split(&normalised[part.clone()], self.profile, |pre_token| {
+                poll();
                 let (PreToken::Word(word) | PreToken::Special(_, word)) = pre_token;
                 let mut at = part.start + word.start;
                 for (id, bytes) in self.vocabulary.bpe.merge_with_lengths(&normalised.as_bytes()[at..][..word.len()]) {

@@ -3,7 +3,7 @@
 //! A caption has a dozen words, and a loop over so few ends in a mispredicted branch. So texts are scanned one behind the
 //! other until there are some hundred words, then all words are looked up in one loop, then the rows are written.
 
-use crate::encode::Words;
+use crate::encode::{Cleaned, Words};
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::instructions::Set;
@@ -31,9 +31,8 @@ pub(crate) struct Text {
 /// Why [`Group::fill`] returned, with the text that it has taken and not added.
 pub(crate) enum Next<'t> {
     Full,
-    NeedsCleaning(usize, &'t str),
-    /// A text that is long, or not ASCII, or may hold a special or an added token.
-    Single(usize, &'t str),
+    /// A text that is long, or not ASCII, or may hold a special or an added token, and what cleaning makes of it.
+    Single(usize, &'t str, Cleaned),
 }
 
 /// Texts that have been scanned, with the ids of their words once looked up.
@@ -63,11 +62,10 @@ impl Group {
     ) -> Option<Next<'t>> {
         while !self.is_full() {
             let (number, text) = texts.next()?;
-            if engine.needs_cleaning(text) {
-                return Some(Next::NeedsCleaning(number, text));
-            }
-            if !self.add::<S>(engine, text, number) {
-                return Some(Next::Single(number, text));
+            let cleaned = engine.clean(text);
+            let short = if let Cleaned::Whole(cleaned) = &cleaned { cleaned } else { text };
+            if !self.add::<S>(engine, short, number) {
+                return Some(Next::Single(number, text, cleaned));
             }
         }
         Some(Next::Full)

@@ -16,12 +16,8 @@
 //! the steps together (`group`), in thread-local buffers (`scratch`). Rows of large batches are written with non-temporal
 //! stores (`nontemporal`). Or ids are packed without padding (`pack`), in order by a `sequencer`.
 //!
-//! Three of the profiles clean texts with ftfy and html, which Python does: the engine proves of most texts that cleaning
-//! cannot change them, and asks the caller to clean the others ([`Engine::needs_cleaning`]).
-//!
-//! Modules only use modules further down in this order: `decode`, `encode`, `pack`, `batch`, `chunk`, `group`; `engine`,
-//! `added_tokens`, `vocabulary`, `bpe` and the caches; `scan`, `unicode_run`, `split`, `normalise`; `profile`, `unicode`,
-//! `words`, `byte_set`.
+//! Three of the profiles clean texts first, as ftfy and html do (`cleaning`): the engine proves of most texts that cleaning
+//! cannot change them, and cleans the others.
 
 mod added_tokens;
 mod alphabet;
@@ -29,6 +25,7 @@ mod batch;
 mod bpe;
 mod byte_set;
 mod chunk;
+mod cleaning;
 mod decode;
 mod encode;
 mod engine;
@@ -37,6 +34,7 @@ mod group;
 mod id_buffer;
 mod ids;
 mod instructions;
+mod interrupt;
 mod long_word_cache;
 mod merge;
 mod merge_table;
@@ -44,7 +42,9 @@ mod mergeable_pairs;
 mod nontemporal;
 mod normalise;
 mod pack;
+pub mod prefix_plan;
 mod profile;
+mod reserve;
 mod row;
 mod scan;
 mod scratch;
@@ -62,10 +62,13 @@ mod words;
 
 pub use added_tokens::AddedToken;
 pub use batch::{BatchReport, Rows, TextSource};
+pub use cleaning::{clean, fix_text};
 pub use engine::Engine;
 pub use error::Error;
 pub use ids::Id;
+pub use interrupt::{Interrupt, Interrupted, interruptible};
 pub use pack::Target;
 pub use profile::Profile;
+pub use reserve::OutOfMemory;
 pub use row::RowOptions;
 pub use vocabulary::Vocabulary;

@@ -1,6 +1,8 @@
 //! Byte-pair merging of one word: the lowest-ranked pair first, the leftmost among equals, until none is left.
 
+use crate::interrupt::poll;
 use crate::merge_table::{Merge, MergeTable};
+use crate::reserve::reserve;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -83,24 +85,28 @@ pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &MergeTable) -> impl Iterato
         next: u32,
     }
     let last = symbols.len().saturating_sub(1);
-    let mut nodes: Vec<Node> = symbols
-        .iter()
-        .enumerate()
-        .map(|(i, &id)| Node {
-            id,
-            live: true,
-            previous: (i as u32).wrapping_sub(1), // END before the first
-            next: if i == last { END } else { i as u32 + 1 },
-        })
-        .collect();
+    let mut nodes: Vec<Node> = Vec::new();
+    reserve(&mut nodes, symbols.len());
+    let all = symbols.iter().enumerate().map(|(i, &id)| Node {
+        id,
+        live: true,
+        previous: (i as u32).wrapping_sub(1), // END before the first
+        next: if i == last { END } else { i as u32 + 1 },
+    });
+    nodes.extend(all);
     // A candidate: rank, position of the left symbol, merged id. The smallest is merged next.
     let candidate = |merge: Merge, at: u32| Reverse((merge.rank, at, merge.id));
-    let mut heap: BinaryHeap<_> = symbols
+    let mut candidates = Vec::new();
+    reserve(&mut candidates, 2 * symbols.len()); // a merge makes two candidates at most
+    let all = symbols
         .windows(2)
         .enumerate()
-        .filter_map(|(i, pair)| pairs.get(pair[0], pair[1]).map(|merge| candidate(merge, i as u32)))
-        .collect();
+        .inspect(|_| poll())
+        .filter_map(|(i, pair)| pairs.get(pair[0], pair[1]).map(|merge| candidate(merge, i as u32)));
+    candidates.extend(all);
+    let mut heap = BinaryHeap::from(candidates);
     while let Some(Reverse((rank, at, id))) = heap.pop() {
+        poll();
         let (live, next, left) = {
             let node = &nodes[at as usize];
             (node.live, node.next, node.id)

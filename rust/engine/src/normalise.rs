@@ -1,12 +1,18 @@
 //! Normalisation as tokenizers does it (NFC, white space, lowercase), with or without offsets into the original text.
 
+use crate::interrupt::poll;
 use crate::profile::Profile;
+use crate::reserve::{is_large, require, reserve};
 use crate::unicode::{Class, NfcCheck, Table, lowercase};
 use unicode_normalization_alignments::UnicodeNormalization;
 
 /// Appends `text` in lower case, with one space per run of white space and, in the `transformers` profile, in NFC. In the
 /// other profiles cleaning has applied NFC already.
 pub(crate) fn normalise_into(out: &mut String, text: &str, profile: Profile) {
+    const BYTES: usize = 6; // what a byte may become, in NFC and lower case, twice while the text grows
+    if is_large(text) {
+        require(BYTES * text.len());
+    }
     let table = profile.table();
     let mut writer = Writer { table, in_space: false };
     if profile == Profile::Transformers && !is_nfc(text, table) {
@@ -25,6 +31,7 @@ struct Writer {
 impl Writer {
     #[inline]
     fn write(&mut self, c: char, mut push: impl FnMut(char)) {
+        poll();
         let properties = self.table.get(c);
         let space = properties.class() == Class::Space;
         if space {
@@ -57,7 +64,12 @@ pub(crate) struct Normalised {
 /// tokenizers gives each normalised character the range of the character that it replaced. Characters that composed into
 /// it are skipped, and an inserted character has the range of the last original one that was replaced or skipped.
 pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
+    const BYTES: usize = 3; // what a byte may become, in NFC and lower case
     let mut out = Normalised::default();
+    reserve(&mut out.origins, text.len());
+    if is_large(text) {
+        require(BYTES * text.len() * (1 + size_of::<(usize, usize)>()));
+    }
     let mut writer = Writer { table: Profile::Transformers.table(), in_space: false };
     let mut original = text.char_indices().map(|(at, c)| (at, at + c.len_utf8()));
     let mut last = (0, 0);

@@ -1,15 +1,15 @@
 //! Packing: the ids of many texts joined without padding. Several threads share a long text.
 
 use crate::batch::CHUNK_TEXTS;
-use crate::encode::EncodeScratch;
+use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::Id;
+use crate::reserve::reserve;
 use crate::scratch::ThreadScratch;
 use crate::sequencer::Sequencer;
 use crate::threads::parallel_map;
 use crate::words::is_space;
-use std::collections::HashMap;
 
 /// Longer texts are divided at white space into parts of about this many bytes.
 const PART: usize = 1 << 18;
@@ -28,8 +28,6 @@ impl<T: Id> Target<T> for Vec<T> {
 
 /// A text or a part of one, and whether it is the text's first and last part.
 struct Part<'t> {
-    /// The text's index.
-    number: usize,
     text: &'t str,
     first: bool,
     last: bool,
@@ -57,35 +55,30 @@ impl<T> Default for Buffers<T> {
 
 impl Engine {
     /// Appends the ids of all texts to `target`, and returns n + 1 offsets: text `i` has the ids
-    /// `offsets[i]..offsets[i + 1]`. `clean` is called on this thread for the texts that need cleaning.
+    /// `offsets[i]..offsets[i + 1]`.
     ///
     /// # Errors
     ///
-    /// [`Error::Argument`], as a value of `E`, when `max_length` cannot hold the special tokens or the ids' type the
-    /// largest id; and whatever `clean` fails with.
-    pub fn pack<T: Id, S: AsRef<str>, E: From<Error>>(
+    /// [`Error::Argument`] when `max_length` cannot hold the special tokens or the ids' type the largest id.
+    pub fn pack<T: Id, S: AsRef<str>>(
         &self,
         texts: &[S],
         max_length: Option<usize>,
         add_special_tokens: bool,
         threads: usize,
-        mut clean: impl FnMut(&str) -> Result<String, E>,
         target: &mut impl Target<T>,
-    ) -> Result<Vec<usize>, E> {
+    ) -> Result<Vec<usize>, Error> {
         self.check_ids::<T>(0)?;
         let specials = usize::from(add_special_tokens);
         if max_length.is_some_and(|max| max < 2 * specials) {
             let message = format!("max_length is {}; start and end of text alone take 2", max_length.unwrap_or(0));
-            return Err(Error::Argument(message).into());
+            return Err(Error::Argument(message));
         }
-        let mut cleaned: HashMap<usize, Vec<T>> = HashMap::new();
-        for (number, text) in texts.iter().map(AsRef::as_ref).enumerate() {
-            if self.needs_cleaning(text) {
-                self.encode_cleaning(text, &mut clean, cleaned.entry(number).or_default())?;
-            }
-        }
-        let parts = self.parts(texts, &cleaned, max_length.is_none() && threads > 1);
-        let joined = Sequencer::new(Joined { target, offsets: vec![0], count: 0 });
+        let parts = self.parts(texts, max_length.is_none() && threads > 1);
+        let mut offsets = Vec::new();
+        reserve(&mut offsets, texts.len() + 1);
+        offsets.push(0);
+        let joined = Sequencer::new(Joined { target, offsets, count: 0 });
         parallel_map(shares(&parts).enumerate(), threads, |(number, parts), buffers: &mut Buffers<T>| {
             let Buffers { scratch, ids, ends } = buffers;
             let ticket = joined.ticket(number);
@@ -96,9 +89,10 @@ impl Engine {
                     ids.push(T::from_id(self.start));
                 }
                 let begin = ids.len() - specials.min(usize::from(part.first));
-                match cleaned.get(&part.number) {
-                    Some(cleaned) => ids.extend_from_slice(cleaned),
-                    None => self.encode_uncleaned(part.text, ids, scratch),
+                if part.first && part.last {
+                    self.encode_into(part.text, ids, scratch);
+                } else {
+                    self.encode_cleaned(part.text, &Cleaned::Unchanged, ids, scratch);
                 }
                 if let Some(max) = max_length {
                     ids.truncate(begin + max - specials);
@@ -120,19 +114,20 @@ impl Engine {
     }
 
     /// The texts, each as one part or, where it is long and may be divided, as several.
-    fn parts<'t, S: AsRef<str>, C>(&self, texts: &'t [S], cleaned: &HashMap<usize, C>, divide: bool) -> Vec<Part<'t>> {
+    fn parts<'t, S: AsRef<str>>(&self, texts: &'t [S], divide: bool) -> Vec<Part<'t>> {
         let divide = divide && !self.added.any_has_space;
-        let mut parts = Vec::with_capacity(texts.len());
-        for (number, text) in texts.iter().enumerate() {
+        let mut parts = Vec::new();
+        reserve(&mut parts, texts.len());
+        for text in texts {
             let mut text = text.as_ref();
             let mut first = true;
-            if divide && text.len() > PART && !cleaned.contains_key(&number) {
+            if divide && text.len() > PART && !self.needs_cleaning(text) {
                 while let Some(end) = next_boundary(text) {
-                    parts.push(Part { number, text: &text[..end], first, last: false });
+                    parts.push(Part { text: &text[..end], first, last: false });
                     (text, first) = (&text[end..], false);
                 }
             }
-            parts.push(Part { number, text, first, last: true });
+            parts.push(Part { text, first, last: true });
         }
         parts
     }

@@ -1,6 +1,7 @@
 //! Where the ids of a text are written: a row, a vector, or only a count.
 
 use crate::ids::Id;
+use crate::reserve::reserve;
 
 /// Receives the ids of one text, in order.
 pub(crate) trait Sink {
@@ -15,6 +16,7 @@ pub(crate) trait Sink {
 impl<T: Id> Sink for Vec<T> {
     #[inline]
     fn take(&mut self, ids: &[u16]) -> bool {
+        reserve(self, ids.len());
         self.extend(ids.iter().map(|&id| T::from_id(id.into())));
         true
     }

@@ -1,7 +1,10 @@
 //! Worker threads that live as long as one call: there is no pool that a fork could lose.
 
+use crate::interrupt;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
+use std::time::Duration;
 
 /// Maps `task` over the items on the calling thread and `threads - 1` more. Each thread passes its own buffers `B`.
 /// Results are in no particular order.
@@ -17,9 +20,11 @@ pub(crate) fn parallel_map<W, B: Default, R: Send>(
         let mut buffers = B::default();
         std::iter::from_fn(next).map(|item| task(item, &mut buffers)).collect::<Vec<R>>()
     };
+    let workers = Workers::default();
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let others = workers.spawn(scope, threads - 1, &run);
         let mut results = run();
+        workers.wait();
         for other in others {
             results.extend(joined(other));
         }
@@ -58,9 +63,10 @@ pub(crate) fn run_producer<F: Producer, B: Default + Send, R: Send>(
         let mut buffers = B::default();
         std::iter::from_fn(|| queue.pop()).map(|item| task(item, &mut buffers)).collect::<Vec<R>>()
     };
+    let all = Workers::default();
     std::thread::scope(|scope| {
         let closing = CloseOnDrop(&queue); // also on a panic, or the workers would wait for ever
-        let workers: Vec<_> = (1..threads).map(|_| scope.spawn(run)).collect();
+        let workers = all.spawn(scope, threads - 1, &run);
         let (mut buffers, mut results, mut failure) = (B::default(), Vec::new(), None);
         let mut consume = |leave: usize| {
             while let Some(item) = queue.pop_beyond(leave) {
@@ -85,6 +91,7 @@ pub(crate) fn run_producer<F: Producer, B: Default + Send, R: Send>(
         let mut rest = Vec::new();
         producer.run_detached(&mut || {
             consume(0);
+            all.wait();
             workers.by_ref().for_each(|worker| rest.extend(joined(worker)));
         });
         results.extend(rest);
@@ -103,6 +110,58 @@ fn run_serially<F: Producer, B: Default + Send, R: Send>(
         producer.run_detached(&mut || results.extend(item.take().map(|item| task(item, &mut buffers))));
     }
     Ok(results)
+}
+
+/// The worker threads of one call.
+#[derive(Default)]
+struct Workers {
+    running: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Workers {
+    /// Starts up to `count` threads: where the system refuses one, those that run do the work.
+    fn spawn<'s, R: Send + 's>(
+        &'s self,
+        scope: &'s Scope<'s, '_>,
+        count: usize,
+        run: &'s (impl Fn() -> R + Sync),
+    ) -> Vec<ScopedJoinHandle<'s, R>> {
+        let spawn = |_| {
+            let check = interrupt::current();
+            *locked(&self.running) += 1;
+            let running = Running(self); // dropped by the thread, or here if there is none
+            let work = move || {
+                let _running = running;
+                interrupt::adopt(check);
+                run()
+            };
+            Builder::new().spawn_scoped(scope, work).ok()
+        };
+        (0..count).map_while(spawn).collect()
+    }
+
+    /// Blocks until all have ended, and unwinds if the call is interrupted meanwhile.
+    fn wait(&self) {
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let mut running = locked(&self.running);
+        while *running > 0 {
+            running = self.changed.wait_timeout(running, PATIENCE).unwrap_or_else(PoisonError::into_inner).0;
+            drop(running);
+            interrupt::poll_now();
+            running = locked(&self.running);
+        }
+    }
+}
+
+/// Counts a thread as running.
+struct Running<'w>(&'w Workers);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        *locked(&self.0.running) -= 1;
+        self.0.changed.notify_all();
+    }
 }
 
 struct Queue<W> {
@@ -161,7 +220,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn joined<R>(thread: std::thread::ScopedJoinHandle<'_, R>) -> R {
+fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

@@ -48,7 +48,7 @@ impl Properties {
     }
 
     #[inline]
-    fn combining(self) -> u16 {
+    pub(crate) fn combining(self) -> u16 {
         self.0 >> 3 & 63
     }
 

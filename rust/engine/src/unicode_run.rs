@@ -2,6 +2,7 @@
 //! one pass over its characters.
 
 use crate::profile::Profile;
+use crate::reserve::{is_large, reserve};
 use crate::unicode::{Class, NfcCheck, lowercase};
 use crate::word_cache::KEY_BYTES;
 use crate::words::{is_space, join_contractions};
@@ -36,7 +37,13 @@ impl UnicodeRun {
         let Self { lower, starts } = self;
         starts.clear();
         // Lowercasing at most doubles a character's bytes. Four are stored at a time, whatever its length.
-        lower.resize(lower.len().max(2 * text.len() + KEY_BYTES), 0);
+        let bytes = lower.len().max(2 * text.len() + KEY_BYTES);
+        reserve(lower, bytes - lower.len());
+        if is_large(text) {
+            // A word has a byte at least. Memory that is not written to costs nothing.
+            reserve(starts, text.len() + 1);
+        }
+        lower.resize(bytes, 0);
         let table = profile.table();
         let (mut nfc, mut run, mut length) = (NfcCheck::default(), Class::Space, 0);
         let mut take = |bytes: [u8; 4], count: usize, class: Class| {

@@ -1,6 +1,6 @@
 //! The engine against a naive reimplementation: a regular expression, and merges of strings.
 
-use cliptok::{AddedToken, Engine, Error, Profile, RowOptions, Rows, Vocabulary};
+use cliptok::{AddedToken, Engine, Profile, RowOptions, Rows, Vocabulary};
 use proptest::prelude::*;
 use regex::Regex;
 use std::collections::HashMap;
@@ -185,7 +185,7 @@ fn corpora() {
             for (number, engine) in engines.iter().enumerate() {
                 let named = |i: usize| format!("{}, instructions {number}: {:?}", file.display(), texts[i]);
                 let mut ids: Vec<u32> = Vec::new();
-                let offsets = engine.pack(&texts, None, false, 2, |text| Ok::<_, Error>(text.to_owned()), &mut ids);
+                let offsets = engine.pack(&texts, None, false, 2, &mut ids);
                 let offsets = offsets.unwrap();
                 for (i, wanted) in wanted.iter().enumerate() {
                     assert_eq!(&ids[offsets[i]..offsets[i + 1]], wanted, "{}", named(i));
@@ -285,10 +285,61 @@ fn a_long_text_is_shared_among_threads() {
         for threads in [1, 2, 3] {
             let texts = ["a", &text, "b c"];
             let mut ids: Vec<i32> = Vec::new();
-            let offsets = engine.pack(&texts, None, true, threads, |text| Ok::<_, Error>(text.to_owned()), &mut ids);
+            let offsets = engine.pack(&texts, None, true, threads, &mut ids);
             assert_eq!(offsets.unwrap(), [0, 3, 5 + wanted.len(), 9 + wanted.len()]);
             assert_eq!((ids[3], ids[4 + wanted.len()]), (49406, 49407));
             assert!(ids[4..4 + wanted.len()] == wanted);
+        }
+    }
+}
+
+/// Tokens that become white space, a letter or a mark of ASCII once normalised: the fast paths must not pass over them.
+#[test]
+fn added_tokens_that_normalising_changes() {
+    let contents = [
+        "\n",
+        "\r\r",
+        "\u{2028}",
+        "\u{3000}\u{2003}",
+        "\u{212A}",
+        "\u{212A}elvin",
+        "\u{37E}",
+        "\u{1FEF}x",
+        "\u{130}",
+        "\u{A0}a",
+    ];
+    let texts = [
+        "a b",
+        "a\nb \r\r c",
+        " ",
+        "\u{2028}",
+        "x\u{3000}\u{2003}y",
+        "kelvin K \u{212A}",
+        "a;b \u{37E}",
+        "`x `X",
+        "i\u{307} \u{130}",
+        "b a",
+    ];
+    for content in contents {
+        for strip in [false, true] {
+            let token = AddedToken {
+                id: 50_000,
+                content: content.to_owned(),
+                special: false,
+                normalized: true,
+                lstrip: strip,
+                rstrip: strip,
+                single_word: false,
+            };
+            let engine =
+                || Engine::new(Profile::Transformers, Vocabulary::clip(), vec![token.clone()], 49406, 49407).unwrap();
+            for engine in (0..).map_while(|number| engine().with_instructions(number)) {
+                for text in texts {
+                    let text = format!("{text} and a longer plain text behind it {text}");
+                    let (wanted, _): (Vec<u32>, Vec<_>) = engine.encode_offsets(&text).into_iter().unzip();
+                    assert_eq!(engine.encode(&text), wanted, "{content:?} in {text:?}");
+                }
+            }
         }
     }
 }

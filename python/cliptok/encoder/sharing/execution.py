@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cliptok.encoder.device import pinned
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.graphs import Compute, GraphRunner, Outputs
 from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
@@ -23,9 +22,6 @@ from cliptok.encoder.sharing.plan import (
     Window,
     build_batch,
     build_canonical,
-    sort_window,
-    split_batches,
-    split_canonical,
 )
 
 if TYPE_CHECKING:
@@ -101,17 +97,17 @@ class OnCpu:
 
     def _batches(self, window: Window, budget: int, alone: bool) -> Iterator[Batch]:
         if not alone:
-            for start, stop in split_batches(window, budget):
+            for start, stop in window.split(budget):
                 yield build_batch(window, start, stop, CPU.chunk)
             return
-        for row, length in enumerate(window.lengths.tolist()):
+        for row, length in enumerate(window.lengths().tolist()):
             # One chunk of the whole text: every shape depends on the text alone.
             yield build_batch(window, row, row + 1, -(-length // 8) * 8)
 
     def run(self, batches: list[Batch], out: Tensor) -> None:
         """Fill the rows `out` of these batches' texts."""
         device = self.computation.tower.device
-        packed = [(torch.from_numpy(batch.packed).to(device), batch.shape) for batch in batches]
+        packed = [(batch.packed.to(device), batch.shape) for batch in batches]
         torch.cat(self.computation(packed, self.work), out=out)
 
 
@@ -130,31 +126,33 @@ class OnGpu:
         sizes += [size for size in CANONICAL if sizes[-1].nodes < longest and size.nodes > sizes[-1].nodes][:1]
         for window in planned:
             for start, stop, size in self._split(window, sizes, alone):
-                yield Planned(window, [build_canonical(window, start, stop, size, CUDA.chunk, self.slots)])
+                yield Planned(window, [self._build(window, start, stop, size)])
 
     def _split(
         self, window: Window, sizes: Sequence[CanonicalSize], alone: bool
     ) -> Iterator[tuple[int, int, CanonicalSize]]:
         if not alone:
-            yield from split_canonical(window, sizes)
+            for start, stop, size in window.split_canonical(sizes):
+                yield start, stop, CanonicalSize(*size)
             return
-        for row, length in enumerate(window.lengths.tolist()):
+        for row, length in enumerate(window.lengths().tolist()):
             yield row, row + 1, next(size for size in sizes if size.nodes >= length)
 
     def run(self, batches: list[Batch], out: Tensor) -> None:
         """Fill the rows `out` of the one batch's texts."""
         (batch,) = batches
-        packed = pinned(torch.from_numpy(batch.packed), out.device)
         key, compute = self._graphed(batch.shape)
-        self.graphs.run(key, compute, packed, lambda outputs: out.copy_(outputs[0][: len(out)]))
+        self.graphs.run(key, compute, batch.packed, lambda outputs: out.copy_(outputs[0][: len(out)]))
 
     def warm_up(self) -> None:
         """Capture a graph for every canonical size."""
-        root = sort_window(np.zeros(1, dtype=np.int32), np.array([0, 1]))
+        root = Window(np.zeros(1, dtype=np.int32), np.array([0, 1]), 0, 1, 1, 0)
         for size in CANONICAL:
-            batch = build_canonical(root, 0, 1, size, CUDA.chunk, self.slots)
-            packed = pinned(torch.from_numpy(batch.packed), self.computation.tower.device)
-            self.graphs.capture(*self._graphed(batch.shape), packed)
+            batch = self._build(root, 0, 1, size)
+            self.graphs.capture(*self._graphed(batch.shape), batch.packed)
+
+    def _build(self, window: Window, start: int, stop: int, size: CanonicalSize) -> Batch:
+        return build_canonical(window, start, stop, size, CUDA.chunk, self.slots, pin=True)
 
     def _graphed(self, shape: BatchShape) -> tuple[Hashable, Compute]:
         """The name of a shape's graph, and what it computes from `Batch.packed`."""

@@ -1,4 +1,4 @@
-"""Texts in, sorted windows of tokens out: slicing, tokenization, truncation and sorting."""
+"""Texts in, sorted windows of tokens out."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cliptok.encoder.placeholders import expand_placeholders, has_placeholders
-from cliptok.encoder.sharing.plan import Int64, Window, sort_window
+from cliptok.encoder.sharing.plan import Window
 
 
 def is_lazy(texts: Any) -> bool:
@@ -48,7 +49,7 @@ def slices(texts: Any, size: int) -> Iterator[Any]:
         yield texts  # an Arrow object that can only be handed over whole
 
 
-def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tuple[Any, Int64]:
+def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tuple[Any, Any]:
     """Packed ids and offsets; texts longer than `positions` are truncated as the tokenizer's profile does it."""
     if has_placeholders(tokenizer):
         texts = expand_placeholders(tokenizer, texts.to_pylist() if hasattr(texts, "to_pylist") else texts)
@@ -63,41 +64,25 @@ def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tupl
     return packed.input_ids, packed.offsets
 
 
-def truncate_at_eos(ids: Any, offsets: Int64, end_id: int, positions: int, first_row: int) -> tuple[Any, Int64]:
-    """Truncate each text behind its first `end_id`, where it is pooled: causal attention never looks further."""
-    is_end = np.flatnonzero(ids == end_id)
-    at = np.searchsorted(is_end, offsets[:-1])
-    end = np.append(is_end, len(ids))[at]
-    if (bad := end >= offsets[1:]).any():
-        row = first_row + int(bad.argmax())
-        raise ValueError(
-            f"texts row {row} has no end-of-text id ({end_id}) among its ids; "
-            "the tokenizer must add special tokens and be the encoder's own"
-        )
-    lengths = end + 1 - offsets[:-1]
-    if len(lengths) and lengths.max() > positions:
-        row = first_row + int(lengths.argmax())
-        raise ValueError(f"texts row {row} has {lengths.max()} ids but the encoder has {positions} positions")
-    if (end + 1 == offsets[1:]).all():
-        return ids, offsets
-    keep = np.arange(len(ids)) < np.repeat(end + 1, np.diff(offsets))
-    return ids[keep], np.concatenate([[0], np.cumsum(lengths)])
-
-
 def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, vocabulary: int) -> Iterator[Window]:
-    """Sorted windows of at most `size` texts, in input order; `texts` may also be packed tokens."""
+    """Sorted windows of at most `size` texts, in input order; `texts` may also be packed tokens.
+
+    Texts are truncated behind their first `end_id`, where they are pooled: causal attention never looks further.
+    """
     first_row = 0
     packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
     for rows in [texts] if packed else slices(texts, size):
         ids, offsets = (rows.input_ids, rows.offsets) if packed else tokenize(rows, tokenizer, positions, first_row)
-        ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
+        ids, offsets = _int32(np.asarray(ids)), np.ascontiguousarray(offsets, dtype=np.int64)
         for start in range(0, len(offsets) - 1, size):
             part = offsets[start : start + size + 1]
-            kept, part = truncate_at_eos(ids[part[0] : part[-1]], part - part[0], end_id, positions, first_row + start)
-            if len(kept) and kept.max() >= vocabulary:
-                raise ValueError(
-                    f"texts have the id {kept.max()} but the encoder's vocabulary has {vocabulary} entries; "
-                    "use the encoder's own tokenizer, or resize_token_embeddings(len(tokenizer))"
-                )
-            yield sort_window(kept, part)
+            yield Window(ids, part, end_id, positions, vocabulary, first_row + start)
         first_row += len(offsets) - 1
+
+
+def _int32(ids: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+    """Ids of any integer dtype in the engine's; what it cannot hold is outside every vocabulary anyway."""
+    if ids.dtype.kind not in "iu":
+        raise TypeError(f"texts has input_ids of {ids.dtype}; expected integers")
+    limits = np.iinfo(np.int32)
+    return np.ascontiguousarray(ids if ids.dtype == np.int32 else ids.clip(-1, limits.max).astype(np.int32))

@@ -10,8 +10,11 @@ from cliptok.prompts.grammars.compel_reader import Reader
 from cliptok.prompts.limits import Limits
 from cliptok.prompts.tree import Member, Network, Notice, Parsed, Part, Piece, Swap
 
-_ESCAPE = re.compile(r'(\\+)(?=[()"])')
+_ESCAPE = re.compile(r'(?<!\\)(\\+)(?=[()"])')
 _OTHER_ESCAPE = re.compile(r"\\([+\-.,=])")
+
+
+_NOTHING = [Weighted(1.0, [])]  # what "()" holds
 
 
 def parse(text: str, limits: Limits, *, drops_rest: bool = True, keeps_escapes: bool = True) -> Parsed:
@@ -88,7 +91,13 @@ def _walk(items: list[Any], scale: float, reader: Reader, parsed: Parsed, swaps:
             )
         else:
             sides = [
-                _walk(side or [Text("", item.start, item.start)], scale, reader, parsed, swaps=False)
+                _walk(
+                    side if side and side != _NOTHING else [Text("", item.start, item.start)],
+                    scale,
+                    reader,
+                    parsed,
+                    swaps=False,
+                )
                 for side in (item.original, item.edited)
             ]
             result.append(_LooseSwap(sides[0], sides[1], _swap_options(item, reader)))

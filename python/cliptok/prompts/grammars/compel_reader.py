@@ -100,7 +100,8 @@ class Reader:
     def _read_paren(self, start: int, end: int) -> _Found | None:
         items, at = self.fragments(start + 1, end, ",.")
         at = self.skip(at, end)
-        return (items, at + 1) if at < end and self.text[at] == ")" else None
+        # One item for all that is inside: copied into what is around it, level by level, it would take quadratic time.
+        return ([Weighted(1.0, items)], at + 1) if at < end and self.text[at] == ")" else None
 
     def _read_replacement(self, start: int, end: int) -> tuple[list[Any], dict[str, Any], int] | None:
         """After `.swap`, from its bracket on: the items, the options, the end."""

@@ -91,8 +91,17 @@ def _close(scan: Scan, bracket: str, factor: float) -> None:
 
 
 def _multiply(scan: Scan, first: int, factor: float) -> None:
-    for place in range(first, len(scan.weights)):
-        scan.weights[place] = _round(scan.weights[place] * factor)
+    weights = scan.weights
+    if len(weights) - first > 64:
+        import numpy as np
+
+        # Few weights are distinct, and only Python rounds to decimals as Python does.
+        rest = np.frombuffer(weights)[first:]
+        distinct, which = np.unique(rest, return_inverse=True)
+        rest[:] = np.array([_round(weight * factor) for weight in distinct.tolist()])[which]
+        return
+    for place in range(first, len(weights)):
+        weights[place] = _round(weights[place] * factor)
 
 
 def _number(number: str) -> float:

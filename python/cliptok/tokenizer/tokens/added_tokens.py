@@ -12,6 +12,13 @@ class AddedToken:
     `single_word` asks for no letter or digit beside it, `lstrip` and `rstrip` take in the whitespace beside it,
     `normalized` matches in the normalised text (so in any case) and defaults to `not special`, and `special` lets
     `decode(skip_special_tokens=True)` leave it out.
+
+    >>> from cliptok import Tokenizer
+    >>> tok = Tokenizer()
+    >>> tok.add_tokens(AddedToken("<sks>", single_word=True))
+    1
+    >>> tok.tokenize("a <sks> dog")
+    ['a</w>', '<sks>', 'dog</w>']
     """
 
     __slots__ = ("_normalized", "content", "lstrip", "rstrip", "single_word", "special")

@@ -1,0 +1,100 @@
+//! The boundary between Python and the engine: panics become exceptions, and Ctrl-C stops long work.
+
+use cliptok::{Interrupt, Interrupted, OutOfMemory, interruptible};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+/// Calls `work`, and raises `RuntimeError` where it panics: `PanicException` is no `Exception`, so nobody catches it.
+pub(crate) fn guarded<R>(work: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        if panic.is::<OutOfMemory>() {
+            return Err(PyMemoryError::new_err("there is not enough memory for a text or a batch of this size"));
+        }
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+        Err(PyRuntimeError::new_err(format!("internal error of cliptok, please report it: {message}")))
+    })
+}
+
+/// Does work of the engine that signals may stop, on the main thread, which is the one that Python tells of them.
+///
+/// # Errors
+///
+/// The exception that the handler of a signal raised, such as `KeyboardInterrupt`.
+pub(crate) fn stoppable<R>(py: Python<'_>, work: impl FnOnce() -> R) -> PyResult<R> {
+    if !is_main_thread(py)? {
+        return Ok(work());
+    }
+    let signals = Arc::new(Signals {
+        thread: std::thread::current().id(),
+        last: Mutex::new(Instant::now()),
+        raised: AtomicBool::new(false),
+        exception: Mutex::new(None),
+    });
+    let result = interruptible(signals.clone(), work);
+    let exception = signals.exception.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (result, exception) {
+        (_, Some(exception)) => Err(exception),
+        (Ok(result), None) => py.check_signals().map(|()| result),
+        (Err(Interrupted), None) => Err(PyRuntimeError::new_err("interrupted")),
+    }
+}
+
+/// Imports NumPy, whose C functions are looked up at their first use by code that cannot raise.
+pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<()> {
+    static IMPORTED: PyOnceLock<()> = PyOnceLock::new();
+    IMPORTED.get_or_try_init(py, || py.import("numpy").map(|_| ())).copied()
+}
+
+/// Whether this is the thread that Python tells of signals. A thread keeps what it once was.
+fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
+    thread_local! {
+        static KNOWN: Cell<Option<bool>> = const { Cell::new(None) };
+    }
+    if let Some(known) = KNOWN.get() {
+        return Ok(known);
+    }
+    let threading = py.import("threading")?;
+    let main = threading.call_method0("main_thread")?.getattr("ident")?;
+    let is_main = main.eq(threading.call_method0("get_ident")?)?;
+    KNOWN.set(Some(is_main));
+    Ok(is_main)
+}
+
+/// What a signal's handler has raised during a call.
+struct Signals {
+    /// The main thread.
+    thread: ThreadId,
+    /// When Python was last asked.
+    last: Mutex<Instant>,
+    raised: AtomicBool,
+    exception: Mutex<Option<PyErr>>,
+}
+
+impl Interrupt for Signals {
+    fn is_interrupted(&self) -> bool {
+        const EVERY: Duration = Duration::from_millis(50);
+        if self.raised.load(Ordering::Relaxed) {
+            return true;
+        }
+        if std::thread::current().id() != self.thread {
+            return false;
+        }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() < EVERY {
+            return false;
+        }
+        *last = Instant::now();
+        let Err(exception) = Python::attach(|py| py.check_signals()) else { return false };
+        *self.exception.lock().unwrap_or_else(PoisonError::into_inner) = Some(exception);
+        self.raised.store(true, Ordering::Relaxed);
+        true
+    }
+}
