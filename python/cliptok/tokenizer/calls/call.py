@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cliptok.tokenizer.calls.encoding import BatchEncoding, converter
-from cliptok.tokenizer.calls.options import Returned, Strategies, padded_length
+from cliptok.tokenizer.calls.options import PLAIN, Returned, Strategies, padded_length
 from cliptok.tokenizer.texts import as_batch, as_rows, threads_for
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
@@ -33,7 +33,7 @@ class Call(NamedTuple):
             raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
         # The engine truncates at the end, and puts start and end around what is left.
         in_engine = how.limit is None or (not self.truncate_left and how.limit >= 2)
-        if any(wanted[1:]) or not in_engine:
+        if not in_engine or (wanted is not PLAIN and any(wanted[1:])):
             values = self._rows(batch)
         elif how.padding == "max_length" and how.limit == how.length:
             values = self._matrix(batch)
