@@ -88,7 +88,7 @@ class TransformersApi:
     def _set_specials(self, specials: SpecialTokens) -> None:
         raise NotImplementedError
 
-    def __call__(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+    def __call__(self, text: Any, text_pair: Any, **options: Any) -> BatchEncoding:
         raise NotImplementedError
 
     def _in_transformers(self) -> Any:
@@ -191,7 +191,7 @@ class TransformersApi:
         batch = list(batch_text_or_text_pairs)
         if batch and isinstance(batch[0], (list, tuple)) and not options.get("is_split_into_words"):
             return self([first for first, _ in batch], [second for _, second in batch], **options)
-        return self(batch, **options)
+        return self(batch, None, **options)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """The text of tokens, as `decode` gives it for their ids. Raises ValueError for what is no token."""
