@@ -111,6 +111,7 @@ def names_for(page: str, pipeline: Path) -> dict[str, Any]:
         import datasets
         import ray
 
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
         rows = {"id": list(range(300)), "caption": CAPTIONS}
         names |= {"data": datasets.Dataset.from_dict(rows), "df": Frame()}
         names["ds"] = ray.data.from_items([{"id": 0, "caption": CAPTIONS[0]}])
@@ -152,8 +153,12 @@ def for_this_machine(found: Iterable[Block]) -> Iterator[Block]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, world: Path, pipeline: Path) -> None:
     names = names_for(page.stem, pipeline)
-    for block in for_this_machine(blocks(page)):
-        run(block, names, page)
+    try:
+        for block in for_this_machine(blocks(page)):
+            run(block, names, page)
+    finally:
+        if "ray" in names:
+            names["ray"].shutdown()
 
 
 def test_a_wrong_value_is_found(tmp_path: Path) -> None:
