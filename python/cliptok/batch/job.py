@@ -43,7 +43,7 @@ def tokenize_files(
     column: str | int | None = None,
     tokenizer: Named = None,
     profile: ProfileName | None = None,
-    max_length: int = 77,
+    max_length: int | None = None,
     dtype: Literal["uint16", "int32", "int64"] = "int32",
     lists: Literal["variable", "fixed"] | None = None,
     format: Literal["parquet", "npy", "safetensors"] | None = None,
@@ -72,9 +72,9 @@ def tokenize_files(
     `parquet` (default), `npy` or `safetensors`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
-    `input_ids`, truncated to `max_length`, of `dtype` int32, int64 or uint16. `lists` are `variable` (default for
-    Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry along into Parquet; `"*"`
-    is all of them.
+    `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64 or uint16. `lists`
+    are `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry
+    along into Parquet; `"*"` is all of them.
 
     A null is an error that names its row, or with `on_null` "empty" an empty text, or with "skip" left out. Bytes that
     are not UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.
@@ -97,10 +97,11 @@ def tokenize_files(
     lists = lists or ("variable" if kind == "parquet" else "fixed")
     if lists == "variable" and kind != "parquet":
         raise ValueError(f"{kind} has rows of one length; lists must be 'fixed'")
+    tok = as_tokenizer(tokenizer, profile)
+    max_length = tok._row_length if max_length is None else max_length
     check_int("max_length", max_length, 2)
     reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
     reading = _keeping(reading, keep, kind)
-    tok = as_tokenizer(tokenizer, profile)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))

@@ -78,7 +78,7 @@ class Tokenize(_Step):
         *,
         tokenizer: Named = None,
         profile: ProfileName | None = None,
-        max_length: int = 77,
+        max_length: int | None = None,
         dtype: str = "int32",
         lists: str = "variable",
         on_null: str = "error",
@@ -86,7 +86,9 @@ class Tokenize(_Step):
     ) -> None:
         super().__init__(column, on_null)
         lists = one_of("lists", lists, LISTS)
-        self._tokenizing = Tokenizing(as_tokenizer(tokenizer, profile), max_length, dtype, lists, threads)
+        tok = as_tokenizer(tokenizer, profile)
+        length = tok._row_length if max_length is None else max_length
+        self._tokenizing = Tokenizing(tok, length, dtype, lists, threads)
 
     def _made(self, texts: pa.Table) -> pa.Table:
         return self._tokenizing.table(texts, Counts())

@@ -76,7 +76,7 @@ def add_embed(commands: Any) -> None:
     parser.add_argument("--normalize", action="store_true", help="divide embeddings by their length")
     parser.add_argument("--batch-size", type=int, metavar="N", help="texts computed together at most")
     _add_job(parser)
-    add_tokenizer(parser, max_length=None)
+    add_tokenizer(parser, "the encoder's positions")
     parser.add_argument("--tokenizer-subfolder", metavar="NAME", help="where the tokenizer is in --tokenizer")
     parser.set_defaults(run=embed)
 

@@ -38,5 +38,5 @@ def report(options: argparse.Namespace) -> int:
     survey = write_report(options.inputs, options.out, tok, options.max_length, **reading_options(options))
     share = percent(survey.truncated, survey.texts)
     texts = number(survey.texts, "text")
-    print(f"{texts}, {share} truncated at {options.max_length}, in {options.out}", file=sys.stderr)
+    print(f"{texts}, {share} truncated at {survey.max_length}, in {options.out}", file=sys.stderr)
     return 0

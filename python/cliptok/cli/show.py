@@ -11,7 +11,7 @@ from cliptok._common.errors import BadInputError
 from cliptok.cli.inputs import add_reading, reading_options
 from cliptok.cli.parser import add_command
 from cliptok.cli.prompts import add_dialect, show_prompt
-from cliptok.cli.tokenizers import add_tokenizer, load
+from cliptok.cli.tokenizers import add_tokenizer, load, row_length
 
 if TYPE_CHECKING:
     from cliptok.tokenizer.tokenizer import Tokenizer
@@ -64,7 +64,7 @@ def show(options: argparse.Namespace) -> int:
     for number, text in enumerate([options.text] if options.inputs is None else _first(options)):
         if number:
             print("-" * 40)
-        _show(tok, text, options.max_length, colour)
+        _show(tok, text, row_length(options, tok), colour)
     return 0
 
 

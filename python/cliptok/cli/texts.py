@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cliptok.cli.inputs import add_inputs, reading_options
 from cliptok.cli.parser import add_command
-from cliptok.cli.tokenizers import add_tokenizer, load
+from cliptok.cli.tokenizers import add_tokenizer, load, row_length
 
 if TYPE_CHECKING:
     from cliptok.batch.summary import Counts
@@ -36,7 +36,7 @@ def print_ids(options: argparse.Namespace) -> int:
     tok = load(options)
     with chunks(options, options.on_null or "error") as (found, _):
         for texts in found:
-            ids, offsets = tok.encode_packed(texts, options.max_length, truncate=True)
+            ids, offsets = tok.encode_packed(texts, row_length(options, tok), truncate=True)
             everything, rows = ids.tolist(), pairwise(offsets.tolist())
             sys.stdout.write("".join(" ".join(map(str, everything[begin:end])) + "\n" for begin, end in rows))
     sys.stdout.flush()
@@ -46,6 +46,7 @@ def print_ids(options: argparse.Namespace) -> int:
 def count(options: argparse.Namespace) -> int:
     """Print how many texts and tokens there are, or with `--each` the tokens of each text."""
     tok = load(options)
+    max_length = row_length(options, tok)
     seen = tokens = longest = too_long = 0
     with chunks(options, "skip") as (found, counts):
         for texts in found:
@@ -55,14 +56,14 @@ def count(options: argparse.Namespace) -> int:
             seen += len(lengths)
             tokens += int(lengths.sum())
             longest = max(longest, int(lengths.max(initial=0)))
-            too_long += int((lengths > options.max_length).sum())
+            too_long += int((lengths > max_length).sum())
     if not options.each:
         mean = tokens / seen if seen else 0
         print(f"texts        {seen}")
         print(f"tokens       {tokens}")
         print(f"mean         {mean:.1f}")
         print(f"longest      {longest}")
-        print(f"over {options.max_length:<8}{too_long}")
+        print(f"over {max_length:<8}{too_long}")
         if counts is not None and counts.null:
             print(f"null         {counts.null}")
     sys.stdout.flush()

@@ -9,16 +9,13 @@ if TYPE_CHECKING:
     from cliptok.tokenizer.tokenizer import Tokenizer
 
 
-def add_tokenizer(parser: argparse.ArgumentParser, max_length: int | None = 77) -> None:
+def add_tokenizer(parser: argparse.ArgumentParser, length: str = "the tokenizer's own") -> None:
     """The options that every command with a tokenizer has."""
     parser.add_argument("--profile", choices=tuple(PROFILES), help="whose ids (default: transformers)")
     parser.add_argument(
         "--tokenizer", metavar="FOLDER", help="a tokenizer's folder or hub name (default: CLIP's own vocabulary)"
     )
-    default = "%(default)s" if max_length else "the encoder's positions"
-    parser.add_argument(
-        "--max-length", type=_length, default=max_length, metavar="N", help=f"ids per text (default: {default})"
-    )
+    parser.add_argument("--max-length", type=_length, metavar="N", help=f"ids per text (default: {length})")
 
 
 def _length(value: str) -> int:
@@ -39,3 +36,9 @@ def load(options: argparse.Namespace) -> "Tokenizer":
         return Tokenizer(options.profile or "transformers")
     subfolder = getattr(options, "tokenizer_subfolder", None) or ""
     return Tokenizer.from_pretrained(options.tokenizer, profile=options.profile, subfolder=subfolder)
+
+
+def row_length(options: argparse.Namespace, tok: "Tokenizer") -> int:
+    """Ids in a row: what the options say, or the tokenizer's own length."""
+    length: int | None = options.max_length
+    return tok._row_length if length is None else length

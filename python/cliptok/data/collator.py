@@ -23,7 +23,8 @@ class Collator:
     `input_ids` comes. `torch.utils.data.default_collate` does the other fields. Longer texts are
     truncated, in every profile.
 
-    `padding` is "max_length", or "longest" for rows as long as the batch's longest. `dtype` is int64, int32 or uint16.
+    `max_length` defaults to the tokenizer's own. `padding` is "max_length", or "longest" for rows as long as the
+    batch's longest. `dtype` is int64, int32 or uint16.
     With `attention_mask` there is a mask too, int64: beside `input_ids` in a mapping, and elsewhere a mapping of
     both stands for the ids.
 
@@ -49,7 +50,7 @@ class Collator:
         tokenizer: Tokenizer,
         text: str | int | Sequence[str | int] | None = None,
         *,
-        max_length: int = 77,
+        max_length: int | None = None,
         padding: str = "max_length",
         dtype: Any = "int64",
         attention_mask: bool = False,
@@ -60,6 +61,7 @@ class Collator:
 
         if not isinstance(tokenizer, Tokenizer):
             raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
+        max_length = tokenizer._row_length if max_length is None else max_length
         check_int("max_length", max_length, 2)
         if isinstance(captions, str):
             one_of("captions", captions, ("all",))

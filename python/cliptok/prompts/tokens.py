@@ -37,6 +37,12 @@ class PieceTokenizer:
         if not distinct:
             return {}
         given = distinct if self.clean is None else [self.clean(text) for text in distinct]
+        added = getattr(self.tokenizer, "added_tokens_encoder", {})
+        if any(f"{token}_1" in added for token in added):
+            # A textual inversion of several vectors, as diffusers loads it: its name stands for all of its tokens.
+            from cliptok.encoder.placeholders import expand_placeholders
+
+            given = expand_placeholders(self.tokenizer, given)
         options = {} if isinstance(self.tokenizer, Tokenizer) else {"verbose": False}
         ids = self.tokenizer(given, add_special_tokens=False, **options)["input_ids"]
         return dict(zip(distinct, ids, strict=True))

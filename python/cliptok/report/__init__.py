@@ -22,7 +22,7 @@ def write_report(
     inputs: Paths | Iterable[Paths],
     output: Path,
     tokenizer: Tokenizer | None = None,
-    max_length: int = 77,
+    max_length: int | None = None,
     *,
     column: str | None = None,
     on_undecodable: str = "error",
@@ -35,7 +35,8 @@ def write_report(
 
     Memory does not grow with the files. `inputs` and the options for reading them are those of `batch.tokenize_files`;
     `column` may be left out where only one has strings, and nulls are counted and left out. `tokenizer` is whose tokens
-    are counted, by default the profile `transformers`. On a terminal, a bar counts the texts.
+    are counted, by default the profile `transformers`, and `max_length` is by default its own. On a terminal, a bar
+    counts the texts.
 
     Raises BadInputError that names the file, with the row or the columns.
     """

@@ -32,14 +32,15 @@ class TruncatedText(NamedTuple):
 class Survey:
     """Counts of tokens, and samples of texts. `tok` is whose tokens are counted, by default `transformers`'.
 
-    Raises ValueError for a `max_length` of `LONGEST_BIN` or more.
+    `max_length` defaults to the tokenizer's own. Raises ValueError for one of `LONGEST_BIN` or more.
     """
 
-    def __init__(self, tok: Tokenizer | None, max_length: int) -> None:
-        if max_length >= LONGEST_BIN:
-            raise ValueError(f"max_length is {max_length}; a report takes {LONGEST_BIN - 1} or less")
+    def __init__(self, tok: Tokenizer | None, max_length: int | None = None) -> None:
         self._pair = (Tokenizer("transformers"), Tokenizer("open_clip"))
         self.tok = tok or self._pair[0]
+        max_length = self.tok._row_length if max_length is None else max_length
+        if max_length >= LONGEST_BIN:
+            raise ValueError(f"max_length is {max_length}; a report takes {LONGEST_BIN - 1} or less")
         self.max_length = max_length
         self.texts = self.empty = self.tokens = self.longest = self.truncated = self.lost = 0
         self.nulls = self.undecodable = 0

@@ -37,7 +37,12 @@ Texts = str | Iterable[str | None] | ArrowStream | ArrowArray
 class CallOptions(TypedDict, total=False):
     """The options of a call but `return_tensors`, on which the type of the result depends."""
 
-    text_pair: None
+    text_pair: Any
+    text_target: Any
+    text_pair_target: Any
+    is_split_into_words: bool
+    split_special_tokens: bool | None
+    on_null: OnNull
     add_special_tokens: bool
     padding: bool | Literal["longest", "max_length", "do_not_pad"]
     truncation: bool | Literal["longest_first", "only_first", "do_not_truncate"] | None

@@ -43,8 +43,15 @@ PRESETS: Final[dict[str, dict[str, str]]] = {
 }
 """Constructor arguments of the Stable Diffusion families. `sdxl` is SDXL's first tokenizer, `sdxl-2` its second."""
 
+DEFAULT_LENGTH: Final = 77
+"""The positions of CLIP's text towers."""
 NO_LIMIT: Final = int(1e30)
 """`model_max_length` of a tokenizer whose files give none, as in transformers."""
+
+
+def is_unlimited(length: float) -> bool:
+    """Whether a `model_max_length` stands for none, by transformers' rule."""
+    return length > NO_LIMIT // 10**10
 
 
 def profile_named(name: str) -> Profile:

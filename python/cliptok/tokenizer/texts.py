@@ -30,11 +30,11 @@ def as_batch(texts: Any) -> Any:
     return texts.tolist() if hasattr(texts, "tolist") else list(texts)
 
 
-def as_rows(batch: Any) -> Sequence[str]:
+def as_rows(batch: Any, null_as_empty: bool = False) -> Sequence[str]:
     """A batch of `as_batch` as Python strings, each checked."""
     if not isinstance(batch, (list, tuple)):
         batch = batch.to_pylist() if hasattr(batch, "to_pylist") else list(batch)
-    rows: Sequence[str] = batch
+    rows: Sequence[str] = ["" if text is None else text for text in batch] if null_as_empty else batch
     for row, text in enumerate(rows):
         if not isinstance(text, str):
             raise TypeError(f"texts[{row}] is {_named(text)}; expected str")

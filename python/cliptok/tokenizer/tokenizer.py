@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
 from cliptok.tokenizer.calls.call import Call
 from cliptok.tokenizer.calls.encoding import BatchEncoding
-from cliptok.tokenizer.calls.options import Returned, check_stride, refuse_unsupported, side, strategies
-from cliptok.tokenizer.profiles import preset_named, profile_named
+from cliptok.tokenizer.calls.options import PLAIN, UNUSUAL, Returned, check_stride, side, strategies, unusual
+from cliptok.tokenizer.profiles import DEFAULT_LENGTH, is_unlimited, preset_named, profile_named
 from cliptok.tokenizer.settings import Settings, build, default_roles
 from cliptok.tokenizer.texts import as_batch, as_text, nulls_are_empty, threads_for
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, as_added_token, as_token_list
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         TensorEncoding,
         Texts,
     )
+    from cliptok.tokenizer.reference_apis import OpenAITokenizer, OpenClipTokenizer
 
 Out = TypeVar("Out")
 """An array or tensor to write into."""
@@ -81,9 +82,11 @@ class Tokenizer(TransformersApi):
         unk_token: str | AddedToken | None = None,
         pad_token: str | AddedToken | None = None,
         extra_special_tokens: "list[str | AddedToken] | tuple[str | AddedToken, ...]" = (),
-        model_max_length: int = 77,
+        additional_special_tokens: "list[str | AddedToken] | tuple[str | AddedToken, ...]" = (),
+        model_max_length: int = DEFAULT_LENGTH,
         padding_side: str = "right",
         truncation_side: str = "right",
+        clean_up_tokenization_spaces: bool = False,
     ) -> None:
         found = profile_named(profile)
         roles = default_roles(found)
@@ -91,8 +94,10 @@ class Tokenizer(TransformersApi):
         for name, token in given.items():
             if token is not None:
                 roles[name] = as_added_token(token, name, special=True)
-        extra = [as_added_token(token, "extra_special_tokens", special=True) for token in extra_special_tokens]
-        self._build(Settings(found, roles, extra, {}, None, model_max_length, padding_side, truncation_side))
+        listed = extra_special_tokens or additional_special_tokens
+        extra = [as_added_token(token, "extra_special_tokens", special=True) for token in listed]
+        sides = padding_side, truncation_side
+        self._build(Settings(found, roles, extra, {}, None, model_max_length, *sides, clean_up_tokenization_spaces))
 
     @classmethod
     def from_preset(cls, preset: str, profile: "ProfileName" = "transformers") -> "Tokenizer":
@@ -138,15 +143,37 @@ class Tokenizer(TransformersApi):
             tok._build(settings)
         return tok
 
-    def save_pretrained(self, save_directory: "str | os.PathLike[str]") -> tuple[str, ...]:
+    def save_pretrained(
+        self,
+        save_directory: "str | os.PathLike[str]",
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+        push_to_hub: bool = False,
+        **hub: Any,
+    ) -> tuple[str, ...]:
         """Write files that transformers and `from_pretrained` load with equal ids, and return their paths.
 
-        The folder is made if need be. Each file is written whole or not at all.
+        The folder is made if need be. Each file is written whole or not at all. `legacy_format` is accepted, and the
+        files of both formats are written; `push_to_hub` and `hub` are those of transformers.
+
+        Raises ValueError for a `filename_prefix`, under which no tokenizer finds its files.
         """
         from cliptok.tokenizer.files.saving import save
 
+        if filename_prefix is not None:
+            raise ValueError("filename_prefix is not supported: files are found by their own names alone")
+        if push_to_hub:
+            self.push_to_hub(hub.pop("repo_id", Path(save_directory).name), **hub)
+
         settings = {name: value for name, value in self._settings().items() if name != "name_or_path"}
+        if self._processor_class is not None:
+            settings["processor_class"] = self._processor_class
         return save(Path(save_directory), self._tokens, self._specials, settings)
+
+    @property
+    def _row_length(self) -> int:
+        """Ids in a row where nothing else is said: `model_max_length`, or 77 where the files give none."""
+        return DEFAULT_LENGTH if is_unlimited(self.model_max_length) else int(self.model_max_length)
 
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _SETTINGS}
@@ -182,10 +209,12 @@ class Tokenizer(TransformersApi):
     def __call__(
         self, text: "Texts", *, return_tensors: None = ..., **options: "Unpack[CallOptions]"
     ) -> "ListsEncoding": ...
+    @overload
+    def __call__(self, text: Any = ..., text_pair: Any = ..., **options: Any) -> BatchEncoding: ...
     def __call__(
         self,
         text: Any = None,
-        text_pair: None = None,
+        text_pair: Any = None,
         *,
         add_special_tokens: bool = True,
         padding: bool | str = False,
@@ -202,7 +231,8 @@ class Tokenizer(TransformersApi):
         return_offsets_mapping: bool = False,
         return_length: bool = False,
         verbose: bool = True,
-        **unsupported: Any,
+        on_null: str = "error",
+        **others: Any,
     ) -> BatchEncoding:
         """Encode one text or a batch, with the arguments and the result of a transformers tokenizer.
 
@@ -210,59 +240,113 @@ class Tokenizer(TransformersApi):
         (texts, length). `padding` is False, True or "longest", or "max_length"; `truncation` is False or True;
         `max_length` defaults to `model_max_length`. With `return_overflowing_tokens` a long text goes on in further
         rows, `stride` ids shared, and `overflow_to_sample_mapping` says whose they are. Offsets are (begin, end) in
-        characters of the text. `verbose` is accepted, and nothing is ever printed.
+        characters of the text. With `on_null="empty"` a None or a null is an empty text. `verbose` is accepted, and
+        nothing is ever printed.
 
-        Raises TypeError for arguments that are unknown, or that CLIP has no use for (`text_pair`,
-        `is_split_into_words` and others), NotImplementedError for offsets outside the profile `transformers`,
+        What no CLIP model has a use for is answered by transformers itself, in the profile `transformers`: `text_pair`,
+        `text_target`, `text_pair_target`, `is_split_into_words`, `split_special_tokens`.
+
+        Raises TypeError for unknown arguments, NotImplementedError for offsets outside the profile `transformers`,
         ValueError for values out of range and for tensors of rows that differ in length, and as `encode_batch` for
         texts.
         """
-        if unsupported or text_pair is not None:
-            refuse_unsupported({"text_pair": text_pair, **unsupported})
+        pairs = isinstance(text, (list, tuple)) and len(text) > 0 and isinstance(text[0], tuple) and len(text[0]) == 2
+        if others or text_pair is not None or pairs:
+            further = unusual({"text_pair": text_pair, **others})
+            if further or pairs:
+                options = {
+                    "add_special_tokens": add_special_tokens,
+                    "padding": padding,
+                    "truncation": truncation,
+                    "max_length": max_length,
+                    "stride": stride,
+                    "pad_to_multiple_of": pad_to_multiple_of,
+                    "padding_side": padding_side,
+                    "return_token_type_ids": return_token_type_ids,
+                    "return_attention_mask": return_attention_mask,
+                    "return_overflowing_tokens": return_overflowing_tokens,
+                    "return_special_tokens_mask": return_special_tokens_mask,
+                    "return_offsets_mapping": return_offsets_mapping,
+                    "return_length": return_length,
+                    "return_tensors": return_tensors,
+                }
+                return self._by_transformers(text, {**options, **further})
         if return_offsets_mapping and self.profile != "transformers":
             raise NotImplementedError(
                 f"return_offsets_mapping: the profile {self.profile!r} has no offsets, its reference gives none;"
                 " use profile='transformers'"
             )
+        if padding_side is not None:
+            side("padding_side", padding_side)
+        if on_null != "error":
+            nulls_are_empty(on_null)
         specials = bool(add_special_tokens)
         how = strategies(padding, truncation, max_length, pad_to_multiple_of, specials, self.model_max_length)
         if stride:
             check_stride(stride, how)
-        wanted = Returned(
-            return_attention_mask is None or bool(return_attention_mask),
-            bool(return_token_type_ids),
-            bool(return_special_tokens_mask),
-            bool(return_offsets_mapping),
-            bool(return_length),
-            bool(return_overflowing_tokens),
-        )
-        return Call(
+        wanted = PLAIN
+        more = return_token_type_ids or return_special_tokens_mask or return_offsets_mapping
+        if more or return_attention_mask is not None or return_length or return_overflowing_tokens:
+            wanted = Returned(
+                return_attention_mask is None or bool(return_attention_mask),
+                bool(return_token_type_ids),
+                bool(return_special_tokens_mask),
+                bool(return_offsets_mapping),
+                bool(return_length),
+                bool(return_overflowing_tokens),
+            )
+        call = Call(
             self._tokens,
-            self._role_id("pad_token"),
-            self._pads_left(padding_side),
+            None if how.padding is None else self._role_id("pad_token"),
+            (padding_side or self.padding_side) == "left",
             self.truncation_side == "left",
             how,
             wanted,
             specials,
             stride,
             return_tensors,
-        ).encoding(text)
+            on_null != "error",
+        )
+        encoding = call.encoding(text)
+        encoding._source = self, call, text
+        return encoding
+
+    def _by_transformers(self, text: Any, options: dict[str, Any]) -> BatchEncoding:
+        self._check_profile("transformers", ", ".join(name for name in options if name in UNUSUAL))
+        found = self._in_transformers()(text, **options, verbose=False)
+        return BatchEncoding(found.data, found.encodings)
+
+    def _in_transformers(self) -> Any:
+        """`as_transformers()`, kept until something of this tokenizer changes."""
+        now = (self._tokens, self._specials, self._settings())
+        kept, made = self.__dict__.get("_kept", (None, None))
+        if kept != now:
+            made = self.as_transformers()
+            self.__dict__["_kept"] = now, made
+        return made
+
+    def _encodings(self, call: Call, text: Any) -> Any:
+        """What transformers' BatchEncoding has of a call beside its values, for `call`'s text."""
+        if call.tokens is not self._tokens:
+            raise ValueError("the tokenizer has changed since this encoding was made; encode the text again")
+        self._check_profile("transformers", "what an encoding knows of words and characters")
+        return self._in_transformers()(text, **call.options(), verbose=False)
 
     @overload
     def encode(
-        self, text: "Texts", text_pair: None = ..., *, return_tensors: "Literal['pt']", **options: Any
+        self, text: "Texts", text_pair: Any = ..., *, return_tensors: "Literal['pt']", **options: Any
     ) -> "torch.Tensor": ...
     @overload
     def encode(
-        self, text: "Texts", text_pair: None = ..., *, return_tensors: "Literal['np']", **options: Any
+        self, text: "Texts", text_pair: Any = ..., *, return_tensors: "Literal['np']", **options: Any
     ) -> "IdArray": ...
     @overload
-    def encode(self, text: str, text_pair: None = ..., *, return_tensors: None = ..., **options: Any) -> list[int]: ...
+    def encode(self, text: str, text_pair: Any = ..., *, return_tensors: None = ..., **options: Any) -> list[int]: ...
     @overload
     def encode(
-        self, text: "Texts", text_pair: None = ..., *, return_tensors: None = ..., **options: Any
+        self, text: "Texts", text_pair: Any = ..., *, return_tensors: None = ..., **options: Any
     ) -> list[list[int]]: ...
-    def encode(self, text: Any, text_pair: None = None, **options: Any) -> Any:
+    def encode(self, text: Any, text_pair: Any = None, **options: Any) -> Any:
         """The `input_ids` of a call with the same arguments: a list of ids for a str."""
         if text_pair is None and not options and isinstance(text, str):
             return self._tokens.engine.encode(text, True)  # what the call comes down to
@@ -297,14 +381,19 @@ class Tokenizer(TransformersApi):
     def _pads_left(self, padding_side: str | None = None) -> bool:
         return side("padding_side", self.padding_side if padding_side is None else padding_side) == "left"
 
-    def tokenize(self, text: str, add_special_tokens: bool = False) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
         """The tokens of one text as they stand in the vocabulary, `</w>` at each word's end.
 
-        Raises TypeError for anything but str, ValueError for lone surrogates.
+        `pair` and `options` are those of a call. Raises TypeError for anything but str, ValueError for lone surrogates.
 
         >>> Tokenizer().tokenize("a highres photo")
         ['a</w>', 'high', 'res</w>', 'photo</w>']
         """
+        if pair is not None or options:
+            tokens: list[str] = self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
+            return tokens
         ids = self._tokens.engine.encode(as_text(text), add_special_tokens)
         return [self._tokens.id_to_token(id) or "" for id in ids]
 
@@ -403,7 +492,7 @@ class Tokenizer(TransformersApi):
     def encode_batch(
         self,
         texts: Any,
-        max_length: int = 77,
+        max_length: int | None = None,
         dtype: Any = "int64",
         out: Any = None,
         return_lengths: bool = False,
@@ -412,6 +501,8 @@ class Tokenizer(TransformersApi):
         on_null: str = "error",
     ) -> Any:
         """Ids of many texts in one array (texts, max_length), start and end included, padded with `pad_token_id`.
+
+        `max_length` defaults to `model_max_length`, and to 77 where the tokenizer's files give none.
 
         `texts` is a sequence or iterable of str, an Arrow column of strings (read in place), or a str, which is a batch
         of one. A None or a null among them raises, or with `on_null="empty"` is an empty text. Longer texts are cut
@@ -435,7 +526,7 @@ class Tokenizer(TransformersApi):
         ids, lengths = encode_batch(
             self._tokens,
             texts,
-            max_length,
+            self._row_length if max_length is None else max_length,
             dtype,
             out,
             threads,
@@ -620,12 +711,78 @@ class Tokenizer(TransformersApi):
             if (start, end) != (self._tokens.start_id, self._tokens.end_id) and None not in (start, end):
                 self._tokens = self._tokens.replaced(self._tokens.added, start, end)
 
+    # -- other libraries' names
+
+    def as_open_clip(self) -> "OpenClipTokenizer":
+        """The same ids as open_clip's `SimpleTokenizer` gives them: `(texts, context_length=None)` to a LongTensor.
+
+        Raises ValueError in another profile than `open_clip`.
+        """
+        from cliptok.tokenizer.reference_apis import OpenClipTokenizer
+
+        self._check_profile("open_clip", "as_open_clip")
+        return OpenClipTokenizer(self._tokens, self._row_length)
+
+    def as_openai(self) -> "OpenAITokenizer":
+        """The same ids as `clip.tokenize` and clip's `SimpleTokenizer` give them, under their names.
+
+        Raises ValueError in another profile than `openai`.
+        """
+        from cliptok.tokenizer.reference_apis import OpenAITokenizer
+
+        self._check_profile("openai", "as_openai")
+        return OpenAITokenizer(self._tokens, self._row_length)
+
+    def as_transformers(self) -> Any:
+        """A new tokenizer of transformers' own class (`CLIPTokenizer`, in transformers 4 `CLIPTokenizerFast`).
+
+        Its calls are answered by the engine; everything else is transformers' own: processors, pipelines, saving,
+        chat templates. It is for where the class is asked for, and shares nothing with this tokenizer afterwards. Calls
+        with pairs, words, offsets or overflowing tokens, and those after its `backend_tokenizer` was given other parts,
+        are transformers' own as well.
+
+        Raises ImportError without transformers, and ValueError in another profile than `transformers`, whose ids
+        transformers' class would not have.
+        """
+        from tempfile import TemporaryDirectory
+
+        from cliptok.tokenizer.in_transformers import load
+
+        self._check_profile("transformers", "as_transformers")
+        # A role that was only renamed is no added token, and would become one in the files.
+        tokens = self._tokens
+        renamed: dict[str, str | None] = {}
+        twin = self.__copy__()
+        for role, token in self._specials.roles.items():
+            if token.content not in tokens.added_ids:
+                renamed[role] = token.content
+                twin._specials = twin._specials.with_role(role, None)
+        for role, id in (("bos_token", tokens.start_id), ("eos_token", tokens.end_id)):
+            if self._role_id(role) != id:
+                renamed[role] = self._role(role)
+                twin._specials = twin._specials.with_role(role, AddedToken(tokens.id_to_token(id) or "", special=True))
+        with TemporaryDirectory() as folder:
+            twin.save_pretrained(folder)
+            made = load(Path(folder), tokens)
+        for role, content in renamed.items():
+            setattr(made, role, content)
+        made.name_or_path = self.name_or_path
+        return made
+
+    def _check_profile(self, name: str, method: str) -> None:
+        if self.profile != name:
+            raise ValueError(f"{method} needs the profile {name!r}, and this is {self.profile!r}")
+
     # -- copies
 
     def __getstate__(self) -> dict[str, Any]:
         from cliptok.tokenizer.files.state import FORMAT, to_json
 
-        others = {key: value for key, value in self.__dict__.items() if key not in ("_tokens", "_specials", *_SETTINGS)}
+        others = {
+            key: value
+            for key, value in self.__dict__.items()
+            if key not in ("_tokens", "_specials", "_kept", *_SETTINGS)
+        }
         return {
             "format": FORMAT,
             "tokenizer": to_json(self._tokens, self._specials, self._settings()),

@@ -1,8 +1,12 @@
 """Names that transformers' tokenizers have, each in terms of the tokenizer's own parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
-from cliptok.tokenizer.tokens.added_tokens import AddedToken
+from cliptok.tokenizer.calls.decoding import clean_up_tokenization, decode
+from cliptok.tokenizer.calls.encoding import BatchEncoding
+from cliptok.tokenizer.tokens.added_tokens import AddedToken, AddedTokens, as_added_token
 from cliptok.tokenizer.tokens.special_tokens import Role, RoleId, SpecialTokens
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
@@ -16,8 +20,26 @@ class TransformersApi:
     _tokens: TokenTable
     _specials: SpecialTokens
 
+    model_max_length: int
+    _processor_class: str | None = None
+    _edited: dict[int, AddedToken] | None = None
+
     is_fast = True
     """As of transformers' tokenizers in Rust."""
+    backend = "cliptok"
+    """In transformers the library that a tokenizer is made with."""
+    pad_token_type_id = 0
+    """What `token_type_ids` are padded with."""
+    split_special_tokens = False
+    """Special tokens in a text are found, unless a call says otherwise."""
+    init_inputs = ()
+    """Positional arguments of `init_kwargs`: none."""
+    vocab_files_names: ClassVar = {
+        "vocab_file": "vocab.json",
+        "merges_file": "merges.txt",
+        "tokenizer_file": "tokenizer.json",
+    }
+    """The names of a vocabulary's files."""
     model_input_names = ("input_ids", "attention_mask")
     """What a call returns unless it is told otherwise."""
 
@@ -66,6 +88,12 @@ class TransformersApi:
     def _set_specials(self, specials: SpecialTokens) -> None:
         raise NotImplementedError
 
+    def __call__(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+        raise NotImplementedError
+
+    def _in_transformers(self) -> Any:
+        raise NotImplementedError
+
     @property
     def special_tokens_map(self) -> dict[str, str]:
         """Role to token, for the roles that are set."""
@@ -73,13 +101,30 @@ class TransformersApi:
 
     @property
     def extra_special_tokens(self) -> list[str]:
-        """Special tokens without a role."""
+        """Special tokens without a role. Setting them adds no token to the vocabulary."""
         return [token.content for token in self._specials.extra]
 
+    @extra_special_tokens.setter
+    def extra_special_tokens(self, tokens: Iterable[Any]) -> None:
+        extra = [as_added_token(token, "extra_special_tokens", special=True) for token in tokens]
+        self._set_specials(self._specials.with_extra(extra))
+
     @property
-    def additional_special_tokens(self) -> list[str]:
-        """`extra_special_tokens` under the name of transformers 4."""
-        return self.extra_special_tokens
+    def extra_special_tokens_ids(self) -> list[int]:
+        """The ids of `extra_special_tokens`."""
+        return [id for id in map(self._tokens.token_to_id, self.extra_special_tokens) if id is not None]
+
+    @extra_special_tokens_ids.setter
+    def extra_special_tokens_ids(self, ids: Iterable[int]) -> None:
+        tokens = [self._tokens.id_to_token(id) for id in ids]
+        if None in tokens:
+            raise ValueError(f"extra_special_tokens_ids holds {list(ids)[tokens.index(None)]}, which is no token's id")
+        self.extra_special_tokens = [token for token in tokens if token is not None]
+
+    additional_special_tokens = extra_special_tokens
+    """`extra_special_tokens` under the name of transformers 4."""
+    additional_special_tokens_ids = extra_special_tokens_ids
+    """`extra_special_tokens_ids` under the name of transformers 4."""
 
     @property
     def all_special_tokens(self) -> list[str]:
@@ -93,25 +138,120 @@ class TransformersApi:
         ids = map(self._tokens.token_to_id, self.all_special_tokens)
         return [id for id in (unknown if id is None else id for id in ids) if id is not None]
 
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """The ids of a text, or of a pair of texts, with start and end."""
+        start, end = self._tokens.start_id, self._tokens.end_id
+        second = [] if token_ids_1 is None else [end, *token_ids_1, end]
+        return [start, *token_ids_0, end, *second]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """A zero for each id of `build_inputs_with_special_tokens`."""
+        return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
+
     def get_special_tokens_mask(
-        self, token_ids_0: Sequence[int], token_ids_1: None = None, already_has_special_tokens: bool = False
+        self,
+        token_ids_0: Sequence[int],
+        token_ids_1: Sequence[int] | None = None,
+        already_has_special_tokens: bool = False,
     ) -> list[int]:
         """1 for each special id, 0 for each other.
 
         Without `already_has_special_tokens` the mask is that of the ids after start and end are put around them.
         """
-        if token_ids_1 is not None:
-            raise TypeError("token_ids_1 is not supported: CLIP has no pairs of texts")
         if not already_has_special_tokens:
-            return [1, *([0] * len(token_ids_0)), 1]
+            second = [] if token_ids_1 is None else [1, *([0] * len(token_ids_1)), 1]
+            return [1, *([0] * len(token_ids_0)), 1, *second]
         special = set(self.all_special_ids)
-        return [int(int(id) in special) for id in token_ids_0]
+        return [int(int(id) in special) for id in (*token_ids_0, *(token_ids_1 or ()))]
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """The ids that a call puts around a text: 2."""
-        if pair:
-            raise TypeError("pair is not supported: CLIP has no pairs of texts")
-        return 2
+        """The ids that a call puts around a text, 2, or around a pair of texts, 4."""
+        return 4 if pair else 2
+
+    @property
+    def max_len_single_sentence(self) -> int:
+        """Ids of a text in a row of `model_max_length`."""
+        return self.model_max_length - 2
+
+    @property
+    def max_len_sentences_pair(self) -> int:
+        """Ids of a pair of texts in a row of `model_max_length`."""
+        return self.model_max_length - 4
+
+    def encode_plus(self, text: Any, text_pair: Any = None, **options: Any) -> BatchEncoding:
+        """A call with one text."""
+        return self(text, text_pair, **options)
+
+    def batch_encode_plus(self, batch_text_or_text_pairs: Any, **options: Any) -> BatchEncoding:
+        """A call with many texts, or with pairs of them."""
+        batch = list(batch_text_or_text_pairs)
+        if batch and isinstance(batch[0], (list, tuple)) and not options.get("is_split_into_words"):
+            return self([first for first, _ in batch], [second for _, second in batch], **options)
+        return self(batch, **options)
+
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """The text of tokens, as `decode` gives it for their ids. Raises ValueError for what is no token."""
+        ids = [self._tokens.token_to_id(token) for token in tokens]
+        if None in ids:
+            raise ValueError(f"tokens holds {tokens[ids.index(None)]!r}, which is no token")
+        return decode(self._tokens, self._specials, [id for id in ids if id is not None], False, False)
+
+    @staticmethod
+    def clean_up_tokenization(text: str) -> str:
+        """The text without spaces before punctuation and shortened words."""
+        return clean_up_tokenization(text)
+
+    def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
+        """Write vocab.json and merges.txt into a folder that is there, and return their paths."""
+        from cliptok.tokenizer.files.saving import save_vocabulary
+
+        return save_vocabulary(Path(save_directory), self._tokens, filename_prefix)
+
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """The arguments that make this tokenizer. A new dict."""
+        names = ("clean_up_tokenization_spaces", "model_max_length", "name_or_path", "padding_side", "truncation_side")
+        further = ("extra_special_tokens", "additional_special_tokens")
+        return {
+            "profile": self._tokens.profile.name,
+            **{name: getattr(self, name) for name in (*names, *further)},
+            **{name: str(token) for name, token in self._specials.roles.items()},
+        }
+
+    def _set_processor_class(self, processor_class: str) -> None:
+        self._processor_class = processor_class
+
+    @property
+    def backend_tokenizer(self) -> Any:
+        """The tokenizers library's tokenizer of the same files. A copy: what is changed in it stays in it."""
+        return self._in_transformers().backend_tokenizer
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> Any:
+        """Upload the files to the hub, by transformers and with its arguments."""
+        return self._in_transformers().push_to_hub(repo_id, **options)
+
+    # What `diffusers` edits in place to unload a textual inversion, and then calls.
+
+    @property
+    def _added_tokens_decoder(self) -> dict[int, AddedToken]:
+        if self._edited is None:
+            self._edited = dict(self._tokens.added.by_id)
+        return self._edited
+
+    @property
+    def _added_tokens_encoder(self) -> dict[str, int]:
+        return dict(self._tokens.added_ids)  # What is edited in it follows from `_added_tokens_decoder`.
+
+    def _update_trie(self) -> None:
+        if self._edited is not None:
+            edited, self._edited = dict(sorted(self._edited.items())), None
+            contents = {token.content for token in edited.values()}
+            special = self._tokens.added.special & contents
+            self._tokens = self._tokens.replaced(AddedTokens(edited, special))
 
     @property
     def vocab(self) -> dict[str, int]:
@@ -131,7 +271,7 @@ class TransformersApi:
     @property
     def added_tokens_decoder(self) -> dict[int, AddedToken]:
         """Id to AddedToken, in id order."""
-        return dict(self._tokens.added.by_id)
+        return dict(sorted((self._tokens.added.by_id if self._edited is None else self._edited).items()))
 
     @property
     def added_tokens_encoder(self) -> dict[str, int]:

@@ -47,7 +47,7 @@ pub(crate) fn stoppable<R>(py: Python<'_>, work: impl FnOnce() -> R) -> PyResult
     }
 }
 
-/// Imports NumPy, whose C functions are looked up at their first use by code that cannot raise.
+/// Imports `NumPy`, whose C functions are looked up at their first use by code that cannot raise.
 pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<()> {
     static IMPORTED: PyOnceLock<()> = PyOnceLock::new();
     IMPORTED.get_or_try_init(py, || py.import("numpy").map(|_| ())).copied()
@@ -92,7 +92,9 @@ impl Interrupt for Signals {
             return false;
         }
         *last = Instant::now();
-        let Err(exception) = Python::attach(|py| py.check_signals()) else { return false };
+        #[allow(clippy::redundant_closure_for_method_calls)] // the method is not general enough in its lifetime
+        let checked = Python::attach(|py| py.check_signals());
+        let Err(exception) = checked else { return false };
         *self.exception.lock().unwrap_or_else(PoisonError::into_inner) = Some(exception);
         self.raised.store(true, Ordering::Relaxed);
         true

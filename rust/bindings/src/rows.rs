@@ -78,9 +78,9 @@ impl<'py> Fill<'_, 'py> {
         let (count, width) = (batch.len(), options.width);
         let mut lengths = self.lengths.then(|| NewArray::<i64, Ix1>::new(py, count)).transpose()?;
         let mut mask = self.mask.then(|| NewArray::<i64, Ix2>::new(py, [count, width])).transpose()?;
-        let mut length_slots = lengths.as_mut().map(NewArray::slice).transpose()?;
-        let mut mask_slots = mask.as_mut().map(NewArray::slice).transpose()?;
-        let rows = Rows { ids, lengths: length_slots.as_deref_mut(), mask: mask_slots.as_deref_mut() };
+        let length_slots = lengths.as_mut().map(NewArray::slice).transpose()?;
+        let mask_slots = mask.as_mut().map(NewArray::slice).transpose()?;
+        let rows = Rows { ids, lengths: length_slots, mask: mask_slots };
         let report = stoppable(py, || engine.fill_rows_from(&mut Reader(self), count, rows, options, self.threads))?
             .map_err(|failure| failure.0)?;
         match report.first_truncated.filter(|_| self.refuse_long) {

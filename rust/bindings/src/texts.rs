@@ -3,7 +3,7 @@
 use crate::arrow::Column;
 use crate::memory::out_of_memory;
 use crate::nulls::Nulls;
-use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use std::cell::RefCell;
@@ -104,7 +104,10 @@ pub(crate) fn utf8<'a>(text: Borrowed<'a, '_, PyAny>, name: impl Fn() -> String)
         let found = if text.is_none() { "None".to_owned() } else { text.get_type().name()?.to_string() };
         return Err(PyTypeError::new_err(format!("{} is {found}; expected str", name())));
     };
-    let utf8 = string.to_str().map_err(|_| {
+    let utf8 = string.to_str().map_err(|error| {
+        if error.is_instance_of::<PyMemoryError>(string.py()) {
+            return error; // UTF-8 takes memory that Python does not have
+        }
         PyValueError::new_err(format!(
             "{} holds a lone surrogate, which is no character and has no UTF-8; clean it first, for instance with \
              text.encode('utf-8', 'replace').decode()",

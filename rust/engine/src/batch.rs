@@ -73,9 +73,9 @@ impl Engine {
     ///
     /// [`Error::Argument`] when the buffers' sizes do not match the texts, the width cannot hold the special tokens,
     /// or the ids' type cannot hold the largest id.
-    pub fn fill_rows<'t, T: Id, S: AsRef<str>>(
+    pub fn fill_rows<T: Id, S: AsRef<str>>(
         &self,
-        texts: &'t [S],
+        texts: &[S],
         rows: Rows<'_, T>,
         options: RowOptions,
         threads: usize,

@@ -70,7 +70,7 @@ impl<T> Default for Buffers<T> {
     }
 }
 
-impl<'t, T: Id> Chunk<'_, 't, T> {
+impl<T: Id> Chunk<'_, '_, T> {
     pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport {
         poll();
         let mut report = ChunkReport::default();

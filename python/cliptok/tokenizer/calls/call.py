@@ -21,6 +21,7 @@ class Call(NamedTuple):
     add_special_tokens: bool = True
     stride: int = 0
     return_tensors: str | None = None
+    null_as_empty: bool = False
 
     def encoding(self, text: Any) -> BatchEncoding:
         """The encoding of one text or of many."""
@@ -39,17 +40,30 @@ class Call(NamedTuple):
         elif single and convert is None and how.padding is None:
             ids = self._ids(text)
             mask = {"attention_mask": [1] * len(ids)} if wanted.attention_mask else {}
-            return BatchEncoding({"input_ids": ids, **mask})
+            return BatchEncoding.of({"input_ids": ids, **mask})
         else:
             values = self._packed(batch)
         if convert is not None:
-            return BatchEncoding({name: convert(name, value) for name, value in values.items()})
-        encoding = BatchEncoding({name: _as_list(value) for name, value in values.items()})
+            return BatchEncoding.of({name: convert(name, value) for name, value in values.items()})
+        lists = {name: _as_list(value) for name, value in values.items()}
         if single and not wanted.overflowing_tokens:
-            for name, value in encoding.items():
-                if isinstance(value[0], list):
-                    encoding[name] = value[0]
-        return encoding
+            lists = {name: value[0] if isinstance(value[0], list) else value for name, value in lists.items()}
+        return BatchEncoding.of(lists)
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of the call, without the form in which it returns values."""
+        how, wanted = self.how, self.wanted
+        lengthy = how.limit is not None or how.padding == "max_length"
+        return {
+            "add_special_tokens": self.add_special_tokens,
+            "padding": how.padding or False,
+            "truncation": how.limit is not None,
+            "max_length": how.length if lengthy else None,
+            "stride": self.stride,
+            "pad_to_multiple_of": how.multiple,
+            "padding_side": "left" if self.pad_left else "right",
+            "return_overflowing_tokens": wanted.overflowing_tokens,
+        }
 
     def _ids(self, text: str) -> list[int]:
         ids = self.tokens.engine.encode(text, self.add_special_tokens)
@@ -67,6 +81,7 @@ class Call(NamedTuple):
             mask=self.wanted.attention_mask,
             add_special_tokens=self.add_special_tokens,
             pad_left=self.pad_left,
+            null_as_empty=self.null_as_empty,
             threads=threads_for(batch, None),
         )
         return {"input_ids": ids} if mask is None else {"input_ids": ids, "attention_mask": mask}
@@ -81,6 +96,7 @@ class Call(NamedTuple):
             "int64",
             limit,
             add_special_tokens=self.add_special_tokens,
+            null_as_empty=self.null_as_empty,
             threads=threads_for(batch, None, whole=limit is None),
         )
         lengths = np.diff(offsets)
@@ -109,10 +125,14 @@ class Call(NamedTuple):
         from cliptok.tokenizer.calls.rows import build
 
         if self.wanted.offset_mapping:
-            texts: list[Any] = [self._offsets(row, text) for row, text in enumerate(as_rows(batch))]
+            strings = as_rows(batch, self.null_as_empty)
+            texts: list[Any] = [self._offsets(row, text) for row, text in enumerate(strings)]
         else:
             threads = threads_for(batch, None, whole=True)
-            ids, offsets = self.tokens.engine.pack(batch, "int64", None, add_special_tokens=False, threads=threads)
+            empty = self.null_as_empty
+            ids, offsets = self.tokens.engine.pack(
+                batch, "int64", None, add_special_tokens=False, null_as_empty=empty, threads=threads
+            )
             everything, bounds = ids.tolist(), offsets.tolist()
             texts = [(everything[begin:end], None) for begin, end in pairwise(bounds)]
         start_end = (self.tokens.start_id, self.tokens.end_id) if self.add_special_tokens else None

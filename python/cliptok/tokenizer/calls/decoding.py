@@ -1,6 +1,6 @@
 """From ids back to text, as each profile's reference does it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
@@ -11,7 +11,7 @@ _END_OF_WORD = "</w>"
 
 def as_ids(token_ids: Any) -> Any:
     """An int, a list of ints or a list of lists, from those, an array, a tensor or an encoding."""
-    if isinstance(token_ids, dict):
+    if isinstance(token_ids, Mapping):
         token_ids = token_ids["input_ids"]
     if hasattr(token_ids, "tolist"):
         return token_ids.tolist()
@@ -31,6 +31,9 @@ def decode(
     if tokens.profile.name == "transformers-slow":
         text = " ".join(_segments(tokens, specials, ids, skip_special_tokens))
         return clean_up_tokenization(text) if clean_up else text
+    if skip_special_tokens and not tokens.profile.specials_are_added:  # Padding is no special token of the engine's.
+        skipped = {tokens.token_to_id(content) for content in specials.contents()}
+        ids = [id for id in ids if id not in skipped]
     text = tokens.engine.decode(ids, skip_special_tokens).replace(_END_OF_WORD, " ")
     return text.strip() if tokens.profile.strips_decoded else text
 

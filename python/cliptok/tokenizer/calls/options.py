@@ -1,20 +1,13 @@
 """The padding and truncation arguments of a call, worked out as transformers does."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from cliptok.tokenizer.profiles import NO_LIMIT
+from cliptok.tokenizer.profiles import is_unlimited
 
 _PADDING = ("longest", "max_length", "do_not_pad")
 _TRUNCATION = ("only_first", "only_second", "longest_first", "do_not_truncate")
-_NOT_SUPPORTED = {
-    "text_pair": "CLIP has no pairs of texts",
-    "text_target": "CLIP has no target texts",
-    "text_pair_target": "CLIP has no target texts",
-    "is_split_into_words": "pass whole texts",
-    "split_special_tokens": "special tokens in a text are always found",
-    "tokenizer_kwargs": "pass the arguments themselves",
-}
+UNUSUAL = ("text_pair", "text_target", "text_pair_target", "is_split_into_words", "split_special_tokens")
 
 
 class Strategies(NamedTuple):
@@ -42,6 +35,10 @@ class Returned(NamedTuple):
     overflowing_tokens: bool = False
 
 
+PLAIN: Final = Returned()
+"""What most calls return."""
+
+
 def strategies(*options: Any) -> Strategies:
     """What a call's padding, truncation, max_length, pad_to_multiple_of and add_special_tokens ask for, given the
     tokenizer's model_max_length. Raises ValueError or TypeError that names the argument at fault.
@@ -57,6 +54,11 @@ def _strategies(
 ) -> Strategies:
     if max_length is not None:
         check_int("max_length", max_length, 0)
+        if is_unlimited(max_length):  # A model_max_length given back, as diffusers' training scripts do.
+            raise ValueError(
+                f"max_length is {max_length:.0e}, which is no length: the tokenizer's files give no model_max_length;"
+                " set tok.model_max_length = 77, or pass max_length=77"
+            )
         if padding is False and truncation is None:  # A length alone asks for truncation.
             truncation = True
     if multiple is not None:
@@ -71,7 +73,7 @@ def _strategies(
             raise ValueError("truncation is 'only_second', and there is no second text; use True")
     if max_length is None:
         # A tokenizer without a length of its own has nothing to pad or truncate to.
-        unlimited = default_length > NO_LIMIT // 10**10
+        unlimited = is_unlimited(default_length)
         padding = None if unlimited and padding == "max_length" else padding
         truncates = truncates and not unlimited
         max_length = default_length
@@ -114,13 +116,15 @@ def side(name: str, value: str) -> str:
     raise ValueError(f"{name} is {value!r}; choose 'right' or 'left'")
 
 
-def refuse_unsupported(arguments: dict[str, Any]) -> None:
-    """Raise TypeError for an argument that is unknown, or known to transformers and not supported here."""
-    for name, value in arguments.items():
-        if name not in _NOT_SUPPORTED:
+def unusual(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that ask for something which CLIP's models have no use for, and transformers has.
+
+    Raises TypeError for an argument that is unknown.
+    """
+    for name in arguments:
+        if name not in UNUSUAL:
             raise TypeError(f"{name} is no argument of a tokenizer call")
-        if value is not None and value is not False:
-            raise TypeError(f"{name} is not supported: {_NOT_SUPPORTED[name]}")
+    return {name: value for name, value in arguments.items() if value is not None and value is not False}
 
 
 def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str | None:

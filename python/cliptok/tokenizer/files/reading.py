@@ -1,6 +1,7 @@
 """Reading a tokenizer's folder: which files there are and what they say, special tokens and all."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
 )
-_OVERRIDES = (*NAMES, "extra_special_tokens", "model_max_length", "padding_side", "truncation_side")
+_OVERRIDES = (
+    *NAMES,
+    *("additional_special_tokens", "clean_up_tokenization_spaces", "extra_special_tokens"),
+    *("model_max_length", "padding_side", "truncation_side"),
+)
 PROFILE_KEY = "cliptok_profile"
 
 
@@ -67,6 +72,7 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
 
     Raises ValueError that names the file and the trouble, TypeError for an unknown override.
     """
+    _drop_without_effect(overrides)
     for key in overrides:
         if key not in _OVERRIDES:
             raise TypeError(f"{key} is no argument of from_pretrained")
@@ -107,6 +113,16 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
             wanted(config.get("clean_up_tokenization_spaces", False) or False, bool, "clean_up_tokenization_spaces"),
             name,
             engine,
+        )
+
+
+def _drop_without_effect(overrides: dict[str, Any]) -> None:
+    """Take out what transformers' CLIP tokenizers accept and do not heed."""
+    for name in ("use_fast", "trust_remote_code"):  # There is one class, and no code is ever loaded.
+        overrides.pop(name, None)
+    if overrides.pop("do_lower_case", True) is False:
+        warnings.warn(
+            "do_lower_case=False has no effect: CLIP's tokenizers lower every text, transformers' as well", stacklevel=4
         )
 
 

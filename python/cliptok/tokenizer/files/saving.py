@@ -21,8 +21,7 @@ def save(folder: Path, tokens: TokenTable, specials: SpecialTokens, settings: di
     contents = {
         "tokenizer_config.json": _json(_config(tokens, roles, settings)),
         "special_tokens_map.json": _json(roles),
-        "vocab.json": _json(vocabulary, indent=None),
-        "merges.txt": "".join(["#version: 0.2\n", *(f"{left} {right}\n" for left, right in merges)]),
+        **_vocabulary_files(vocabulary, merges),
         "tokenizer.json": _json(_whole(tokens, roles, vocabulary, merges), indent=None),
     }
     further = {token: id for token, id in tokens.added_ids.items() if id >= tokens.vocabulary.vocabulary_size}
@@ -34,6 +33,25 @@ def save(folder: Path, tokens: TokenTable, specials: SpecialTokens, settings: di
         with atomic_write(folder / name) as file:
             file.write(content.encode())
     return tuple(str(folder / name) for name in contents)
+
+
+def save_vocabulary(folder: Path, tokens: TokenTable, prefix: str | None) -> tuple[str, ...]:
+    """Write vocab.json and merges.txt, with `prefix` and a hyphen before their names, and return their paths."""
+    if not folder.is_dir():
+        raise NotADirectoryError(f"save_directory is {folder}, which is no folder")
+    contents = _vocabulary_files(_vocabulary(tokens), tokens.vocabulary.merges())
+    paths = {folder / (f"{prefix}-{name}" if prefix else name): content for name, content in contents.items()}
+    for path, content in paths.items():
+        with atomic_write(path) as file:
+            file.write(content.encode())
+    return tuple(map(str, paths))
+
+
+def _vocabulary_files(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> dict[str, str]:
+    return {
+        "vocab.json": _json(vocabulary, indent=None),
+        "merges.txt": "".join(["#version: 0.2\n", *(f"{left} {right}\n" for left, right in merges)]),
+    }
 
 
 def _config(tokens: TokenTable, roles: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class TokenTable:
 
     __slots__ = (
         "_decoder",
+        "_encoder",
         "_known",
         "_spellings",
         "added",
@@ -47,6 +48,7 @@ class TokenTable:
         self.added_ids = added.ids()
         self._spellings = added.spellings(profile.name == "transformers")
         self._known = bundled_ids(profile) if is_bundled else {}
+        self._encoder: dict[str, int] | None = None
         self._decoder: dict[int, str] | None = None
         self.engine = vocabulary.with_added_tokens(added.for_engine(self._spellings), start_id, end_id)
 
@@ -84,6 +86,12 @@ class TokenTable:
     def tokens(self) -> dict[str, int]:
         """Token to id, added tokens included. A new dict."""
         return {**self.vocabulary.vocabulary(), **self.added_ids}
+
+    def encoder(self) -> dict[str, int]:
+        """Token to id, added tokens included. Made at the first use and kept."""
+        if self._encoder is None:
+            self._encoder = self.tokens()
+        return self._encoder
 
     def decoder(self) -> dict[int, str]:
         """Id to token, added tokens included. Made at the first use and kept."""

@@ -70,7 +70,9 @@ fn decompose(c: char, out: &mut Vec<Ranked>) {
         );
     } else if let Some(&(first, second)) = TABLES.decompositions.get(&c) {
         decompose(first, out);
-        second.into_iter().for_each(|second| decompose(second, out));
+        if let Some(second) = second {
+            decompose(second, out);
+        }
     } else {
         out.push((unicode::REGEX.get(c).combining(), c));
     }

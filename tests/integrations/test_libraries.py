@@ -1,0 +1,63 @@
+"""torchmetrics' CLIPScore and sentence-transformers' CLIP with our tokenizer: the same numbers as with transformers'.
+
+`make integrations` installs what they need, which is much.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cliptok import Tokenizer
+from support.references import write_clip_files
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+TEXTS = ["a photo of a cat", "“two” dogs &amp; a 😀", "very " * 100]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small CLIP with its processor, as on the hub."""
+    write_clip_files(tmp_path)
+    torch.manual_seed(0)
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision = {**text, "image_size": 32, "patch_size": 16}
+    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+    transformers.CLIPModel(config).save_pretrained(tmp_path)
+    images = transformers.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=32)
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(tmp_path, model_max_length=77)
+    transformers.CLIPProcessor(images, tokenizer).save_pretrained(tmp_path)
+    return tmp_path
+
+
+def tokenizers(folder: Path) -> list[Any]:
+    ours = Tokenizer.from_pretrained(folder)
+    return [ours, ours.as_transformers()]
+
+
+@pytest.mark.filterwarnings("default")
+def test_clip_score(folder: Path) -> None:
+    score = pytest.importorskip("torchmetrics.multimodal.clip_score")
+    images = [torch.randint(255, (3, 32, 32), generator=torch.Generator().manual_seed(i)) for i in range(3)]
+    model = transformers.CLIPModel.from_pretrained(folder)
+    processor = transformers.CLIPProcessor.from_pretrained(folder)
+    metric = score.CLIPScore(lambda: (model, processor))
+    expected = float(metric(images, [*TEXTS[:2], "a dog"]))
+    for tokenizer in tokenizers(folder):
+        metric.reset()
+        processor.tokenizer = tokenizer
+        assert float(metric(images, [*TEXTS[:2], "a dog"])) == expected
+
+
+@pytest.mark.filterwarnings("default")
+def test_sentence_transformers(folder: Path) -> None:
+    library = pytest.importorskip("sentence_transformers")
+    modules = pytest.importorskip("sentence_transformers.models")
+    clip = modules.CLIPModel(str(folder))
+    model = library.SentenceTransformer(modules=[clip], device="cpu")
+    expected = model.encode(TEXTS)
+    for tokenizer in tokenizers(folder):
+        clip.processor.tokenizer = tokenizer
+        assert (model.encode(TEXTS) == expected).all()
