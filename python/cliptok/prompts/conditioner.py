@@ -279,7 +279,7 @@ class Conditioner(Planner):
         """The distinct conditionings of a prompt with AND, schedules or alternations, and which step uses which."""
         from cliptok.prompts.schedules import make_schedule
 
-        return make_schedule(self, prompt, steps, hires_steps, **options)
+        return make_schedule(self, self.encode, prompt, steps, hires_steps, **options)
 
     def explain(self, prompt: str, **settings: Any) -> Explanation:
         """What happens to a prompt, as text and, in a notebook, as HTML."""

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cliptok.prompts.chunking.rows import Masked
 from cliptok.prompts.errors import PromptWarning
+from cliptok.prompts.token_rows import Masked
 from cliptok.prompts.tree import Network
 
 Int32 = npt.NDArray[np.int32]

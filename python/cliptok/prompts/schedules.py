@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,7 +19,8 @@ from cliptok.prompts.settings import settings_for
 from cliptok.prompts.tree import Network
 
 if TYPE_CHECKING:
-    from cliptok.prompts.conditioner import Conditioner
+    from cliptok.prompts.plan import Plan
+    from cliptok.prompts.planner import Planner
 
 
 @dataclasses.dataclass
@@ -127,7 +128,8 @@ def combine(unconditional: Tensor, parts: Sequence[Tensor], weights: Sequence[fl
 
 
 def make_schedule(
-    cond: Conditioner,
+    planner: Planner,
+    encode: Callable[[Plan], Conditioning],
     prompt: str,
     steps: int,
     hires_steps: int | None = None,
@@ -145,34 +147,34 @@ def make_schedule(
     for name, count in (("steps", steps), ("hires_steps", hires_steps)):
         if count is not None and count < 1:
             raise ValueError(f"{name} must be at least 1, not {count}")
-    rules = cond.dialect.schedules
+    rules = planner.dialect.schedules
     if rules is None:
-        raise ValueError(f"the dialect {cond.dialect.name!r} has no schedules; use plan() and encode()")
-    known = settings_for(cond.dialect, settings)
+        raise ValueError(f"the dialect {planner.dialect.name!r} has no schedules; use plan() and encode()")
+    known = settings_for(planner.dialect, settings)
     text, networks, _ = cleaned(prompt, known)
     old = rules == "old" if old is None else old
     counted = Steps(steps, old=old) if hires_steps is None else Steps(hires_steps, steps, True, old)
     subprompts = split_and(text) if rules == "a1111" else [Subprompt(text, 1.0, 0, False)]
     try:
-        texts = [read_schedule(part.text, counted, cond.limits) for part in subprompts]
+        texts = [read_schedule(part.text, counted, planner.limits) for part in subprompts]
         against = [(counted.steps, "")]
         if isinstance(negative, str):
-            against = read_schedule(cleaned(negative, known)[0], counted, cond.limits)
+            against = read_schedule(cleaned(negative, known)[0], counted, planner.limits)
     except PromptError as error:
-        raise error.located(cond.dialect.name, None, prompt) from None
+        raise error.located(planner.dialect.name, None, prompt) from None
     if "prompt_editing" in known:
         # What is planned now has been split and scheduled, and cleaned, already.
         settings = {**settings, "prompt_editing": False, "comments": False, "extra_networks": False}
     if len(subprompts) > 1 and "fill" not in settings:
         settings["fill"] = "last"  # the web UI stacks parts of unequal length by repeating the last state
-    plan = cond.plan(
+    plan = planner.plan(
         [entry for each in texts for _, entry in each],
         negative=[entry for _, entry in against] if isinstance(negative, str) else negative,
         groups=[number for number, each in enumerate(texts) for _ in each],
         paired=False,
         **settings,
     )
-    encoded = cond.encode(plan)
+    encoded = encode(plan)
     parts, first = [], 0
     for part, each in zip(subprompts, texts, strict=True):
         parts.append(_part(part.weight, each, against, encoded, first, counted.steps))

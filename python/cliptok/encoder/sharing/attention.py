@@ -94,6 +94,9 @@ def _attention_by_matmul(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Ten
     # Gathered head by head, so that the operands of both are contiguous.
     q = q.view(chunks, -1, heads, size).transpose(1, 2).reshape(chunks * heads, -1, size)
     k, v = (t.view(-1, size).index_select(0, group.head_keys).view(chunks * heads, -1, size) for t in (k, v))
+    if q.device.type == "cpu":
+        # Scores reach into the hundreds: rounded to half precision they would be the least exact part of all.
+        q, k, v = q.float(), k.float(), v.float()
     scores = torch.bmm(q, k.transpose(1, 2)).view(chunks, heads, *group.mask.shape[2:])
     torch.add(group.mask, scores, alpha=size**-0.5, out=scores)
     y = torch.bmm(scores.softmax(dim=-1).flatten(0, 1), v)

@@ -114,7 +114,7 @@ def add_linear_(residual: Tensor, x: Tensor, layer: Affine, work: Workspace, sca
     """
     if _onednn(x) is not None:
         return residual.add_(linear(x, layer, work, "sum", bias=1 / scale), alpha=scale)
-    if residual.dtype != torch.float32:
+    if x.dtype != torch.float32:
         return residual.add_(linear(x, layer, work, "sum", scale=scale))
     residual += layer.bias
     return residual.addmm_(x, layer.weight.t(), alpha=scale)

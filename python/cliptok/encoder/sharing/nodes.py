@@ -54,8 +54,18 @@ class Layer:
         )
 
 
+def residual_dtype(dtype: torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype of the residual stream: float32 on CPUs, where half precision would round it at every addition.
+
+    (GPUs keep the GEMMs' dtype: there the stream's traffic and the casts would cost more than they are worth.)
+    """
+    return torch.float32 if device.type == "cpu" and dtype.itemsize < 4 else dtype
+
+
 def norm(x: Tensor, layer: Affine, eps: float) -> Tensor:
-    return F.layer_norm(x, x.shape[-1:], layer.weight, layer.bias, eps)
+    """LayerNorm of the residual stream, in the dtype of its weights."""
+    weight, bias = layer.weight.to(x.dtype), layer.bias.to(x.dtype)
+    return F.layer_norm(x, x.shape[-1:], weight, bias, eps).to(layer.weight.dtype)
 
 
 def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
@@ -118,13 +128,13 @@ def encode_states(
     blocks, final, dtype = list(tower.blocks()), tower.final_layer_norm, batches[0].dtype
     affine = Affine.of(final, dtype)
     states = _through(tower, batches, blocks[:depth], work, vectors=vectors)
-    found = [norm(x, affine, final.eps) if final_norm else x for x in states]
+    found = [norm(x, affine, final.eps) if final_norm else x.to(dtype) for x in states]
     if not pooled:
         return [(x, None) for x in found]
     if depth == len(blocks):
         at = (x.index_select(0, batch.eos_nodes) for x, batch in zip(states, batches, strict=True))
         return [(x, norm(y, affine, final.eps)) for x, y in zip(found, at, strict=True)]
-    if not final_norm:
+    if not final_norm and found[0] is states[0]:
         found = [x.clone() for x in found]  # the blocks that follow work in place
     states = _through(tower, batches, blocks[depth:-1], work, states)
     return list(zip(found, _at_eos(tower, blocks[-1], states, batches, work), strict=True))
@@ -160,11 +170,11 @@ def _embed(tower: TextModel, batch: NodeBatch, vectors: Tensor | None) -> Tensor
     tokens, positions = tower.embeddings.token_embedding, tower.embeddings.position_embedding
     size = tokens.num_embeddings
     ids = batch.tokens if vectors is None else batch.tokens.clamp(max=size - 1)
-    x: Tensor = tokens(ids).to(batch.dtype)
+    x: Tensor = tokens(ids).to(residual_dtype(batch.dtype, ids.device))
     if vectors is not None:
         others = batch.tokens >= size
         x[others] = vectors.to(x)[batch.tokens[others].long() - size]
-    x += positions(batch.positions).to(batch.dtype)
+    x += positions(batch.positions).to(x.dtype)
     return x
 
 

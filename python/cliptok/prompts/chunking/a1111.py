@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cliptok.prompts.chunking.rows import PLACES, Chunked, Fix, Row, Run, Tokens
+from cliptok.prompts.token_rows import PLACES, Chunked, Fix, Row, Run, Tokens
 
 
 class Inversions(NamedTuple):

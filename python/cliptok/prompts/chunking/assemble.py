@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cliptok.prompts.chunking.rows import Row
 from cliptok.prompts.plan import Float32, Int32
+from cliptok.prompts.token_rows import Row
 from cliptok.prompts.tokens import PieceTokenizer
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens, fill
+from cliptok.prompts.token_rows import PLACES, Chunked, Row, Tokens, fill
 
 
 def one_row(pieces: list[Tokens]) -> Chunked:

@@ -11,11 +11,11 @@ import numpy as np
 from cliptok.prompts.chunking import a1111, blocks, comfyui, compel
 from cliptok.prompts.chunking.assemble import Arrays
 from cliptok.prompts.chunking.old_emphasis import old_emphasis
-from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens
 from cliptok.prompts.dialects.dialect import Dialect
 from cliptok.prompts.errors import PromptError, PromptWarning, place
 from cliptok.prompts.limits import Limits, check_weight
 from cliptok.prompts.plan import Chunks, PlacedFix, Removed, Section, Side
+from cliptok.prompts.token_rows import PLACES, Chunked, Row, Tokens
 from cliptok.prompts.tokens import PieceTokenizer
 from cliptok.prompts.tree import Member, Notice, Parsed, Part, Piece
 

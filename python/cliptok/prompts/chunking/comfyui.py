@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cliptok.prompts.chunking.rows import PLACES, Chunked, Row, Tokens
+from cliptok.prompts.token_rows import PLACES, Chunked, Row, Tokens
 from cliptok.prompts.tree import Notice, Piece
 
 LARGE = 8

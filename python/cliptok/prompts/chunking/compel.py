@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from cliptok.prompts.chunking.rows import PLACES, Chunked, Masked, Row, Tokens
+from cliptok.prompts.token_rows import PLACES, Chunked, Masked, Row, Tokens
 from cliptok.prompts.tokens import PieceTokenizer
 
 SPLITS = ("sentences", "phrases", "words", "brutal")

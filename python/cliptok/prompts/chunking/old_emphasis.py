@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from cliptok.prompts.chunking.rows import Tokens
 from cliptok.prompts.grammars.emphasis import UP
+from cliptok.prompts.token_rows import Tokens
 from cliptok.prompts.tokens import PieceTokenizer
 
 
