@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from cliptok.encoder import TextConfig
 from support.blocks import Block, blocks, run
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if any(blocks(page))]
 CAPTIONS = [f"a photo of {count} cats" for count in range(300)]
 
 
@@ -83,6 +84,29 @@ def table(folder: Path) -> None:
     pq.write_table(pa.table({"id": range(300), "caption": CAPTIONS}), folder / "a.parquet")
 
 
+def sdxl(folder: Path) -> Path:
+    """The encoders and tokenizers of an SDXL pipeline: two layers, of the published widths."""
+    folder.mkdir()
+    first = TextConfig(width=768, layers=2, heads=12, mlp=64)
+    second = TextConfig(width=1280, layers=2, heads=20, mlp=64, projection=1280, activation="gelu", pad_id=0)
+    for number, (config, preset) in enumerate(((first, "sdxl"), (second, "sdxl-2")), 1):
+        end = "" if number == 1 else f"_{number}"
+        TextEncoder(config).save_pretrained(folder / f"text_encoder{end}")
+        Tokenizer.from_preset(preset).save_pretrained(folder / f"tokenizer{end}")
+    kinds = {"text_encoder": "CLIPTextModel", "text_encoder_2": "CLIPTextModelWithProjection"}
+    index = {name: ["transformers", kind] for name, kind in kinds.items()}
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionXLPipeline", **index}))
+    return folder
+
+
+class Pipeline:
+    """What a diffusers pipeline does with a conditioning, but for the images."""
+
+    def __call__(self, prompt_embeds: Any, negative_prompt_embeds: Any = None, **others: Any) -> Any:
+        assert prompt_embeds.ndim == 3
+        return SimpleNamespace(images=[None] * len(prompt_embeds))
+
+
 class Frame:
     """What a Spark DataFrame does with a function over Arrow batches."""
 
@@ -111,6 +135,7 @@ def names_for(page: str, pipeline: Path) -> dict[str, Any]:
         import datasets
         import ray
 
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
         rows = {"id": list(range(300)), "caption": CAPTIONS}
         names |= {"data": datasets.Dataset.from_dict(rows), "df": Frame()}
         names["ds"] = ray.data.from_items([{"id": 0, "caption": CAPTIONS[0]}])
@@ -152,8 +177,17 @@ def for_this_machine(found: Iterable[Block]) -> Iterator[Block]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(page: Path, world: Path, pipeline: Path) -> None:
     names = names_for(page.stem, pipeline)
-    for block in for_this_machine(blocks(page)):
-        run(block, names, page)
+    if page.parent.name == "prompts":
+        from cliptok.prompts import Conditioner
+
+        folder = sdxl(world / "sdxl-folder-or-single-file")
+        names |= {"pipe": Pipeline(), "cond": Conditioner.from_pretrained(folder, dialect="a1111")}
+    try:
+        for block in for_this_machine(blocks(page)):
+            run(block, names, page)
+    finally:
+        if "ray" in names:
+            names["ray"].shutdown()
 
 
 def test_a_wrong_value_is_found(tmp_path: Path) -> None:

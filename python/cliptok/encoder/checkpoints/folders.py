@@ -70,13 +70,14 @@ class Repository:
         return self._find(name, self.subfolder)
 
     def _find(self, name: str, subfolder: str | None) -> Path | None:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import constants, hf_hub_download
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
         try:
             return Path(hf_hub_download(self.name, name, subfolder=subfolder, **self.options))
         except LocalEntryNotFoundError:
-            if self.options.get("local_files_only"):
+            # Offline a file that the cache lacks is taken for one that the repository lacks.
+            if self.options.get("local_files_only") or constants.HF_HUB_OFFLINE:
                 return None
             raise
         except EntryNotFoundError:

@@ -93,6 +93,7 @@ class BatchEncoding(UserDict[str, Any]):
         return type(self)(self.data)
 
     copy = __copy__
+    """Another with the same values."""
 
     @property
     def is_fast(self) -> bool:
