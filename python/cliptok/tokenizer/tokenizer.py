@@ -251,7 +251,7 @@ class Tokenizer(TransformersApi):
         texts.
         """
         pairs = isinstance(text, (list, tuple)) and len(text) > 0 and isinstance(text[0], tuple) and len(text[0]) == 2
-        if others or text_pair is not None or pairs:
+        if pairs or others or text_pair is not None:
             further = unusual({"text_pair": text_pair, **others})
             if further or pairs:
                 options = {

@@ -25,22 +25,24 @@ class Call(NamedTuple):
 
     def encoding(self, text: Any) -> BatchEncoding:
         """The encoding of one text or of many."""
-        convert = None if self.return_tensors is None else converter(self.return_tensors)
         how, wanted = self.how, self.wanted
         single = isinstance(text, str)
-        batch = as_batch(text)
         if how.padding is not None and self.pad_id is None:
             raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
         # The engine truncates at the end, and puts start and end around what is left.
         in_engine = how.limit is None or (not self.truncate_left and how.limit >= 2)
-        if not in_engine or (wanted is not PLAIN and any(wanted[1:])):
+        by_row = not in_engine or (wanted is not PLAIN and any(wanted[1:]))
+        if single and self.return_tensors is None and how.padding is None and not by_row:
+            ids = self._ids(text)
+            if wanted.attention_mask:
+                return BatchEncoding.of({"input_ids": ids, "attention_mask": [1] * len(ids)})
+            return BatchEncoding.of({"input_ids": ids})
+        convert = None if self.return_tensors is None else converter(self.return_tensors)
+        batch = as_batch(text)
+        if by_row:
             values = self._rows(batch)
         elif how.padding == "max_length" and how.limit == how.length:
             values = self._matrix(batch)
-        elif single and convert is None and how.padding is None:
-            ids = self._ids(text)
-            mask = {"attention_mask": [1] * len(ids)} if wanted.attention_mask else {}
-            return BatchEncoding.of({"input_ids": ids, **mask})
         else:
             values = self._packed(batch)
         if convert is not None:
