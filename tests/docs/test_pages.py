@@ -130,6 +130,7 @@ def names_for(page: str, pipeline: Path) -> dict[str, Any]:
         "tensor": torch.empty(300, 77, dtype=torch.int64),
         "samples": [{"caption": [caption, caption]} for caption in CAPTIONS],
         "folder": str(pipeline),
+        "pipe": Pipeline(),
     }
     if page == "batch":
         import datasets
@@ -181,7 +182,7 @@ def test_page(page: Path, world: Path, pipeline: Path) -> None:
         from cliptok.prompts import Conditioner
 
         folder = sdxl(world / "sdxl-folder-or-single-file")
-        names |= {"pipe": Pipeline(), "cond": Conditioner.from_pretrained(folder, dialect="a1111")}
+        names["cond"] = Conditioner.from_pretrained(folder, dialect="a1111")
     try:
         for block in for_this_machine(blocks(page)):
             run(block, names, page)
