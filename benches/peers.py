@@ -11,7 +11,7 @@ import numpy.typing as npt
 from inputs import ROOT, SHARED
 
 sys.path.append(str(ROOT / "tests"))
-import references
+from support import references
 
 WIDTH = 77
 GPT2 = SHARED / "peers" / "gpt2_tokenizer.json"

@@ -7,10 +7,11 @@ from pathlib import Path
 from time import perf_counter
 
 import peers
-import references
 from case import GIGATOKEN, OURS, Bar, Bench, Case, Skip
 from inputs import spread
 from measure import Contender
+
+from support import references
 
 MAKE = {
     OURS: "import cliptok; tok = cliptok.Tokenizer()",
