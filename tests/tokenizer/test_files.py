@@ -1,5 +1,6 @@
 """`from_pretrained` and `save_pretrained`: the folders of the Stable Diffusion families, there and back."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -172,10 +173,10 @@ def test_saving_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.
     tok.save_pretrained(tmp_path)
     before = {name: (tmp_path / name).read_bytes() for name in names_in(tmp_path)}
 
-    def full(self: Path, target: Path) -> None:
+    def full(source: Path, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     tok.add_tokens("<tok>")
     with pytest.raises(OSError, match="No space left"):
         tok.save_pretrained(tmp_path)
