@@ -39,7 +39,7 @@ class Removed(NamedTuple):
     weights: Float32
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Section:
     """One text among those that are joined or blended: chunks `start` to `stop`, which go to chunk `first` on."""
 
@@ -56,7 +56,7 @@ class Section:
     removed: list[Removed] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Chunks:
     """One prompt for one encoder."""
 

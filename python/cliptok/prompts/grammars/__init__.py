@@ -7,7 +7,7 @@ from typing import Any
 
 from cliptok.prompts.grammars import comfyui, compel, emphasis, sdnext
 from cliptok.prompts.limits import Limits
-from cliptok.prompts.tree import Parsed, Piece
+from cliptok.prompts.tree import Parsed, Pieces
 
 
 def read(
@@ -49,4 +49,4 @@ def read(
 
 def plain(text: str) -> Parsed:
     """A prompt without any syntax."""
-    return Parsed.flat(text, [Piece(text, 1.0, 0, len(text))])
+    return Parsed.flat(text, Pieces([text], [1.0], [(0, len(text))]))
