@@ -9,6 +9,7 @@ from cliptok.tokenizer.calls.options import one_of
 
 if TYPE_CHECKING:
     from cliptok.encoder import TextEncoder
+    from cliptok.prompts import Conditioner
 
 
 class EncoderSource(NamedTuple):
@@ -32,34 +33,61 @@ class EncoderSource(NamedTuple):
         Raises ValueError for a device that is none or is not there, and for arguments beside a loaded encoder.
         """
         need("embedding", "torch", "safetensors")
-        import torch
-
         from cliptok.encoder import TextEncoder
 
         if isinstance(self.source, TextEncoder):
             if self[1:] != EncoderSource(None)[1:]:
                 raise ValueError("model is an encoder already; subfolder, device, dtype and such are for loading one")
             return self.source
+        encoder: TextEncoder = self._loaded(
+            TextEncoder.from_pretrained, device, "model", "a text encoder", subfolder=self.subfolder
+        )
+        return encoder
+
+    def load_conditioner(self, dialect: str) -> Conditioner:
+        """The conditioner that is given, or one of the CLIP parts of a pipeline in its dialect, without a cache.
+
+        Raises ValueError as `load`, and for another dialect than that of a conditioner that is given.
+        """
+        need("embedding", "torch", "safetensors")
+        from cliptok.prompts import Conditioner
+
+        if isinstance(self.source, Conditioner):
+            if self[1:] != EncoderSource(None)[1:]:
+                raise ValueError("pipeline is a conditioner already; device, dtype and such are for loading one")
+            if dialect not in ("diffusers", self.source.dialect.name):
+                raise ValueError(f"dialect is {dialect!r}, but the conditioner has {self.source.dialect.name!r}")
+            return self.source
+
+        def load(source: Any, *, device: Any, dtype: Any, **loading: Any) -> Conditioner:
+            return Conditioner.from_pretrained(
+                source, dialect=dialect, device=device, dtype=dtype, loading=loading, cache_bytes=0
+            )
+
+        made: Conditioner = self._loaded(load, None, "pipeline", "the CLIP parts of a pipeline")
+        return made
+
+    def _loaded(self, load: Any, device: str | None, name: str, what: str, **options: Any) -> Any:
+        """What `load` makes of the source, with errors that say what it is."""
+        import torch
+
         dtype = self.dtype
         if dtype is not None:
-            name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
-            dtype = getattr(torch, name)
+            kind = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
+            dtype = getattr(torch, kind)
         device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         where = checked_device(device)
         try:
-            encoder: TextEncoder = TextEncoder.from_pretrained(
-                self.source, subfolder=self.subfolder, dtype=dtype, device=where, **dict(self.options)
-            )
+            return load(self.source, dtype=dtype, device=where, **options, **dict(self.options))
         except Exception as error:
             if isinstance(error, (OSError, ValueError, TypeError, ImportError)) and not _is_of_the_hub(error):
                 raise
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             if _is_of_the_hub(error):
                 raise ValueError(
-                    f"model {str(self.source)!r} is no folder or file here, and the hub did not give it: {reason}"
+                    f"{name} {str(self.source)!r} is no folder or file here, and the hub did not give it: {reason}"
                 ) from error
-            raise ValueError(f"{self.source} does not load as a text encoder: {reason}") from error
-        return encoder
+            raise ValueError(f"{self.source} does not load as {what}: {reason}") from error
 
 
 def _is_of_the_hub(error: Exception) -> bool:

@@ -14,7 +14,7 @@ from cliptok.prompts.families import Family
 from cliptok.prompts.layers import Layer, layer_of
 from cliptok.prompts.plan import Chunks, Plan, Side
 from cliptok.prompts.states import StateCache, states_of
-from cliptok.prompts.summing import compose, is_composed, share_ends, sum_terms
+from cliptok.prompts.summing import compose, share_ends, sum_terms
 from cliptok.prompts.tokens import PieceTokenizer
 from cliptok.prompts.weighting import RowMaker, Terms, add_terms, rule_of
 
@@ -113,7 +113,7 @@ def _encode(
     if cls in ("copy", "merge"):
         share_ends(states, texts, firsts, role.tokenizer.end, cls == "merge")
     lengths = [len(text.ids) + lacking for text, lacking in zip(texts, groups.lacking, strict=True)]
-    if any(is_composed(text) for text in texts):
+    if any(text.is_composed for text in texts):
         states = compose(states, empty, texts, firsts)
         lengths = [text.length for text in texts]
     made = [_joined(part, text) for part, text in zip(torch.split(states, lengths), texts, strict=True)]
@@ -158,7 +158,7 @@ class _Groups:
         longest: dict[tuple[int, int], int] = {}
         for which, group, text in texts:
             longest[which, group] = max(longest.get((which, group), 0), len(text.ids))
-        batched = mean == "chunk" and not alone and not any(is_composed(text) for _, _, text in texts)
+        batched = mean == "chunk" and not alone and not any(text.is_composed for _, _, text in texts)
         self.lacking = [longest[which, group] - len(text.ids) if batched else 0 for which, group, text in texts]
         keys: dict[tuple[int, ...], int] = {}
         numbers: list[int] = []

@@ -126,6 +126,21 @@ class Planner:
             negative_warnings=warnings[1] if len(warnings) > 1 else [],
         )
 
+    def plan_each(self, prompts: Sequence[str], **settings: Any) -> Plan:
+        """Plan prompts without negatives, as if each were a call of its own: no length and no mean depends on another.
+
+        Raises as `plan`.
+        """
+        if self.dialect.chunking not in ("lpw", "blocks", "padded-blocks"):
+            return self.plan(prompts, negative=False, groups=range(len(prompts)), **settings)
+        return Plan.joined([self._plan_one(prompt, row, settings) for row, prompt in enumerate(prompts)])
+
+    def _plan_one(self, prompt: str, row: int, settings: Mapping[str, Any]) -> Plan:
+        try:
+            return self.plan([prompt], negative=False, **settings)
+        except PromptError as error:
+            raise error.located(self.dialect.name, row) from None
+
     def parse(self, prompt: str, negative: bool = False, **settings: Any) -> Parsed:
         """The tree of one prompt; `str()` prints it. Raises PromptError."""
         known = settings_for(self.dialect, settings)

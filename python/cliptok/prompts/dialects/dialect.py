@@ -13,7 +13,7 @@ LAYERS = ("diffusers", "a1111", "forge", "comfyui", "compel", "lpw", "sd_embed",
 POOLED = ("first", "last", "raw")
 FILLS = ("empty", "zeros", "last", "repeat")
 TOKENIZERS = ("own", "transformers", "transformers-slow", "transformers-basic", "open_clip", "openai")
-_PARTS = {
+PARTS = {
     "grammar": GRAMMARS,
     "chunking": CHUNKINGS,
     "weighting": WEIGHTINGS,
@@ -21,6 +21,7 @@ _PARTS = {
     "pooled": POOLED,
     "fill": FILLS,
 }
+"""The parts of a dialect that are named, and their names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Dialect:
     """Roles whose ids after the first end are 0 when they are encoded."""
 
     def __post_init__(self) -> None:
-        for part, names in _PARTS.items():
+        for part, names in PARTS.items():
             if getattr(self, part) not in names:
                 raise ValueError(f"{part} is {getattr(self, part)!r}; choose one of {', '.join(names)}")
         for role, name in self.tokenizers.items():
