@@ -93,8 +93,7 @@ def tokenize_files(
     changes while it is read too, and ValueError or TypeError for a wrong argument. Outputs that were finished before
     stay.
     """
-    if ray is not False:
-        need("ray=True", "ray")
+    _check_running(ray, progress)
     shards, kind = find(inputs, out, format, input_format)
     lists = lists or ("variable" if kind == "parquet" else "fixed")
     if lists == "variable" and kind != "parquet":
@@ -179,8 +178,7 @@ def embed_files(
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
 
-    if ray is not False:
-        need("ray=True", "ray", "torch")
+    _check_running(ray, progress, "torch")
     if pipeline is not None:
         of_models: dict[str, Any] = {
             "subfolder": subfolder,
@@ -225,7 +223,20 @@ def embed_files(
     return planned.run(encoding, source, ray, clock, progress)
 
 
+def _check_running(ray: Any, progress: Any, *modules: str) -> None:
+    """Raise for arguments that say how a job runs and are of another kind, and ImportError where Ray is missing."""
+    if not isinstance(ray, (bool, str)):
+        raise TypeError(f"ray is of type {type(ray).__name__}; expected True or the address of a cluster")
+    if not (progress is None or isinstance(progress, bool) or progress == "lines"):
+        raise ValueError(f"progress is {progress!r}; choose True, False, None or 'lines'")
+    if ray is not False:
+        need("ray=True", "ray", *modules)
+
+
 def _keeping(reading: Reading, keep: str | Iterable[str], format: str) -> Reading:
+    given: Any = keep
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
     if names and format != "parquet":
         raise ValueError(f"keep needs Parquet; {format} has no other columns")

@@ -1,5 +1,7 @@
 """The options for reading inputs, checked: each must mean something for the inputs that there are."""
 
+from typing import Any
+
 from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import INPUT_FORMATS
 from cliptok.batch.reading.delimited import Dialect
@@ -25,8 +27,13 @@ def reading_for(
         one_of("input_format", input_format, INPUT_FORMATS)
     if delimiter == "\\t":
         delimiter = "\t"
+    wrong: Any = delimiter
+    if wrong is not None and not isinstance(wrong, str):
+        raise TypeError(f"delimiter is of type {type(wrong).__name__}; expected str")
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
         raise ValueError(f"delimiter is {delimiter!r}; expected one ASCII character, as in ';' or '\\t'")
+    if column is not None and not isinstance(column, (str, int)):
+        raise TypeError(f"column is of type {type(column).__name__}; expected a name, or without a header a number")
     try:
         str(column).encode()
     except UnicodeEncodeError:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.columns import choose_columns
+from cliptok.batch.reading.columns import choose_columns, is_bytes, is_text
 from cliptok.batch.reading.inputs import Shard
 
 _ROWS = 1 << 15
@@ -37,7 +36,7 @@ def text_columns(shard: Shard) -> tuple[list[str], list[str]]:
     """The columns with strings, and all columns."""
     with _opened(shard) as source:
         schema = pq.read_schema(source)
-    return [field.name for field in schema if _is_text(field.type) and not _is_bytes(field.type)], schema.names
+    return [field.name for field in schema if is_text(field.type) and not is_bytes(field.type)], schema.names
 
 
 @contextmanager
@@ -53,22 +52,10 @@ def _opened(shard: Shard) -> Iterator[Any]:
 
 
 def _check_type(schema: pa.Schema, column: str) -> None:
-    if not _is_text(schema.field(column).type):
-        able = [field.name for field in schema if _is_text(field.type)]
+    if not is_text(schema.field(column).type):
+        able = [field.name for field in schema if is_text(field.type)]
         have = f"columns of strings are {', '.join(able)}" if able else "no column has strings"
         raise BadInputError(f"column {column!r} is {schema.field(column).type}, not strings; {have}")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kinds = pyarrow.types
-    if kinds.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    checks = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
-    return any(check(kind) for check in checks)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
 
 
 def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:
