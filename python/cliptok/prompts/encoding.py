@@ -105,7 +105,8 @@ def _encode(
         for _ in range(lacking):
             terms.add(total, empty_row)
             total += 1
-    pooled_rows = [_pooled_row(text, rows, plan.parts["pooled"]) for text in texts] if pooled else []
+    of_last = plan.parts["pooled"] == "last" and "last-pooled" not in plan.fixed
+    pooled_rows = [_pooled_row(text, rows, of_last) for text in texts] if pooled else []
     found = states_of(role.encoder, rows, layer, pooled, role.vectors, cache)
     empty = found.states[empty_row]
     states = sum_terms(terms, found.states, empty, rule, groups.spans, groups.of_chunk)
@@ -135,10 +136,10 @@ def _joined(states: Tensor, text: Chunks) -> Tensor:
     return flat[torch.from_numpy(places).to(flat.device)]
 
 
-def _pooled_row(text: Chunks, rows: RowMaker, rule: str) -> int:
+def _pooled_row(text: Chunks, rows: RowMaker, of_last: bool) -> int:
     if text.pooled_ids is not None:
         return rows.add(text.pooled_ids)
-    chunk = len(text.ids) - 1 if rule == "last" else 0
+    chunk = len(text.ids) - 1 if of_last else 0
     return rows.add(text.ids[chunk], fixes=tuple(fix for fix in text.fixes if fix.chunk == chunk))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cliptok.prompts.errors import PromptError
-from cliptok.prompts.grammars import compose, plain, read, schedule
+from cliptok.prompts.grammars import compose, plain, read, schedule, swarmui
 from cliptok.prompts.limits import HALF_LARGEST, LARGEST, Limits, check_weight
 from cliptok.prompts.tree import Network, Notice, Parsed, Pieces
 
@@ -39,7 +39,10 @@ def _prepared(
     text: str, grammar: str, settings: Mapping[str, Any], limits: Limits, fixed: Collection[str], negative: bool
 ) -> Parsed:
     source, networks, notices = cleaned(text, settings)
-    if settings.get("prompt_editing"):
+    if settings.get("prompt_editing") and grammar == "swarmui":
+        _refuse_edit(swarmui.first_edit(source, limits), source)
+        source = swarmui.plain(source)
+    elif settings.get("prompt_editing"):
         source, more = _single(source, limits, fixed, negative)
         notices += more
     parsed = read(grammar, source, settings, limits, fixed, negative)
@@ -88,7 +91,7 @@ def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -
     """The text of the only part, refused if there are several parts or a schedule."""
     notices: list[Notice] = []
     if not negative and ("AND" in text or ":" in text):
-        parts = compose.split_and(text)
+        parts = compose.split_and(text, fixed)
         if len(parts) > 1:
             raise PromptError(
                 f"AND makes {len(parts)} prompts of this one",
@@ -97,16 +100,18 @@ def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -
                 remedy="use schedule(), which gives the parts and weights, or prompt_editing=False for plain text",
             )
         part = parts[0]
-        if part.weighted and "weight-at-end" not in fixed:
+        if part.weighted:
             notices.append(
                 Notice(
                     len(part.text), "weight", f"the number at the end is read as weight {part.weight:g} of the prompt"
                 )
             )
-            text = part.text
-        elif not part.weighted:
-            text = part.text
-    edit = schedule.first_edit(text, limits)
+        text = part.text
+    _refuse_edit(schedule.first_edit(text, limits), text)
+    return text, notices
+
+
+def _refuse_edit(edit: int | None, text: str) -> None:
     if edit is not None:
         raise PromptError(
             "the prompt changes from step to step here",
@@ -114,4 +119,3 @@ def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -
             start=edit,
             remedy="use schedule(), or prompt_editing=False for plain text",
         )
-    return text, notices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from cliptok.prompts.token_rows import PLACES, Chunked, Masked, Row, TokenText
 from cliptok.prompts.tokens import PieceTokenizer
@@ -18,22 +19,52 @@ def mixing_weight(weight: float) -> float:
     return math.tan((1.0 - max(EPSILON, weight)) * math.pi / 2)
 
 
-def chunk(text: TokenText, tokenizer: PieceTokenizer, *, truncate: bool, split: str, remove: bool) -> Chunked:
-    """Rows of 75, of which `truncate` keeps the first, cut as `split` says (one of `SPLITS`).
+class Splitting(NamedTuple):
+    """How long prompts are cut."""
 
-    `remove` gives rows without each fragment below 1 in place of masks.
-    """
-    rows = _rows(text.ids, tokenizer, truncate, split)
+    tokenizer: PieceTokenizer
+    truncate: bool
+    """The first chunk is all that is kept."""
+    split: str
+    """One of `SPLITS`."""
+    shortest: int = 1
+    """Ids that a chunk must have to end after a sentence or phrase."""
+
+    def rows(self, ids: list[int]) -> list[Row]:
+        """Rows of at most 75 ids."""
+        rows = [Row(0, min(len(ids), PLACES))]
+        while not self.truncate and len(ids) - rows[-1].start > PLACES:
+            size, rows[-1].note = self._cut(ids[rows[-1].start : rows[-1].stop])
+            rows[-1].stop = rows[-1].start + size
+            rows.append(Row(rows[-1].stop, min(len(ids), rows[-1].stop + PLACES)))
+        return rows
+
+    def _cut(self, ids: list[int]) -> tuple[int, str]:
+        """How many of 75 ids stay together, and after what the cut is."""
+        for mode in SPLITS[SPLITS.index(self.split) : -1]:
+            if mode == "words":
+                ends = [place for place, id in enumerate(ids) if self.tokenizer.token(id).endswith("</w>")]
+            else:
+                marks = {self.tokenizer.word(mark) for mark in _MARKS[mode]}
+                ends = [place for place, id in enumerate(ids) if id in marks]
+            if ends and (mode == "words" or ends[-1] + 1 >= self.shortest):
+                return ends[-1] + 1, _NOTES[mode]
+        return PLACES, "full"
+
+
+def chunk(text: TokenText, splitting: Splitting, remove: bool) -> Chunked:
+    """Rows of 75, and which places are masked for each fragment below 1, or with `remove` the rows without it."""
+    rows = splitting.rows(text.ids)
     result = Chunked(rows, dropped=len(text.ids) - rows[-1].stop, count=rows[-1].stop)
     if not any(fragment.weight < 1 for fragment in text.segments):
         return result
-    places = _places(rows, text, tokenizer, truncate)
+    places = _places(rows, text, splitting.tokenizer, splitting.truncate)
     for number, (fragment, place) in enumerate(zip(text.segments, places, strict=False)):
         if fragment.weight >= 1 or place is None:
             continue
         if remove:
             others = _without(text, number)
-            result.without.append((fragment.weight, others, _rows(others.ids, tokenizer, truncate, split)))
+            result.without.append((fragment.weight, others, splitting.rows(others.ids)))
         else:
             result.masks.append(Masked(*place, fragment.weight))
     return result
@@ -44,30 +75,6 @@ def _without(text: TokenText, number: int) -> TokenText:
     starts = text.starts()
     ids = text.ids[: starts[number]] + text.ids[starts[number + 1] :]
     return TokenText(ids, text.segments[:number] + text.segments[number + 1 :], set())
-
-
-def _rows(ids: list[int], tokenizer: PieceTokenizer, truncate: bool, split: str) -> list[Row]:
-    rows = [Row(0, min(len(ids), PLACES))]
-    if truncate:
-        return rows
-    while len(ids) - rows[-1].start > PLACES:
-        size, rows[-1].note = _cut(ids[rows[-1].start : rows[-1].stop], tokenizer, split)
-        rows[-1].stop = rows[-1].start + size
-        rows.append(Row(rows[-1].stop, min(len(ids), rows[-1].stop + PLACES)))
-    return rows
-
-
-def _cut(ids: list[int], tokenizer: PieceTokenizer, split: str) -> tuple[int, str]:
-    """How many of 75 ids stay together, and after what the cut is."""
-    for mode in SPLITS[SPLITS.index(split) : -1]:
-        if mode == "words":
-            ends = [place for place, id in enumerate(ids) if tokenizer.token(id).endswith("</w>")]
-        else:
-            marks = {tokenizer.word(mark) for mark in _MARKS[mode]}
-            ends = [place for place, id in enumerate(ids) if id in marks]
-        if ends:
-            return ends[-1] + 1, _NOTES[mode]
-    return PLACES, "full"
 
 
 def _places(

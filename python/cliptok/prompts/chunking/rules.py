@@ -41,9 +41,11 @@ def rule_for(
     if name == "comfyui":
         return Rule(lambda text, longest: comfyui.chunk(text), True)
     if name == "compel":
-        options = {"truncate": settings["truncate_long_prompts"], "split": settings["split"]}
+        splitting = compel.Splitting(
+            tokenizer, settings["truncate_long_prompts"], settings["split"], 38 if "short-chunks" in fixed else 1
+        )
         remove = settings["downweight"] == "remove"
-        return Rule(lambda text, longest: compel.chunk(text, tokenizer, remove=remove, **options), True)
+        return Rule(lambda text, longest: compel.chunk(text, splitting, remove), True)
     if name == "lpw":
         multiples, inner = settings["max_embeddings_multiples"], not settings.get("no_boseos_middle")
         return Rule(lambda text, longest: blocks.lpw(text, blocks.lpw_chunks(longest, multiples), inner), False)

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-GRAMMARS = ("plain", "a1111", "comfyui", "compel", "lpw", "sd_embed", "sdnext", "sdnext-a1111")
+GRAMMARS = ("plain", "a1111", "comfyui", "compel", "lpw", "sd_embed", "sdnext", "sdnext-a1111", "swarmui")
 CHUNKINGS = ("one-row", "a1111", "comfyui", "compel", "lpw", "blocks", "padded-blocks")
 WEIGHTINGS = ("none", "scale", "scale-mean", "scale-mean-prompt", "empty", "last", "compel", "advanced")
 LAYERS = ("diffusers", "a1111", "forge", "comfyui", "compel", "lpw", "sd_embed", "sdnext")
@@ -49,7 +49,7 @@ class Dialect:
     quirks: Mapping[str, str]
     """What `quirks="fixed"` mends."""
     schedules: str | None = None
-    """How prompts change over steps: "a1111", "old" (the web UI's rules before 1.6, without AND), or not at all."""
+    """How prompts change over steps: "a1111", "old" (the web UI's rules before 1.6, without AND), "swarmui", or not."""
     family_weightings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Families for which the tool weights otherwise."""
     zero_pad: tuple[str, ...] = ()
