@@ -56,6 +56,8 @@ def tokenize_files(
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
+    captions: Literal["first", "all", "random"] | None = None,
+    seed: int | None = None,
     resume: bool = False,
     check: bool = False,
     overwrite: bool = True,
@@ -70,7 +72,9 @@ def tokenize_files(
     WebDataset `.tar`; all but Parquet also packed: `.gz`, `.zst`, `.bz2`, `.xz`. `input_format` says what they are
     where their names do not. `column` names the texts' column or field, in a tar their extension (default: txt). In CSV
     and TSV `delimiter` is another than comma and tab, `quotes=False` reads quotes as text, and with `header=False` the
-    first row is a row and columns have numbers, from 1. `out` is a folder, or for one input a file; `format` is
+    first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
+    each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
+    row's other columns. `out` is a folder, or for one input a file; `format` is
     `parquet` (default), `npy` or `safetensors`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
@@ -101,7 +105,9 @@ def tokenize_files(
     tok = as_tokenizer(tokenizer, profile)
     max_length = tok._row_length if max_length is None else max_length
     check_int("max_length", max_length, 2)
-    reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
+    reading = reading_for(
+        shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
+    )
     reading = _keeping(reading, keep, kind)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
@@ -144,6 +150,8 @@ def embed_files(
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
+    captions: Literal["first", "all", "random"] | None = None,
+    seed: int | None = None,
     resume: bool = False,
     check: bool = False,
     overwrite: bool = True,
@@ -193,7 +201,9 @@ def embed_files(
     elif prompt_settings or dialect != "diffusers":
         raise ValueError("dialect and prompt_settings are for a pipeline")
     shards, kind = find(inputs, out, format, input_format)
-    reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
+    reading = reading_for(
+        shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
+    )
     reading = _keeping(reading, keep, kind)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
