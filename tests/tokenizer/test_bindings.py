@@ -124,7 +124,7 @@ def every_binding() -> dict[str, tuple[Callable[..., Any], list[Any], dict[str, 
         "Window.split": (w.split, [4], {}),
         "Window.split_canonical": (w.split_canonical, [[(8, 4), (16, 8)]], {}),
         "Window.build": (w.build, [0, 2, 4], {}),
-        "Window.build_canonical": (w.build_canonical, [0, 2, (64, 8), 4, 16, np.zeros(4096, np.int32)], {}),
+        "Window.build_canonical": (w.build_canonical, [0, 2, (64, 8), 4, 16, np.zeros(520, np.int32)], {}),
     }
 
 

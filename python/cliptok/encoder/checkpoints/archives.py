@@ -37,7 +37,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     """A member's bytes. Raises ValueError where it is missing or damaged."""
     try:
         return archive.read(name)
-    except (KeyError, zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
+    except (KeyError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, ValueError) as error:
         raise ValueError(f"{archive.filename}: {name!r} is missing or damaged: {error}") from error
 
 

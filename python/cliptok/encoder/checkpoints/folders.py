@@ -40,7 +40,10 @@ class Directory:
         self.path, self.where = path, str(path)
 
     def find(self, name: str) -> Path | None:
-        return self.path / name if (self.path / name).is_file() else None
+        try:
+            return self.path / name if (self.path / name).is_file() else None
+        except OSError:  # A name that the system does not take, such as one that is too long.
+            return None
 
     def listing(self) -> list[str]:
         return sorted(path.name for path in self.path.iterdir() if path.is_file())
