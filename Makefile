@@ -78,8 +78,9 @@ bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cu
 bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
 	$(BIN)/python benches/batch.py
 
-dist: .venv/dist ## build wheel and source distribution into dist/, check them, run them on each Python of the machine
+dist: .venv/dist .venv/tests ## build wheel and source distribution into dist/, check them, run them on each Python of the machine
 	$(BIN)/python scripts/dist.py
+	CLIPTOK_WHEEL="$$(echo dist/*.whl)" $(BIN)/python -m pytest -q tests/journeys
 
 docs: .venv/docs ## build the documentation into target/site, and the engine's into target/doc; nothing broken passes
 	$(BIN)/python scripts/site

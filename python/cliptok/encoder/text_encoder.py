@@ -178,6 +178,8 @@ class TextEncoder(TextModel):
             return tokenizer
         if tokenizer is None:
             return self.tokenizer
+        if not hasattr(tokenizer, "encode_packed"):
+            raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
         if isinstance(self._own, Tokenizer) or self._own.known:
             differs = contradiction(self.tokenizer, tokenizer)
             if differs is not None:

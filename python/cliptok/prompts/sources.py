@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cliptok import TextEncoder, Tokenizer
+from cliptok._common.hub import hub_model
 from cliptok._common.json_files import read_json, wanted
 from cliptok.encoder import TextConfig, textual_inversion
 from cliptok.encoder.checkpoints.sources import open_source
@@ -135,14 +136,15 @@ def from_folder(
 
 
 def _index(source: str | Path, loading: Mapping[str, Any]) -> dict[str, Any]:
-    path = Path(source) / "model_index.json"
+    path: Path | None = Path(source) / "model_index.json"
     if not Path(source).is_dir():
-        from huggingface_hub import hf_hub_download
-
         names = ("revision", "cache_dir", "local_files_only", "token")
         hub = {name: loading[name] for name in names if name in loading}
-        path = Path(hf_hub_download(str(source), "model_index.json", **hub))
-    if not path.is_file():
+        model = hub_model(source, "a pipeline's folder, a checkpoint's file or a hub name", **hub)
+        path = model.find("model_index.json")
+        if path is None and (missing := model.missing()):
+            raise FileNotFoundError(missing)
+    if path is None or not path.is_file():
         raise FileNotFoundError(f"{source} has no model_index.json, so it is no pipeline's folder")
     content: dict[str, Any] = read_json(path)
     for name, value in content.items():

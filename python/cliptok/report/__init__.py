@@ -30,6 +30,8 @@ def write_report(
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
+    captions: str | None = None,
+    seed: int | None = None,
 ) -> Survey:
     """Survey the texts of files, `-` for standard input, and write the page.
 
@@ -41,7 +43,9 @@ def write_report(
     Raises BadInputError that names the file, with the row or the columns.
     """
     shards = shards_of(inputs, input_format)
-    reading = reading_for(shards, column, "skip", on_undecodable, input_format, delimiter, quotes, header, guess=True)
+    reading = reading_for(
+        shards, column, "skip", on_undecodable, input_format, delimiter, quotes, header, captions, seed, guess=True
+    )
     survey, counts = Survey(tokenizer, max_length), Counts()
     with _progress() as read:
         for _, texts, _ in texts_of(shards, reading, counts):

@@ -295,17 +295,20 @@ class Tokenizer(TransformersApi):
                 bool(return_length),
                 bool(return_overflowing_tokens),
             )
-        call = Call(
-            self._tokens,
-            None if how.padding is None else self._role_id("pad_token"),
-            (padding_side or self.padding_side) == "left",
-            self.truncation_side == "left",
-            how,
-            wanted,
-            specials,
-            stride,
-            return_tensors,
-            on_null != "error",
+        call = tuple.__new__(
+            Call,
+            (
+                self._tokens,
+                None if how.padding is None else self._role_id("pad_token"),
+                (padding_side or self.padding_side) == "left",
+                self.truncation_side == "left",
+                how,
+                wanted,
+                specials,
+                stride,
+                return_tensors,
+                on_null != "error",
+            ),
         )
         encoding = call.encoding(text)
         encoding._source = self, call, text
