@@ -209,5 +209,5 @@ def test_open_clips_configurations(saved, folder, key):
 def test_indexes_of_pipelines(tmp_path, value):
     (tmp_path / "model_index.json").write_text(json.dumps(value))
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
-        from_folder(tmp_path, None, None, torch.float32, {})
+        from_folder(tmp_path, None, "cpu", torch.float32, {})
     assert type(caught.value) in (ValueError, FileNotFoundError) and str(tmp_path) in str(caught.value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 from cliptok._common.json_files import wanted
@@ -222,11 +223,11 @@ class TextConfig:
 def _checked(field: str, value: Any, what: str) -> Any:
     """A size, an id or an epsilon of the right type and range, which errors call `what`."""
     if field == "layer_norm_eps":
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TypeError(f"{what} is {value!r}; expected a number")
-        if not 0 < value < 1:
-            raise ValueError(f"{what} must be between 0 and 1, not {value}")
-        return float(value)
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{what} is {repr(value)[:80]}; expected a number")
+        if not 0 < (epsilon := float(value)) < 1:
+            raise ValueError(f"{what} must be between 0 and 1, not {epsilon}")
+        return epsilon
     least, most = (0, MAX_SIZES["vocabulary"] - 1) if field in _IDS else (1, MAX_SIZES[field])
     return whole_number(value, what, least, most)
 

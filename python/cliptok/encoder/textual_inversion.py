@@ -116,6 +116,10 @@ def load(
     """
     where, name, found = read_vectors(source, encoder.config.width)
     token = name if token is None else token
+    if not isinstance(token, str | None):
+        raise TypeError(f"token is of type {type(token).__name__}; expected str")
+    if not hasattr(tokenizer, "get_vocab"):
+        raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
     if not token:
         raise ValueError(f"{where} does not say which token it is for; give token=")
     table = encoder.embeddings.token_embedding

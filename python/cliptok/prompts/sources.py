@@ -149,7 +149,8 @@ def _index(source: str | Path, loading: Mapping[str, Any]) -> dict[str, Any]:
     content: dict[str, Any] = read_json(path)
     for name, value in content.items():
         if name in _PARTS:
-            wanted(value, (list, type(None)), f"{path}: {name}")
+            for part in wanted(value, (list, type(None)), f"{path}: {name}") or ():
+                wanted(part, (str, type(None)), f"{path}: a part of {name}")
     return content
 
 

@@ -6,7 +6,7 @@ use cliptok::{AddedToken, Engine, Profile, Vocabulary};
 use libfuzzer_sys::fuzz_target;
 use std::sync::OnceLock;
 use tokenizers::Tokenizer;
-use tokenizers::models::bpe::BPE;
+use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::replace::{Replace, ReplacePattern};
 use tokenizers::normalizers::{Lowercase, NFC, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -33,7 +33,7 @@ fn bases() -> (Vocabulary, Tokenizer) {
     let tokens: Vec<(String, u32)> =
         Vocabulary::clip().tokens().take(512).map(|(token, id)| (token.to_owned(), id)).collect();
     let model = BPE::builder()
-        .vocab_and_merges(tokens.iter().cloned().collect::<std::collections::HashMap<_, _>>(), Vec::new())
+        .vocab_and_merges(tokens.iter().cloned().collect::<Vocab>(), Vec::new())
         .end_of_word_suffix("</w>".to_owned())
         .build()
         .expect("a model");
@@ -62,7 +62,7 @@ fuzz_target!(|input: (Vec<Token>, Vec<&str>)| {
             .rstrip(token.rstrip)
             .single_word(token.single_word);
         let id = 512 + added.len() as u32;
-        reference.add_tokens(&[theirs]);
+        reference.add_tokens([theirs]).expect("a token");
         assert_eq!(reference.token_to_id(token.content), Some(id));
         added.push(AddedToken {
             id,

@@ -15,7 +15,7 @@ from cliptok.encoder.checkpoints.known_files import ACTIVATION_BY_SHA256
 from cliptok.encoder.checkpoints.sources import Source
 from cliptok.encoder.checkpoints.torchscript import TorchScriptSource
 from cliptok.encoder.checkpoints.towers import HF_TABLE, OPENAI_TABLE, Tower
-from cliptok.encoder.config import TextConfig
+from cliptok.encoder.config import MAX_SIZES, TextConfig, whole_number
 
 _CLIP_VOCABULARY = 49408
 _ADDED_TOKENS = 4096  # more rows than CLIP's vocabulary and this many are those of another tokenizer
@@ -76,7 +76,7 @@ def recognise(source: Source, tower: Tower, known: Configuration | None, changes
         config = dataclasses.replace(config, start_id=config.vocabulary - 2, end_id=config.vocabulary - 1)
     if changes.get("projection") not in (None, projection):
         raise ValueError(f"projection must be None or the file's {projection}, not {changes['projection']}")
-    if changes.get("layers", 1) > found["layers"]:
+    if whole_number(changes.get("layers", 1), "layers", 1, MAX_SIZES["layers"]) > found["layers"]:
         raise ValueError(f"layers must be at most the file's {found['layers']}, not {changes['layers']}")
     for name in ("activation", "causal"):
         if name in changes:
