@@ -424,11 +424,12 @@ class Tokenizer(TransformersApi):
         ids = as_ids(token_ids)
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
+        parts = self._tokens, self._specials, skip_special_tokens, clean_up_tokenization_spaces
         if isinstance(ids, int):
-            ids = [ids]
+            return decode([ids], *parts)
         if ids and isinstance(ids[0], (list, tuple)):
-            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
-        return decode(self._tokens, self._specials, list(ids), skip_special_tokens, clean_up_tokenization_spaces)
+            return [decode(as_ids(row), *parts) for row in ids]
+        return decode(ids, *parts)
 
     def batch_decode(
         self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
@@ -606,7 +607,9 @@ class Tokenizer(TransformersApi):
         """
         if isinstance(tokens, str):
             return self._known_id(tokens)
-        return [self._known_id(token) for token in tokens]
+        tokens = list(tokens)
+        ids = self._tokens.ids_of(tokens)
+        return [self._known_id(token) if id is None else id for token, id in zip(tokens, ids, strict=True)]
 
     def _known_id(self, token: str) -> int:
         if not isinstance(token, str):
@@ -628,8 +631,10 @@ class Tokenizer(TransformersApi):
         """The token of an id, or of each of several; None for an id that is no token's."""
         if isinstance(ids, int):
             return self._tokens.id_to_token(ids)
-        skipped = set(self.all_special_ids) if skip_special_tokens else ()
-        return [self._tokens.id_to_token(id) for id in map(int, ids) if id not in skipped]
+        if skip_special_tokens:
+            skipped = set(self.all_special_ids)
+            ids = [id for id in map(int, ids) if id not in skipped]
+        return self._tokens.tokens_of(ids)
 
     def add_tokens(
         self, new_tokens: str | AddedToken | Iterable[str | AddedToken], special_tokens: bool = False
