@@ -132,7 +132,7 @@ class Tokenizer(TransformersApi):
         Raises ValueError that names the file for anything wrong inside one, FileNotFoundError when there are none,
         ImportError when a hub name needs huggingface_hub and it is not installed.
         """
-        from cliptok.tokenizer.files.json_files import Trouble
+        from cliptok._common.json_files import Trouble
         from cliptok.tokenizer.files.reading import locate, read_settings
 
         folder = locate(name_or_path, subfolder, revision, cache_dir, local_files_only, force_download, token)
