@@ -44,8 +44,8 @@ impl Engine {
     /// use cliptok::{Engine, Profile};
     ///
     /// let found = Engine::clip(Profile::Transformers).offsets(&["a cat", "Über"], false);
-    /// assert_eq!(found.ids, [320, 2368, 10983, 534]);
-    /// assert_eq!(found.spans, [[0, 1], [2, 5], [0, 2], [2, 4]]);
+    /// assert_eq!(found.ids, [320, 2368, 6522, 1516]);
+    /// assert_eq!(found.spans, [[0, 1], [2, 5], [0, 1], [1, 4]]);
     /// assert_eq!(found.bounds, [0, 2, 4]);
     /// ```
     pub fn offsets(&self, texts: &[&str], add_special_tokens: bool) -> Offsets {
