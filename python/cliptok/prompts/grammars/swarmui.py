@@ -15,7 +15,7 @@ from cliptok.prompts.limits import Limits
 from cliptok.prompts.tree import Member, Parsed, Part, Pieces
 
 BREAK = "<break>"
-_MARK = re.compile(r"(\\*)([\[\]:|])")
+_MARK = re.compile(r"[\[\]:|]")
 _ESCAPE = re.compile(r"\\([\\\[\]:|()<>])")
 # What is no syntax is kept out of sight, at its length: escaped brackets, and the colon of embeddings.
 _HIDDEN = {"\\[": "\0\1", "\\]": "\0\2", "embedding:": "embedding\3"}
@@ -127,8 +127,7 @@ def _read(text: str, steps: int, limits: Limits) -> tuple[list[str | _Change], l
     stack: list[_Open] = []
     read = 0
     for found in _MARK.finditer(text, 0, size):
-        backslashes, mark = len(found[1]), found[2]
-        at = found.end() - 1
+        at, mark = found.start(), found[0]
         if mark == "[":
             (stack[-1].fields[-1] if stack else top).append(text[read:at])
             stack.append(_Open(at))
@@ -139,7 +138,7 @@ def _read(text: str, steps: int, limits: Limits) -> tuple[list[str | _Change], l
             opened = stack.pop()
             opened.fields[-1].append(text[read:at])
             (stack[-1].fields[-1] if stack else top).append(_closed(opened, text, at, len(stack), steps))
-        elif backslashes >> (len(stack) - 1) & 1 or stack[-1].kind not in ("", mark):
+        elif stack[-1].kind not in ("", mark) or _backslashes(text, at) >> (len(stack) - 1) & 1:
             continue
         else:
             stack[-1].kind = mark
@@ -157,6 +156,14 @@ def _read(text: str, steps: int, limits: Limits) -> tuple[list[str | _Change], l
         changes.append(change.start)
         todo += [node for field in change.fields for node in field if isinstance(node, _Change)]
     return top, changes
+
+
+def _backslashes(text: str, end: int) -> int:
+    """How many stand before a position."""
+    start = end
+    while start and text[start - 1] == "\\":
+        start -= 1
+    return end - start
 
 
 def _readable(text: str) -> int:
