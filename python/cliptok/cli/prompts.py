@@ -1,7 +1,6 @@
 """Prompts with syntax on the command line: `cliptok show --dialect`, `--compare`, and `cliptok prompts check`."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -40,6 +39,8 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
 
 def pipeline_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `embed_files` for a pipeline."""
+    import json
+
     settings: dict[str, Any] = {}
     for setting in options.set or ():
         name, equals, value = setting.partition("=")
