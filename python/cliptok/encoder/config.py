@@ -91,10 +91,7 @@ class TextConfig:
     @classmethod
     def from_transformers(cls, config: Mapping[str, Any]) -> TextConfig:
         """From the content of a transformers or diffusers `config.json` (of a text tower, or of a whole CLIP)."""
-        if "text_config" in config:
-            text = dict(config["text_config"])
-            text.setdefault("projection_dim", config.get("projection_dim"))
-            config = text
+        config = text_part(config)
         values = {ours: config[theirs] for ours, theirs in _TRANSFORMERS_NAMES.items() if theirs in config}
         for name in ("start_id", "end_id", "pad_id"):
             if isinstance(values.get(name), list):
@@ -190,6 +187,21 @@ class TextConfig:
     def tie_word_embeddings(self) -> bool:
         """False: nothing here predicts tokens."""
         return False
+
+
+def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The text tower's part of a `config.json`: all of it, or what a whole CLIP says of its text half.
+
+    `text_config_dict`, where an old file has it too, goes before `text_config`, and before it what it leaves out.
+    """
+    if "text_config" not in config:
+        return config
+    text = dict(config["text_config"] or {})
+    text.setdefault("projection_dim", config.get("projection_dim"))
+    if config.get("text_config_dict"):
+        defaults = {theirs: getattr(TextConfig(projection=512), ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
+        text.update({**defaults, **config["text_config_dict"]})
+    return text
 
 
 def _clip(width: int, layers: int, heads: int, **rest: Any) -> TextConfig:

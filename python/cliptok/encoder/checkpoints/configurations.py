@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cliptok.encoder.config import TextConfig
+from cliptok.encoder.config import TextConfig, text_part
 
-# Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer; and what a whole model is called.
-_CLIPS = {
-    "clip": "CLIPModel",
-    "clip_text_model": "",
-    "clipseg": "CLIPModel",
-    "clipseg_text_model": "",
-    "xclip": "CLIPModel",
-    "xclip_text_model": "",
-    "owlvit": "CLIPModel",
-    "owlvit_text_model": "",
-    "owlv2": "CLIPModel",
-    "owlv2_text_model": "",
+# Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer, and how their classes' names begin.
+_CLIPS = {"clip": "CLIP", "clipseg": "CLIPSeg", "xclip": "XCLIP", "owlvit": "OwlViT", "owlv2": "Owlv2"}
+# What open_clip knows in `model_cfg` and in its `text_cfg`, without what makes another network of a text tower.
+_MODEL_OPTIONS = {
+    *("embed_dim", "vision_cfg", "text_cfg", "multimodal_cfg", "quick_gelu", "custom_text", "output_dict"),
+    *("init_logit_scale", "init_logit_bias", "nonscalar_logit_scale", "cast_dtype"),
 }
-# open_clip's options that make another network of a text tower.
-_FOREIGN = (
-    *("proj_bias", "act_kwargs", "ls_init_value", "block_type", "qk_norm", "use_pad_mask", "correct_cls_mask"),
-    *("scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "final_ln_after_pool"),
-)
+_TEXT_OPTIONS = {
+    *("context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "embed_cls", "pad_id", "eos_id"),
+    *("no_causal_mask", "pool_type", "proj_type", "output_tokens", "norm_kwargs"),
+    *("tokenizer_mode", "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"),  # without a tower of that kind unused
+}
 _CLIP_END = 49407
 
 
@@ -65,26 +61,40 @@ def read_configuration(path: Path) -> Configuration | None:
 
 def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | None:
     architecture = next(iter(content.get("architectures") or ()), None)
-    text = content.get("text_config") if "text_config" in content else content
     kind = content.get("model_type")
-    if kind is not None and kind not in _CLIPS:
-        if "_class_name" in content or kind.endswith("_vision_model"):
+    family = _CLIPS.get((kind or "clip").removesuffix("_text_model"))
+    if family is None or not _is_class_of(family, architecture):
+        if "_class_name" in content or (kind or "").endswith("_vision_model"):
             return None
-        name = architecture or kind
         raise ValueError(
-            f"{path} describes {name} (model_type {kind!r}), which is no CLIP text tower: its tokenizer, attention, "
-            f"pooling or projection is another. transformers' {architecture or 'AutoModel'} computes it"
+            f"{path} describes {architecture or kind} (model_type {kind!r}), which is no CLIP text tower: its "
+            f"tokenizer, attention, pooling or projection is another. {_who_computes(family, architecture)} computes it"
         )
-    if not isinstance(text, Mapping) or ("hidden_size" not in {**text} and "text_config" not in content):
+    text = text_part(content)
+    if "hidden_size" not in text and "text_config" not in content:
         return None
+    if "auto_map" in content:
+        raise ValueError(f"{path} names code of its own (auto_map), which is never run; what it computes is not known")
+    if content.get("quantization_config"):
+        method = content["quantization_config"].get("quant_method", "an unknown method")
+        raise ValueError(
+            f"{path} says that the weights are quantized ({method}); load the original, or dequantize them"
+        )
+    if text.get("attention_dropout"):
+        message = (
+            f"{path} has attention_dropout {text['attention_dropout']}; there is no dropout here, in training either"
+        )
+        warnings.warn(message, UserWarning, stacklevel=5)
     config = TextConfig.from_transformers(content)
     stated = _stated(
         text,
         *(("hidden_size", "width"), ("num_hidden_layers", "layers"), ("intermediate_size", "mlp")),
         *(("max_position_embeddings", "positions"), ("vocab_size", "vocabulary")),
     )
-    whole = kind is not None and _CLIPS[kind] == "CLIPModel"
+    whole = "text_config" in content
     projected = {"CLIPTextModel": False, "CLIPTextModelWithProjection": True, "CLIPModel": True}.get(architecture or "")
+    if projected:
+        stated.update(_stated(content if whole else text, ("projection_dim", "projection")))
     if whole and config.projection is not None:
         config = dataclasses.replace(config, architecture="CLIPModel")
     if "cliptok_architecture" in content and config.projection is not None:
@@ -92,36 +102,63 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
     return Configuration(path, config, stated, projected, "transformers")
 
 
+def _is_class_of(family: str, architecture: str | None) -> bool:
+    """Whether a class has this family's text tower; classes of other libraries may do anything with it."""
+    if architecture is None:
+        return True
+    return re.fullmatch(rf"{family}(Text|Vision)?(Model|For[A-Za-z]+)(WithProjection)?", architecture) is not None
+
+
+def _who_computes(family: str | None, architecture: str | None) -> str:
+    if family is None or architecture in (None, "AutoModel"):
+        return f"transformers' {architecture or 'AutoModel'}"
+    return f"The library that has the class {architecture}"
+
+
 def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
-    text = model.get("text_cfg") or {}
+    text = model.get("text_cfg")
+    if not isinstance(text, Mapping):
+        raise ValueError(f"{path} describes a model without text_cfg, so none with a CLIP text tower")
     pool = text.get("pool_type", "argmax")
     for option in ("hf_model_name", "hf_tokenizer_name"):
-        if option in text:
+        if text.get(option):
             what = "a text tower of" if option == "hf_model_name" else "a text tower with the tokenizer of"
             raise ValueError(f"{path} describes {what} {text[option]}, which is no CLIP tower; open_clip computes it")
-    foreign = [f"{name}={text[name]}" for name in _FOREIGN if text.get(name)]
+    norm = dict(text.get("norm_kwargs") or {})
+    eps = norm.pop("eps", 1e-5)
+    foreign = [f"{name}={text[name]}" for name in text if name not in _TEXT_OPTIONS and text[name]]
+    foreign += [f"{name}" for name in model if name not in _MODEL_OPTIONS and model[name]]
+    foreign += [f"norm_kwargs={norm}"] if norm else []
     if pool not in ("argmax", "eos") or (pool == "eos" and text.get("eos_id") != _CLIP_END):
         foreign.append(f"pool_type={pool}")
+    if text.get("proj_type", "linear") not in ("linear", "none"):
+        foreign.append(f"proj_type={text['proj_type']}")
     if foreign:
         raise ValueError(
             f"{path} describes a text tower with {', '.join(foreign)}, which is no CLIP tower; open_clip computes it"
         )
     class_token = bool(text.get("embed_cls"))
+    width = text.get("width", 512)
+    projection = None if text.get("proj_type") == "none" else model.get("embed_dim", 512)
     stated = _stated(text, ("width", "width"), ("layers", "layers"), ("vocab_size", "vocabulary"))
+    if "width" in text:
+        stated["mlp"] = int(width * text.get("mlp_ratio", 4.0))
     if "context_length" in text:
         stated["positions"] = text["context_length"] + class_token
+    if projection is not None and "embed_dim" in model:
+        stated["projection"] = projection
     config = TextConfig(
-        width=text.get("width", 512),
+        width=width,
         heads=text.get("heads", 8),
         activation="quick_gelu" if model.get("quick_gelu") else "gelu",
-        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
+        layer_norm_eps=eps,
         pad_id=text.get("pad_id", 0),
         causal=not text.get("no_causal_mask"),
         class_token=class_token,
-        projection=None if text.get("proj_type") == "none" else model.get("embed_dim", 512),
+        projection=projection,
         architecture="CLIPModel",
     )
-    return Configuration(path, config, stated, text.get("proj_type", "linear") != "none", "open_clip")
+    return Configuration(path, config, stated, projection is not None, "open_clip")
 
 
 def _stated(content: Mapping[str, Any], *names: tuple[str, str]) -> dict[str, int]:
