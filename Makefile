@@ -29,7 +29,7 @@ test-windows: ## run the engine's tests on Windows, emulated
 check-targets: ## check that the Rust code compiles for other machines
 	scripts/cross.sh check $(TARGETS)
 
-test-python: .venv/tests .venv-slow/installed ## run the package's tests
+test-python: .venv/tests .venv/suites .venv-slow/installed ## run the package's tests
 	$(BIN)/python -m pytest
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
@@ -107,6 +107,10 @@ clean: ## remove everything that was built or installed
 
 .venv/tests: .venv/built constraints.txt
 	$(UV) --group test --group lint --group docs torch safetensors huggingface_hub
+	@touch $@
+
+.venv/suites: .venv/tests scripts/suites.py
+	$(BIN)/python scripts/suites.py $@
 	@touch $@
 
 .venv/dist: .venv/built constraints.txt
