@@ -1,9 +1,12 @@
 """Options as people type them: typos, help, completion, terminals, and devices and names that are not there."""
 
 import os
+import pty
+import select
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -62,13 +65,63 @@ def test_completion(shell: str) -> None:
         pytest.skip(f"{shell} is not installed")
     checked = subprocess.run([shell, "-n"], input=written, text=True, capture_output=True, timeout=20)
     assert (checked.returncode, checked.stderr) == (0, "")
-    if shell == "bash":
-        ask = written + (
-            'complete_for() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _cliptok; echo "${COMPREPLY[@]}"; }\n'
-            "complete_for cliptok tok\ncomplete_for cliptok tokenize --over\ncomplete_for cliptok embed a --output h\n"
-        )
-        done = subprocess.run(["bash"], input=ask, text=True, capture_output=True, timeout=20, check=True)
-        assert done.stdout == "tokenize\n--overwrite\nhidden\n"
+    for line, word in ASKED:
+        assert word in completed(shell, written, line).split(), (line, word)
+
+
+ASKED = [
+    ("cliptok tok", "tokenize"),
+    ("cliptok tokenize --over", "--overwrite"),
+    ("cliptok embed a.txt --output hid", "hidden"),
+    ("cliptok tokenize a.txt --captions ra", "random"),
+    ("cliptok completion fi", "fish"),
+    ("cliptok help emb", "embed"),
+]
+
+
+def completed(shell: str, written: str, line: str) -> str:
+    """What a shell makes of a line after the key Tab, or proposes."""
+    if shell == "zsh":
+        return typed_in_zsh(written, line)
+    asked = {
+        "bash": f"COMP_WORDS=({line}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _cliptok; echo ${{COMPREPLY[@]}}",
+        "fish": f"complete -C '{line}'",
+    }
+    done = subprocess.run(
+        [shell], input=f"{written}\n{asked[shell]}\n", text=True, capture_output=True, timeout=20, check=True
+    )
+    return done.stdout
+
+
+def read_until(terminal: int, mark: bytes) -> bytes:
+    shown = b""
+    while mark not in shown:
+        assert select.select([terminal], [], [], 20)[0], shown
+        shown += os.read(terminal, 65536)
+    return shown
+
+
+def typed_in_zsh(written: str, line: str) -> str:
+    """zsh completes in its line editor alone, so on a terminal."""
+    main, terminal = pty.openpty()
+    with subprocess.Popen(
+        ["zsh", "-f", "-i"], stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True
+    ) as process:
+        os.close(terminal)
+        # The completed line is put into a command that prints it, so what is read is not the echo of what was typed.
+        setup = f"autoload -U compinit; compinit -D -u\n{written}\n"
+        accept = "cliptok() { print -r -- '<<<' \"$@\" '>>>' }\n"
+        with tempfile.NamedTemporaryFile("w", suffix=".zsh") as file:
+            file.write(setup + accept)
+            file.flush()
+            os.write(main, f"source {file.name}; print -r re''ady\n".encode())
+            read_until(main, b"ready")
+            os.write(main, f"{line}\t\n".encode())
+            shown = read_until(main, b">>>")
+        os.write(main, b"exit\n")
+        process.wait(timeout=20)
+    os.close(main)
+    return shown.decode(errors="replace").rpartition("<<<")[2].partition(">>>")[0]
 
 
 def test_terminals_that_lack_characters(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_subfolder_of_a_pipeline(tmp_path):
         TextEncoder.from_pretrained(tmp_path)
     with pytest.raises(FileNotFoundError, match="no subfolder 'text_encoder_2'"):
         TextEncoder.from_pretrained(tmp_path, subfolder="text_encoder_2")
-    with pytest.raises(FileNotFoundError, match="neither a file nor a folder"):
+    with pytest.raises(FileNotFoundError, match="no such file or folder, and no hub name"):
         TextEncoder.from_pretrained(str(tmp_path / "nothing/here/at/all"))
 
 

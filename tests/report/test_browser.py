@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cliptok.report import write_report
+from cliptok import Tokenizer
+from cliptok.report import compare_tokenizers, write_report
 from support.browser import CHROMIUM, Page, browser
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing (Debian: apt-get install chromium)")
@@ -64,6 +65,25 @@ def test_it_fits(width: int, dark: bool, report: Path, page: Page) -> None:
         ".map(c => c.match(/[0-9]+/g).map(Number).reduce((a, b) => a + b))"
     )
     assert (ink > paper) is dark and abs(ink - paper) > 400
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_two_sides_fit(width: int, report: Path, page: Page) -> None:
+    compared = report.with_name("compared.html")
+    inputs = next(path for path in report.parent.iterdir() if path.suffix == ".txt")
+    compare_tokenizers(inputs, compared, (Tokenizer(), Tokenizer("open_clip")), ("transformers", "open_clip"))
+    page.requests.clear()
+    page.problems.clear()
+    page.open(compared, width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('svg')].map(e => [e.getBoundingClientRect().x, e.clientWidth])"
+    )
+    (left, wide), (right, as_wide) = drawn
+    assert wide == as_wide >= 300 and (left == right if width == 390 else right >= left + wide)
+    pages, _ = page.pages_of_pdf()
+    assert pages <= page.evaluate("document.documentElement.scrollHeight") / 700 + 2
+    assert page.requests == [compared.as_uri()] and page.problems == []
 
 
 def test_arrow_keys_scroll_what_is_wide(report: Path, page: Page) -> None:

@@ -121,15 +121,15 @@ def test_places_that_differ() -> None:
     _, most = found.differences.most_frequent(10)
     shown = {
         (
-            tuple(p.text for p in token_texts(first, d.transformers)),
-            tuple(p.text for p in token_texts(second, d.open_clip)),
+            tuple(p.text for p in token_texts(first, d.first)),
+            tuple(p.text for p in token_texts(second, d.second)),
         ): d
         for d in most
     }
     assert shown[("&", "amp", ";"), ("&",)].texts == 2
     assert shown[("&", "amp", ";"), ("&",)].example == "R&amp;B"
     assert shown[("“",), ('"',)].texts == 1
-    assert all(d.transformers and d.open_clip for d in most)
+    assert all(d.first and d.second for d in most)
     assert surveyed(["a plain cat"]).differences.most_frequent(10) == (0, [])
 
 

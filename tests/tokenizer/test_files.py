@@ -152,20 +152,23 @@ def test_subfolders_and_overrides(tmp_path: Path) -> None:
 
 def test_a_hub_name_goes_through_huggingface_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
 
     write_layout(tmp_path / "snapshot" / "tokenizer_2", "sdxl-2")
-    asked: dict[str, Any] = {}
+    asked: list[tuple[Any, ...]] = []
 
-    def fetch(name: str, **options: Any) -> str:
-        asked.update(options, name=name)
-        return str(tmp_path / "snapshot")
+    def fetch(name: str, file: str, subfolder: str | None = None, **options: Any) -> str:
+        asked.append((name, file, subfolder, options["revision"], options["local_files_only"]))
+        path = tmp_path / "snapshot" / str(subfolder) / file
+        if not path.is_file():
+            raise EntryNotFoundError(file)
+        return str(path)
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
     tok = Tokenizer.from_pretrained("someone/some-model", subfolder="tokenizer_2", revision="v1", local_files_only=True)
     assert tok.pad_token == "!"
-    assert (asked["name"], asked["revision"], asked["local_files_only"]) == ("someone/some-model", "v1", True)
-    assert "tokenizer_2/vocab.json" in asked["allow_patterns"]
-    assert not any("safetensors" in pattern for pattern in asked["allow_patterns"])
+    assert ("someone/some-model", "vocab.json", "tokenizer_2", "v1", True) in asked
+    assert not any("safetensors" in file for _, file, *_ in asked)
 
 
 def test_saving_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

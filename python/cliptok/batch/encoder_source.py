@@ -36,46 +36,24 @@ class EncoderSource(NamedTuple):
 
         from cliptok.encoder import TextEncoder
 
+        if isinstance(self.source, torch.nn.Module) and not isinstance(self.source, TextEncoder):
+            kind = type(self.source).__name__
+            raise TypeError(f"model is a {kind}; expected a cliptok.TextEncoder, or a folder, file or hub name")
         if isinstance(self.source, TextEncoder):
             if self[1:] != EncoderSource(None)[1:]:
                 raise ValueError("model is an encoder already; subfolder, device, dtype and such are for loading one")
             return self.source
         dtype = self.dtype
         if dtype is not None:
-            name = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
-            dtype = getattr(torch, name)
+            dtype = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
         device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        where = checked_device(device)
         try:
             encoder: TextEncoder = TextEncoder.from_pretrained(
-                self.source, subfolder=self.subfolder, dtype=dtype, device=where, **dict(self.options)
+                self.source, subfolder=self.subfolder, dtype=dtype, device=device, **dict(self.options)
             )
+        except (OSError, ValueError, TypeError, ImportError):
+            raise
         except Exception as error:
-            if isinstance(error, (OSError, ValueError, TypeError, ImportError)) and not _is_of_the_hub(error):
-                raise
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            if _is_of_the_hub(error):
-                raise ValueError(
-                    f"model {str(self.source)!r} is no folder or file here, and the hub did not give it: {reason}"
-                ) from error
             raise ValueError(f"{self.source} does not load as a text encoder: {reason}") from error
         return encoder
-
-
-def _is_of_the_hub(error: Exception) -> bool:
-    return type(error).__module__.partition(".")[0] in ("huggingface_hub", "httpx", "httpcore", "requests")
-
-
-def checked_device(device: Any) -> Any:
-    """The device. Raises ValueError where torch knows no such device or cannot find it here."""
-    import torch
-
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device is {str(device)!r}; expected cpu, cuda, cuda:1 or another of torch's") from error
-    if found.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device is {str(device)!r}, but torch finds no CUDA device here; leave it out or take cpu")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device is {str(device)!r}, but torch finds {torch.cuda.device_count()} CUDA devices")
-    return found

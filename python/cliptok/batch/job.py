@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -54,6 +54,8 @@ def tokenize_files(
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
+    captions: Literal["first", "all", "random"] | None = None,
+    seed: int | None = None,
     resume: bool = False,
     check: bool = False,
     overwrite: bool = True,
@@ -68,7 +70,9 @@ def tokenize_files(
     WebDataset `.tar`; all but Parquet also packed: `.gz`, `.zst`, `.bz2`, `.xz`. `input_format` says what they are
     where their names do not. `column` names the texts' column or field, in a tar their extension (default: txt). In CSV
     and TSV `delimiter` is another than comma and tab, `quotes=False` reads quotes as text, and with `header=False` the
-    first row is a row and columns have numbers, from 1. `out` is a folder, or for one input a file; `format` is
+    first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
+    each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
+    row's other columns. `out` is a folder, or for one input a file; `format` is
     `parquet` (default), `npy` or `safetensors`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
@@ -91,8 +95,7 @@ def tokenize_files(
     changes while it is read too, and ValueError or TypeError for a wrong argument. Outputs that were finished before
     stay.
     """
-    if ray is not False:
-        need("ray=True", "ray")
+    _check_running(ray, progress)
     shards, kind = find(inputs, out, format, input_format)
     lists = lists or ("variable" if kind == "parquet" else "fixed")
     if lists == "variable" and kind != "parquet":
@@ -100,7 +103,9 @@ def tokenize_files(
     tok = as_tokenizer(tokenizer, profile)
     max_length = tok._row_length if max_length is None else max_length
     check_int("max_length", max_length, 2)
-    reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
+    reading = reading_for(
+        shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
+    )
     reading = _keeping(reading, keep, kind)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
@@ -140,6 +145,8 @@ def embed_files(
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
+    captions: Literal["first", "all", "random"] | None = None,
+    seed: int | None = None,
     resume: bool = False,
     check: bool = False,
     overwrite: bool = True,
@@ -162,10 +169,11 @@ def embed_files(
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
 
-    if ray is not False:
-        need("ray=True", "ray", "torch")
+    _check_running(ray, progress, "torch")
     shards, kind = find(inputs, out, format, input_format)
-    reading = reading_for(shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header)
+    reading = reading_for(
+        shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
+    )
     reading = _keeping(reading, keep, kind)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
@@ -188,7 +196,20 @@ def embed_files(
     return planned.run(encoding, source, ray, clock, progress)
 
 
+def _check_running(ray: Any, progress: Any, *modules: str) -> None:
+    """Raise for arguments that say how a job runs and are of another kind, and ImportError where Ray is missing."""
+    if not isinstance(ray, (bool, str)):
+        raise TypeError(f"ray is of type {type(ray).__name__}; expected True or the address of a cluster")
+    if not (progress is None or isinstance(progress, bool) or progress == "lines"):
+        raise ValueError(f"progress is {progress!r}; choose True, False, None or 'lines'")
+    if ray is not False:
+        need("ray=True", "ray", *modules)
+
+
 def _keeping(reading: Reading, keep: str | Iterable[str], format: str) -> Reading:
+    given: Any = keep
+    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
+        raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
     if names and format != "parquet":
         raise ValueError(f"keep needs Parquet; {format} has no other columns")

@@ -10,6 +10,7 @@ import pyarrow as pa
 from cliptok.batch.encoder_source import EncoderSource
 from cliptok.batch.encoding import Encoding, plan
 from cliptok.batch.list_arrays import as_array
+from cliptok.batch.reading.columns import is_bytes, is_text
 from cliptok.batch.summary import Counts
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
@@ -21,6 +22,9 @@ class _Step:
     """Maps a batch to the same batch with one more column, computed from a column of texts."""
 
     def __init__(self, column: str, on_null: str) -> None:
+        given: Any = column
+        if not isinstance(given, str):
+            raise TypeError(f"column is of type {type(given).__name__}; expected the name of a batch's column")
         self._column, self._on_null = column, one_of("on_null", on_null, ("error", "empty"))
 
     def __call__(self, batch: Any) -> Any:
@@ -28,13 +32,14 @@ class _Step:
 
         The result is of the same kind. In a dict, lists of fixed size are an array (n, ...), others a list of arrays;
         in record batches all are of variable size.
-        Raises TypeError for another kind of batch or column, KeyError for a missing column, ValueError for a null.
+        Raises TypeError for another kind of batch or column and for a single row, KeyError for a missing column,
+        ValueError for a null.
         """
         if isinstance(batch, Iterator):
             return map(self, batch)
         self._check_column(batch)
         if isinstance(batch, Mapping):
-            made = self._column_for(pa.table({self._column: pa.array(batch[self._column], pa.string())}))
+            made = self._column_for(pa.table({self._column: self._texts(batch[self._column])}))
             return {**batch, made.column_names[0]: _as_values(made.column(0))}
         if isinstance(batch, pa.RecordBatch):
             made = self._column_for(pa.Table.from_batches([batch.select([self._column])]))
@@ -44,7 +49,18 @@ class _Step:
         if isinstance(batch, pa.Table):
             made = self._column_for(batch.select([self._column]))
             return batch.append_column(made.field(0), made.column(0))
-        raise TypeError(f"batch is of type {type(batch).__name__}; expected an Arrow table or a dict of columns")
+        hint = "; pyarrow.Table.from_pandas makes it one" if hasattr(batch, "iloc") else ""
+        raise TypeError(f"batch is of type {type(batch).__name__}; expected an Arrow table or a dict of columns{hint}")
+
+    def _texts(self, values: Any) -> pa.Array:
+        """A dict's column as Arrow's."""
+        if isinstance(values, (str, bytes)) or not hasattr(values, "__len__"):
+            kind = type(values).__name__
+            raise TypeError(f"column {self._column!r} is one {kind}; expected a batch's column: map with batched=True")
+        try:
+            return pa.array(values, pa.string())
+        except (pa.ArrowException, TypeError) as error:
+            raise TypeError(f"column {self._column!r} is not of strings: {error}") from error
 
     def _check_column(self, batch: Any) -> None:
         if isinstance(batch, Mapping):
@@ -58,6 +74,8 @@ class _Step:
             raise KeyError(f"the batch has {what} {self._column!r}; it has {', '.join(map(str, names))}")
 
     def _column_for(self, texts: pa.Table) -> pa.Table:
+        if not is_text(texts.schema.types[0]) or is_bytes(texts.schema.types[0]):
+            raise TypeError(f"column {self._column!r} is of {texts.schema.types[0]}; expected strings")
         if texts.column(0).null_count:
             if self._on_null == "error":
                 raise ValueError(f"column {self._column!r} has a null; with on_null='empty' it is an empty text")
@@ -89,6 +107,7 @@ class Tokenize(_Step):
         tok = as_tokenizer(tokenizer, profile)
         length = tok._row_length if max_length is None else max_length
         self._tokenizing = Tokenizing(tok, length, dtype, lists, threads)
+        self._tokenizing.column(pa.array([""]))  # Raises for a wrong argument now, not in some worker.
 
     def _made(self, texts: pa.Table) -> pa.Table:
         return self._tokenizing.table(texts, Counts())

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 FILES = ".txt, .jsonl, .csv, .tsv, .parquet and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
-_READING = ("column", "on_undecodable", "input_format", "delimiter", "quotes", "header")
+_READING = ("column", "on_undecodable", "input_format", "delimiter", "quotes", "header", "captions", "seed")
 
 
 def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
@@ -37,6 +37,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="the first row of CSV and TSV has a text; --column is a number, from 1",
     )
+    parser.add_argument(
+        "--captions",
+        choices=("first", "all", "random"),
+        help="of a column of lists: the first text of each, all in rows of their own, or one by chance",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="of --captions random (default: 0)")
     parser.add_argument(
         "--on-undecodable",
         choices=("error", "replace", "skip"),

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 
@@ -29,6 +28,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # Few need it.
+
     close = get_close_matches(word.partition("=")[0], list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

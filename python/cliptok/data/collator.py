@@ -57,7 +57,7 @@ class Collator:
         captions: int | Literal["all"] | None = None,
         ragged: Literal["error", "pad"] = "error",
     ) -> None:
-        from cliptok.tokenizer.arrays import as_dtype
+        from cliptok.tokenizer.arrays import dtype_name
 
         if not isinstance(tokenizer, Tokenizer):
             raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
@@ -78,7 +78,7 @@ class Collator:
             raise ValueError(f"text is {self.text!r}; expected one field or more, each once")
         self.max_length = max_length
         self.padding = padding
-        self.dtype = as_dtype(dtype, tokenizer._tokens.id_bound).name
+        self.dtype = dtype_name(dtype, tokenizer._tokens.id_bound)
         self.attention_mask = attention_mask
         self.captions = captions
         self.ragged = ragged

@@ -6,7 +6,7 @@ Nothing here knows of files, texts or tokenizers: `text_encoder.py` adds those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from cliptok.encoder.config import TextConfig
 from cliptok.encoder.dot_product import attention
 from cliptok.encoder.output import OUTPUTS, EndOfSequence, TextEncoderOutput
+from cliptok.encoder.state_dicts import load_whole
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -142,9 +143,9 @@ class TextTower(nn.Module):
             raise ValueError("output_attentions: attention maps are not computed here; use transformers' model")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
+        if input_ids is not None:
+            check_ids(input_ids)
         given = cast(Tensor, inputs_embeds if input_ids is None else input_ids)
-        if input_ids is not None and input_ids.ndim != 2:
-            raise ValueError(f"input_ids must have shape (n, length), not {tuple(input_ids.shape)}")
         if given.shape[1] > self.config.context_length:
             raise ValueError(
                 f"input_ids has rows of {given.shape[1]} ids but the encoder has {self.config.context_length} "
@@ -155,7 +156,13 @@ class TextTower(nn.Module):
         mask = self._mask(given, attention_mask)
         if mask is not None and _NEEDS_KEYS:
             mask = mask | ~mask.any(-1, keepdim=True)
-        x = self.embeddings(input_ids, position_ids, inputs_embeds)
+        try:
+            x = self.embeddings(input_ids, position_ids, inputs_embeds)
+        except IndexError as error:  # On CUDA the device reports it, later.
+            raise IndexError(
+                f"input_ids or position_ids is out of range; the encoder has {self.config.vocabulary} tokens and"
+                f" {self.config.context_length} positions"
+            ) from error
         states = [x]
         for block in self.encoder.layers:
             if self.gradient_checkpointing and self.training:
@@ -347,6 +354,14 @@ class TextModel(TextTower):
                 state_dict[prefix + own.removeprefix("text_model.")] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's, but where it raises nothing is loaded. Names with and without `text_model.` are taken.
+
+        Raises RuntimeError as torch does, and ValueError for integers, complex numbers and tensors without values.
+        """
+        load = super().load_state_dict
+        return load_whole(self, lambda assigned: load(state_dict, strict=strict, assign=assigned), assign)
+
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """CLIP's own initialisation, of the projection too."""
@@ -362,6 +377,17 @@ def _is_tracing() -> bool:
 def causal_mask(length: int, device: torch.device) -> Tensor:
     """(length, length), True where a query may look: at itself and at what is before it."""
     return torch.ones(length, length, dtype=torch.bool, device=device).tril()
+
+
+def check_ids(input_ids: Any) -> None:
+    """Raise TypeError for what is no tensor of whole numbers, ValueError for another shape than (n, length)."""
+    if not isinstance(input_ids, Tensor):
+        kind = type(input_ids).__name__
+        raise TypeError(f"input_ids is of type {kind}; expected a tensor (n, length) of ids; texts go to encode()")
+    if input_ids.is_floating_point() or input_ids.is_complex() or input_ids.dtype == torch.bool:
+        raise TypeError(f"input_ids is of dtype {input_ids.dtype}; expected int64 or int32")
+    if input_ids.ndim != 2:
+        raise ValueError(f"input_ids must have shape (n, length), not {tuple(input_ids.shape)}")
 
 
 def class_token_mask(given: Tensor, pad_id: int, attention_mask: Tensor | None) -> Tensor:

@@ -111,7 +111,11 @@ class TextEncoder(TextModel):
         return self.embeddings.token_embedding
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Take another table of tokens (any number, width)."""
+        """Take another table of tokens (any number, width). Raises TypeError or ValueError for anything else."""
+        if not isinstance(value, nn.Embedding):
+            raise TypeError(f"value is of type {type(value).__name__}; expected a torch.nn.Embedding")
+        if value.embedding_dim != self.config.width:
+            raise ValueError(f"value has vectors of width {value.embedding_dim}, the encoder has {self.config.width}")
         self.embeddings.token_embedding = value
         self.config.vocabulary = value.num_embeddings
 
@@ -174,6 +178,8 @@ class TextEncoder(TextModel):
             return tokenizer
         if tokenizer is None:
             return self.tokenizer
+        if not hasattr(tokenizer, "encode_packed"):
+            raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
         self.warn_of(tokenizer, "Leave it out to use the encoder's")
         return tokenizer
 

@@ -1,4 +1,4 @@
-"""`cliptok report`: one HTML page about the texts of a file."""
+"""`cliptok report`: an HTML page about the texts of files, or about two sets of files or two tokenizers, compared."""
 
 import os
 import sys
@@ -13,6 +13,8 @@ from cliptok.batch.reading.inputs import STDIN, Paths, Shard
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.texts import shards_of, texts_of
 from cliptok.batch.summary import Counts
+from cliptok.report.comparison import comparison_page
+from cliptok.report.differences import Differences
 from cliptok.report.page import page
 from cliptok.report.survey import Survey
 from cliptok.tokenizer.tokenizer import Tokenizer
@@ -23,13 +25,7 @@ def write_report(
     output: Path,
     tokenizer: Tokenizer | None = None,
     max_length: int | None = None,
-    *,
-    column: str | None = None,
-    on_undecodable: str = "error",
-    input_format: str | None = None,
-    delimiter: str | None = None,
-    quotes: bool = True,
-    header: bool = True,
+    **reading: Any,
 ) -> Survey:
     """Survey the texts of files, `-` for standard input, and write the page.
 
@@ -40,27 +36,98 @@ def write_report(
 
     Raises BadInputError that names the file, with the row or the columns.
     """
-    shards = shards_of(inputs, input_format)
-    reading = reading_for(shards, column, "skip", on_undecodable, input_format, delimiter, quotes, header, guess=True)
-    survey, counts = Survey(tokenizer, max_length), Counts()
-    with _progress() as read:
-        for _, texts, _ in texts_of(shards, reading, counts):
-            survey.add(texts)
-            read(len(texts))
-    survey.nulls, survey.undecodable = counts.null, counts.undecodable
-    try:
-        with atomic_write(output) as written:
-            written.write(page(survey, _title(shards)).encode())
-    except OSError as error:
-        raise BadInputError(f"{output}: {error.strerror or error}") from error
+    shards = shards_of(inputs, reading.get("input_format"))
+    survey = Survey(tokenizer, max_length)
+    _read(shards, reading, survey)
+    _write(output, page(survey, _title(shards)))
     return survey
 
 
-def _title(shards: list[Shard]) -> str:
-    """The name of the file, or of several; bytes that are not UTF-8 as U+FFFD."""
-    names = ["standard input" if str(shard.source) == STDIN else shard.source.name for shard in shards]
-    title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files"
-    return os.fsencode(title).decode(errors="replace")
+def compare_files(
+    inputs: Paths | Iterable[Paths],
+    against: Paths | Iterable[Paths],
+    output: Path,
+    tokenizer: Tokenizer | None = None,
+    max_length: int | None = None,
+    **reading: Any,
+) -> tuple[Survey, Survey]:
+    """The same of two sets of files, side by side on one page."""
+    sides = [shards_of(files, reading.get("input_format")) for files in (inputs, against)]
+    if all(any(str(shard.source) == STDIN for shard in shards) for shards in sides):
+        raise BadInputError("standard input cannot be read twice, to be compared with itself")
+    pair = Survey(tokenizer, max_length, profiles=False), Survey(tokenizer, max_length, profiles=False)
+    for survey, shards in zip(pair, sides, strict=True):
+        _read(shards, reading, survey)
+    names = _title(sides[0]), _title(sides[1])
+    if names[0] == names[1]:  # In two folders.
+        names = _title(sides[0], whole=True), _title(sides[1], whole=True)
+    _write(output, comparison_page(pair, names, f"{names[0]} and {names[1]}", None))
+    return pair
+
+
+def compare_tokenizers(
+    inputs: Paths | Iterable[Paths],
+    output: Path,
+    tokenizers: tuple[Tokenizer, Tokenizer],
+    names: tuple[str, str],
+    max_length: int | None = None,
+    **reading: Any,
+) -> tuple[Survey, Survey]:
+    """The same of two tokenizers on the same texts, side by side on one page, and where they differ."""
+    shards = shards_of(inputs, reading.get("input_format"))
+    first, second = (Survey(tok, max_length, profiles=False) for tok in tokenizers)
+    differences = Differences(*tokenizers)
+    _read(shards, reading, first, second, differences)
+    _write(output, comparison_page((first, second), names, _title(shards), differences))
+    return first, second
+
+
+def _read(
+    shards: list[Shard],
+    options: dict[str, Any],
+    survey: Survey,
+    other: Survey | None = None,
+    differences: Differences | None = None,
+) -> None:
+    """Give all texts to a survey, or to two and what compares them."""
+    reading = reading_for(shards, on_null="skip", guess=True, **options)
+    counts = Counts()
+    folder = os.path.commonpath([shard.source.absolute().parent for shard in shards])
+    with _progress() as read:
+        for source, texts, _ in texts_of(shards, reading, counts):
+            is_file = str(source) != STDIN
+            name = _readable(str(source.absolute().relative_to(folder))) if is_file else "standard input"
+            packed = survey.add(texts, name)
+            if other is not None and differences is not None:
+                others = other.add(texts, name)
+                if packed is not None and others is not None:
+                    column = texts
+                    differences.add(packed, others, lambda row: str(column[row]))  # noqa: B023 (called at once)
+            read(len(texts))
+    for each in (survey, other):
+        if each is not None:
+            each.nulls, each.undecodable = counts.null, counts.undecodable
+
+
+def _write(output: Path, html: str) -> None:
+    try:
+        with atomic_write(output) as written:
+            written.write(html.encode())
+    except OSError as error:
+        raise BadInputError(f"{output}: {error.strerror or error}") from error
+
+
+def _title(shards: list[Shard], whole: bool = False) -> str:
+    """The name of the file, or of several, with their folders if `whole`."""
+    first = shards[0].source
+    name = "standard input" if str(first) == STDIN else str(first) if whole else first.name
+    more = len(shards) - 1
+    return _readable(f"{name} and {more:,} more file{'s' if more > 1 else ''}" if more else name)
+
+
+def _readable(name: str) -> str:
+    """A name of a file with bytes that are not UTF-8 as U+FFFD."""
+    return os.fsencode(name).decode(errors="replace")
 
 
 @contextmanager

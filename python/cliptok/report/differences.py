@@ -1,4 +1,4 @@
-"""Texts that the profiles `transformers` and `open_clip` give other ids, and what they read differently."""
+"""Texts that two tokenizers give other ids, and what they read differently."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -21,26 +21,32 @@ LONGEST = 400
 
 
 class Difference(NamedTuple):
-    """The ids of the same place of a text in two profiles, with the token before it where there are none in one."""
+    """The ids of the same place of a text by two tokenizers, with the token before it where there are none in one."""
 
-    transformers: tuple[int, ...]
-    open_clip: tuple[int, ...]
+    first: tuple[int, ...]
+    second: tuple[int, ...]
     texts: int
     """Of the sample."""
     example: str
 
 
 class Differences:
-    """Counts them all, and keeps a sample to look at closely."""
+    """Counts them all, and keeps a sample to look at closely.
 
-    def __init__(self, transformers: "Tokenizer", open_clip: "Tokenizer") -> None:
+    Where the vocabularies differ, tokens are compared by what they are, not by their ids.
+    """
+
+    def __init__(self, first: "Tokenizer", second: "Tokenizer") -> None:
         self.texts = 0
-        self.pair = (transformers, open_clip)
+        self.pair = (first, second)
         self._sample: Sample[str] = Sample(_LOOKED_AT)
+        self._same_ids = _ids_in(first, second)
 
-    def add(self, transformers: "PackedTokens", open_clip: "PackedTokens", text: Callable[[int], str]) -> None:
+    def add(self, first: "PackedTokens", second: "PackedTokens", text: Callable[[int], str]) -> None:
         """Compare the ids of some texts, untruncated; `text` gives the text of a row."""
-        rows = _unequal_rows(transformers, open_clip)
+        if self._same_ids is not None:
+            second = second._replace(input_ids=self._same_ids[second.input_ids])
+        rows = _unequal_rows(first, second)
         self.texts += len(rows)
         self._sample.offer(rows, lambda row: text(row)[:LONGEST])
 
@@ -50,7 +56,7 @@ class Differences:
         counts: Counter[tuple[tuple[int, ...], tuple[int, ...]]] = Counter()
         examples: dict[Any, str] = {}
         for text in texts:
-            for places in _unequal_places(*(tok.encode(text) for tok in self.pair)):
+            for places in _unequal_places(self.pair[0].encode(text), self.pair[1].encode(text), self._same_ids):
                 counts[places] += 1
                 examples[places] = min(examples.get(places, text), text, key=len)
         most = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:count]
@@ -68,9 +74,28 @@ def _unequal_rows(a: "PackedTokens", b: "PackedTokens") -> "npt.NDArray[Any]":
     return found
 
 
-def _unequal_places(a: list[int], b: list[int]) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
+def _ids_in(first: "Tokenizer", second: "Tokenizer") -> "npt.NDArray[np.int32] | None":
+    """For each id of the second tokenizer the first's id of the same token; one of its own where there is none.
+
+    None where all ids are the same.
+    """
+    known, others = first.get_vocab(), second.get_vocab()
+    found = -1 - np.arange(max(others.values()) + 1, dtype=np.int32)
+    for token, id in others.items():
+        if token in known:
+            found[id] = known[token]
+    for end in ("start_id", "end_id"):  # Profiles have names of their own for them.
+        found[getattr(second._tokens, end)] = getattr(first._tokens, end)
+    there = np.array(sorted(others.values()))
+    return None if (found[there] == there).all() else found
+
+
+def _unequal_places(
+    a: list[int], b: list[int], same: "npt.NDArray[np.int32] | None"
+) -> set[tuple[tuple[int, ...], tuple[int, ...]]]:
     places = set()
-    for tag, i, j, k, m in SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+    alike = b if same is None else same[b].tolist()
+    for tag, i, j, k, m in SequenceMatcher(None, a, alike, autojunk=False).get_opcodes():
         before = tag in ("insert", "delete")  # Nothing precedes the start token, which both have.
         if tag != "equal":
             places.add((tuple(a[i - before : j]), tuple(b[k - before : m])))

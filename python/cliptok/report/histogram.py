@@ -27,14 +27,16 @@ class Bars(NamedTuple):
     """Texts of more tokens than the last bar takes."""
 
 
-def bars(histogram: "npt.NDArray[Any]", max_length: int) -> Bars:
+def bars(histogram: "npt.NDArray[Any]", max_length: int, like: "tuple[npt.NDArray[Any], int] | None" = None) -> Bars:
     """Bars of one width, none of them on both sides of `max_length`.
 
     They end where a thousandth of the texts is left, but not before a quarter past `max_length`, nor after four times
-    it. `histogram` holds the texts by their number of tokens.
+    it. `histogram` holds the texts by their number of tokens. `like` are another histogram and length that the end and
+    the width are found by, for drawings that are to be compared.
     """
-    reached = int(np.searchsorted(np.cumsum(histogram), 0.999 * histogram.sum()))
-    end = min(max(reached, max_length + max_length // 4), 4 * max_length, len(histogram) - 1)
+    all_texts, longest = like or (histogram, max_length)
+    reached = int(np.searchsorted(np.cumsum(all_texts), 0.999 * all_texts.sum()))
+    end = min(max(reached, longest + longest // 4), 4 * longest, len(histogram) - 1)
     width = next(width for width in _round_numbers() if end / width <= _MOST_BARS)
     start = -(-(max_length + 1) % width)
     edges = range(start, end + 1, width)

@@ -8,6 +8,7 @@ import numpy as np
 from cliptok.report.differences import Differences
 from cliptok.report.sample import Sample
 from cliptok.report.words import SplitWords
+from cliptok.tokenizer.bulk import PackedTokens
 from cliptok.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -18,6 +19,15 @@ LONGEST_BIN = 1 << 14
 _EXAMPLES = 6
 _SHOWN = 4000
 """Characters of an example that are kept."""
+
+
+class FileCounts(NamedTuple):
+    """Of the texts of one file."""
+
+    texts: int = 0
+    tokens: int = 0
+    truncated: int = 0
+    longest: int = 0
 
 
 class TruncatedText(NamedTuple):
@@ -32,10 +42,11 @@ class TruncatedText(NamedTuple):
 class Survey:
     """Counts of tokens, and samples of texts. `tok` is whose tokens are counted, by default `transformers`'.
 
-    `max_length` defaults to the tokenizer's own. Raises ValueError for one of `LONGEST_BIN` or more.
+    `max_length` defaults to the tokenizer's own. With `profiles` the ids of two profiles are compared too. Raises
+    ValueError for a `max_length` of `LONGEST_BIN` or more.
     """
 
-    def __init__(self, tok: Tokenizer | None, max_length: int | None = None) -> None:
+    def __init__(self, tok: Tokenizer | None, max_length: int | None = None, profiles: bool = True) -> None:
         self._pair = (Tokenizer("transformers"), Tokenizer("open_clip"))
         self.tok = tok or self._pair[0]
         max_length = self.tok._row_length if max_length is None else max_length
@@ -48,23 +59,39 @@ class Survey:
         self.histogram: npt.NDArray[np.int64] = np.zeros(LONGEST_BIN + 1, np.int64)
         """Texts by their number of tokens."""
         self.words = SplitWords(self.tok)
+        self._compares = profiles
         self.differences = Differences(*self._pair)
+        self.files: dict[str, FileCounts] = {}
+        """By the name of the file."""
         self._truncated_texts: Sample[tuple[str, int]] = Sample(_EXAMPLES)
         self._longest_text = ""
 
-    def add(self, chunk: Any) -> None:
-        """Take in some texts: a list of str, or an Arrow column of strings."""
+    def add(self, chunk: Any, file: str = "") -> PackedTokens | None:
+        """Take in some texts of a file, a list of str or an Arrow column of strings, and return their ids."""
         if len(chunk) == 0:
-            return
-        packed = [tok.encode_packed(chunk) for tok in self._pair]
-        own = packed[0] if self.tok is self._pair[0] else self.tok.encode_packed(chunk)
+            return None
+        packed = [tok.encode_packed(chunk) for tok in self._pair] if self._compares else []
+        own = packed[0] if packed and self.tok is self._pair[0] else self.tok.encode_packed(chunk)
 
         def text(row: int) -> str:
             return str(chunk[row])  # an Arrow scalar of a string is that string
 
-        self._count(np.diff(own.offsets), text)
+        counts = np.diff(own.offsets)
+        self._count(counts, text)
+        self._count_file(counts, file)
         self.words.add(own)
-        self.differences.add(packed[0], packed[1], text)
+        if packed:
+            self.differences.add(packed[0], packed[1], text)
+        return own
+
+    def _count_file(self, counts: "npt.NDArray[np.int64]", file: str) -> None:
+        before = self.files.get(file, FileCounts())
+        self.files[file] = FileCounts(
+            before.texts + len(counts),
+            before.tokens + int(counts.sum()),
+            before.truncated + int((counts > self.max_length).sum()),
+            max(before.longest, int(counts.max())),
+        )
 
     def _count(self, counts: "npt.NDArray[np.int64]", text: Callable[[int], str]) -> None:
         self.texts += len(counts)

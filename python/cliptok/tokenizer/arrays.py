@@ -7,21 +7,26 @@ import numpy as np
 import numpy.typing as npt
 
 DTYPES = ("uint16", "int32", "int64")
+_LARGEST = {name: int(np.iinfo(name).max) for name in DTYPES}
 
 
-def as_dtype(dtype: Any, ids: int) -> np.dtype[Any]:
-    """`dtype` (a name, a NumPy dtype or a torch dtype) as one of uint16, int32 and int64.
+def dtype_name(dtype: Any, ids: int) -> str:
+    """The name of `dtype` (itself a name, a NumPy dtype or a torch dtype): uint16, int32 or int64.
 
     Raises ValueError for any other, and for one too narrow for `ids` different ids.
     """
-    try:
-        found = np.dtype(str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype)
-    except TypeError:
-        found = None
-    if found is None or found.name not in DTYPES or not found.isnative:
-        raise ValueError(f"dtype is {dtype!r}; choose one of {', '.join(DTYPES)}")
-    _check_width(found, ids, "dtype")
-    return found
+    if type(dtype) is str and dtype in _LARGEST:
+        name = dtype  # Without NumPy's own look-up, which takes as long as a text.
+    else:
+        try:
+            found = np.dtype(str(dtype).removeprefix("torch.") if type(dtype).__module__ == "torch" else dtype)
+        except TypeError:
+            found = None
+        if found is None or found.name not in DTYPES or not found.isnative:
+            raise ValueError(f"dtype is {dtype!r}; choose one of {', '.join(DTYPES)}")
+        name = found.name
+    _check_width(name, ids, "dtype")
+    return name
 
 
 def as_out(out: Any, rows: int, max_length: int, ids: int) -> npt.NDArray[Any]:
@@ -48,11 +53,11 @@ def as_out(out: Any, rows: int, max_length: int, ids: int) -> npt.NDArray[Any]:
         raise ValueError("out is not C-contiguous; pass np.ascontiguousarray(out) or a fresh array")
     if not out.flags.writeable:
         raise ValueError("out is read-only; pass a writable array")
-    _check_width(out.dtype, ids, "out")
+    _check_width(out.dtype.name, ids, "out")
     array: npt.NDArray[Any] = out
     return array
 
 
-def _check_width(dtype: np.dtype[Any], ids: int, what: str) -> None:
-    if ids - 1 > np.iinfo(dtype).max:
-        raise ValueError(f"{what} is {dtype.name}, too narrow for ids up to {ids - 1}; use int32 or int64")
+def _check_width(name: str, ids: int, what: str) -> None:
+    if ids - 1 > _LARGEST[name]:
+        raise ValueError(f"{what} is {name}, too narrow for ids up to {ids - 1}; use int32 or int64")

@@ -38,11 +38,11 @@ def encode_batch(
     return_lengths: bool,
 ) -> tuple[Any, "npt.NDArray[Any] | None"]:
     """Ids (texts, max_length), which are `out` where there is one, and their lengths if they are wanted."""
-    from cliptok.tokenizer.arrays import as_dtype, as_out
+    from cliptok.tokenizer.arrays import as_out, dtype_name
 
     batch = as_batch(texts)
     check_int("max_length", max_length, 2)
-    name = as_dtype(dtype, tokens.id_bound).name
+    name = dtype_name(dtype, tokens.id_bound)
     array = None if out is None else as_out(out, len(batch), max_length, tokens.id_bound)
     threads, null_as_empty = threads_for(batch, threads), nulls_are_empty(on_null)
     try:
@@ -75,11 +75,11 @@ def encode_packed(
     on_null: str,
 ) -> PackedTokens:
     """Ids of all texts joined, each truncated to `max_length` or refused."""
-    from cliptok.tokenizer.arrays import as_dtype
+    from cliptok.tokenizer.arrays import dtype_name
 
     batch = as_batch(texts)
     threads = threads_for(batch, threads, whole=max_length is None)
-    name = as_dtype(dtype, tokens.id_bound).name
+    name = dtype_name(dtype, tokens.id_bound)
     null_as_empty = nulls_are_empty(on_null)
     if max_length is not None:
         check_int("max_length", max_length, 2)

@@ -22,22 +22,47 @@ def as_batch(texts: Any) -> Any:
         return texts
     if isinstance(texts, str):
         return (texts,)
+    kind = type(texts)
+    if hasattr(kind, "columns") or hasattr(kind, "column_names"):
+        raise TypeError(_no_column(texts, texts.columns if hasattr(kind, "columns") else texts.column_names))
     if hasattr(texts, "__arrow_c_stream__") or hasattr(texts, "__arrow_c_array__"):
         return texts
-    unordered = isinstance(texts, (bytes, bytearray, memoryview, Mapping, Set))
+    if isinstance(texts, Mapping):
+        raise TypeError(_no_column(texts, texts))
+    unordered = isinstance(texts, (bytes, bytearray, memoryview, Set))
     if unordered or not isinstance(texts, Iterable):
         raise TypeError(f"texts is {_named(texts)}; expected str, a sequence of str or an Arrow string column")
     return texts.tolist() if hasattr(texts, "tolist") else list(texts)
+
+
+def _no_column(table: Any, columns: Any) -> str:
+    """The error for a table in the place of one of its columns: which one has texts."""
+    names = [name for name in getattr(table, "column_names", columns) if isinstance(name, str)]
+    if isinstance(table, Mapping) and any(hasattr(type(value), "column_names") for value in table.values()):
+        return f"texts is a {_named(table)} of tables; expected one column of one, as in texts[{names[0]!r}]['caption']"
+    able = [name for name in names if _holds_texts(table, name)]
+    hint = f"texts[{able[0]!r}]" if able else "texts['caption']"
+    has = ", ".join(map(repr, names)) or "no columns"
+    return f"texts is a {_named(table)} with {has}; expected one column, as in {hint}"
+
+
+def _holds_texts(table: Any, name: str) -> bool:
+    try:
+        first = next(iter(table[name]))
+    except (TypeError, KeyError, StopIteration):
+        return False
+    return isinstance(first, str) or isinstance(getattr(first, "as_py", lambda: None)(), str)
 
 
 def as_rows(batch: Any, null_as_empty: bool = False) -> Sequence[str]:
     """A batch of `as_batch` as Python strings, each checked."""
     if not isinstance(batch, (list, tuple)):
         batch = batch.to_pylist() if hasattr(batch, "to_pylist") else list(batch)
-    rows: Sequence[str] = ["" if text is None else text for text in batch] if null_as_empty else batch
+    rows: Sequence[str] = ["" if text is None or text != text else text for text in batch] if null_as_empty else batch
     for row, text in enumerate(rows):
         if not isinstance(text, str):
-            raise TypeError(f"texts[{row}] is {_named(text)}; expected str")
+            hint = '; on_null="empty" of a tokenizer\'s calls takes it for an empty text'
+            raise TypeError(f"texts[{row}] is {_named(text)}; expected str{hint if text is None else ''}")
     return rows
 
 

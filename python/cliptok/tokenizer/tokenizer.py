@@ -132,7 +132,7 @@ class Tokenizer(TransformersApi):
         Raises ValueError that names the file for anything wrong inside one, FileNotFoundError when there are none,
         ImportError when a hub name needs huggingface_hub and it is not installed.
         """
-        from cliptok.tokenizer.files.json_files import Trouble
+        from cliptok._common.json_files import Trouble
         from cliptok.tokenizer.files.reading import locate, read_settings
 
         folder = locate(name_or_path, subfolder, revision, cache_dir, local_files_only, force_download, token)
@@ -295,17 +295,20 @@ class Tokenizer(TransformersApi):
                 bool(return_length),
                 bool(return_overflowing_tokens),
             )
-        call = Call(
-            self._tokens,
-            None if how.padding is None else self._role_id("pad_token"),
-            (padding_side or self.padding_side) == "left",
-            self.truncation_side == "left",
-            how,
-            wanted,
-            specials,
-            stride,
-            return_tensors,
-            on_null != "error",
+        call = tuple.__new__(
+            Call,
+            (
+                self._tokens,
+                None if how.padding is None else self._role_id("pad_token"),
+                (padding_side or self.padding_side) == "left",
+                self.truncation_side == "left",
+                how,
+                wanted,
+                specials,
+                stride,
+                return_tensors,
+                on_null != "error",
+            ),
         )
         encoding = call.encoding(text)
         encoding._source = self, call, text

@@ -3,6 +3,7 @@
 
 use crate::arrow_check::{RawArray, RawSchema, RawStream};
 use crate::nulls::Nulls;
+use crate::texts::missing_text;
 use arrow_array::cast::AsArray;
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream};
@@ -76,7 +77,7 @@ fn read_chunk<'t>(
     let null_bits = slice.logical_nulls().filter(|nulls| nulls.null_count() > 0);
     let is_null = |row: usize| null_bits.as_ref().is_some_and(|nulls| nulls.is_null(row - rows.start));
     if let (Nulls::Refuse, Some(row)) = (nulls, rows.clone().find(|&row| is_null(row))) {
-        return Err(PyTypeError::new_err(format!("texts[{}] is null; expected str", first_row + row)));
+        return Err(missing_text(first_row + row, "null"));
     }
     if let (Some(dictionary), Some(slice)) = (chunk.as_any_dictionary_opt(), slice.as_any_dictionary_opt()) {
         if dictionary.values().is_empty() {

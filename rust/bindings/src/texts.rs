@@ -94,8 +94,23 @@ impl List<'_> {
 fn text_of_row<'t>(text: Borrowed<'t, '_, PyAny>, row: usize, nulls: Nulls) -> PyResult<&'t str> {
     match nulls {
         Nulls::Empty if text.is_none() => Ok(""),
-        _ => utf8(text, || format!("texts[{row}]")),
+        _ => utf8(text, || format!("texts[{row}]")).or_else(|error| {
+            let is_nan = text.extract::<f64>().is_ok_and(f64::is_nan);
+            match nulls {
+                Nulls::Empty if is_nan => Ok(""),
+                _ if is_nan => Err(missing_text(row, "float, the NaN that pandas has for null")),
+                _ if text.is_none() => Err(missing_text(row, "None")),
+                _ => Err(error),
+            }
+        }),
     }
+}
+
+/// The error for a row that has no text.
+pub(crate) fn missing_text(row: usize, found: &str) -> PyErr {
+    PyTypeError::new_err(format!(
+        "texts[{row}] is {found}; expected str; on_null=\"empty\" of a tokenizer's calls takes it for an empty text"
+    ))
 }
 
 /// The UTF-8 that the string object itself holds. `name` names the argument in an error.

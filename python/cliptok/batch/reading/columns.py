@@ -1,4 +1,7 @@
-"""Which columns of a table are read."""
+"""Which columns of a table are read, and which can be."""
+
+import pyarrow as pa
+import pyarrow.types
 
 from cliptok._common.errors import BadInputError
 
@@ -11,3 +14,17 @@ def choose_columns(column: str, keep: list[str], names: list[str]) -> list[str]:
             what = "is no column" if name not in names else "is more than one column"
             raise BadInputError(f"{name!r} {what}; there are {', '.join(names)}")
     return [column, *others]
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type is read as texts: strings, and bytes that must be UTF-8."""
+    kinds = pyarrow.types
+    if kinds.is_dictionary(kind):
+        return is_text(kind.value_type)
+    checks = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
+    return any(check(kind) for check in checks)
+
+
+def is_bytes(kind: pa.DataType) -> bool:
+    """Whether it has bytes, which may be texts or anything else."""
+    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))

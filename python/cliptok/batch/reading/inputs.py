@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import COMPRESSIONS, FORMATS, KINDS
+from cliptok.tokenizer.calls.options import check_path
 
 STDIN = "-"
 
@@ -58,7 +59,7 @@ def find(
     Raises BadInputError when there is no such file, a file's kind is unknown, two would have one output, an output
     would replace an input, there are several and `out` is a file, or `out` has another ending.
     """
-    named = _format_of(os.fspath(out))
+    named = _format_of(check_path("out", out, "a folder, or for one input a file"))
     out = Path(out)
     if named and format not in (None, named):
         raise BadInputError(f"{out} is a file for {named}, but the format is {format}")
@@ -104,11 +105,15 @@ def expand(inputs: Paths | Iterable[Paths], out: Path | None) -> Iterator[tuple[
 
     Raises BadInputError where there is none.
     """
+    given: Any = inputs
+    if not isinstance(given, (str, os.PathLike)) and (not isinstance(given, Iterable) or hasattr(given, "columns")):
+        what = "None" if given is None else f"of type {type(given).__name__}"
+        raise TypeError(f"inputs is {what}; expected a path or several: files, folders or globs")
     names = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
     if not names:
         raise BadInputError("there is no input file")
-    for name in names:
-        yield from _expand(os.fspath(name), out)
+    for number, name in enumerate(names):
+        yield from _expand(check_path("inputs" if name is inputs else f"inputs[{number}]", name, "a path"), out)
 
 
 def _expand(name: str, out: Path | None) -> Iterator[tuple[Path, Path]]:

@@ -25,10 +25,15 @@ def read_text(source: Source, column: str, keep: list[str]) -> Iterator[tuple[pa
         yield pa.table({column: _lines(block)}), source.position()
 
 
-def read_json_lines(source: Source, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
-    """Each line is an object; missing fields are null. Kept fields have the types inferred from the first block."""
+def read_json_lines(
+    source: Source, column: str, keep: list[str], lists: bool = False
+) -> Iterator[tuple[pa.Table, int]]:
+    """Each line is an object; missing fields are null. Kept fields have the types inferred from the first block.
+
+    The texts' field is a string, or with `lists` a list of them.
+    """
     options = pa.json.ParseOptions(
-        explicit_schema=pa.schema([(column, pa.string())]),
+        explicit_schema=pa.schema([(column, pa.list_(pa.string()) if lists else pa.string())]),
         unexpected_field_behavior="infer" if keep else "ignore",
     )
     schema: pa.Schema | None = None
@@ -38,7 +43,7 @@ def read_json_lines(source: Source, column: str, keep: list[str]) -> Iterator[tu
             try:
                 table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
             except pa.ArrowException as error:
-                trouble = _bad_line(block, line, column) or f"in the block that line {line} begins, {error}"
+                trouble = _bad_line(block, line, column, lists) or f"in the block that line {line} begins, {error}"
                 raise BadInputError(trouble) from error
             found_text = found_text or table.column(column).null_count < len(table)
             table = _chosen(table, column, keep)
@@ -56,8 +61,8 @@ def read_json_lines(source: Source, column: str, keep: list[str]) -> Iterator[tu
         raise BadInputError(f"no line has a text in the field {column!r}")
 
 
-def json_fields(source: Source) -> list[str]:
-    """The fields that are strings in the first lines and nothing else there. The lines stay in the stream."""
+def json_fields(source: Source, lists: bool) -> list[str]:
+    """The fields that are strings, or lists, in the first lines and nothing else there, which stay in the stream."""
     kinds: dict[str, set[type]] = {}
     lines = source.stream.peek(_FIRST).split(b"\n")[:-1][:_FIRST_LINES] or [source.stream.peek(_BLOCK)]
     for number, line in enumerate(lines, 1):
@@ -69,7 +74,8 @@ def json_fields(source: Source) -> list[str]:
             raise BadInputError(f"line {number} is no JSON object")
         for name, field in value.items():
             kinds.setdefault(name, set()).add(type(field))
-    return [name for name, found in kinds.items() if str in found and found <= {str, type(None)}]
+    wanted: type = list if lists else str
+    return [name for name, found in kinds.items() if wanted in found and found <= {wanted, type(None)}]
 
 
 def _blocks(stream: Any) -> Iterator[bytes]:
@@ -108,7 +114,7 @@ def _chosen(table: pa.Table, column: str, keep: list[str]) -> pa.Table:
     )
 
 
-def _bad_line(block: bytes, first: int, column: str) -> str | None:
+def _bad_line(block: bytes, first: int, column: str, lists: bool) -> str | None:
     """What is wrong with the first bad line of a block."""
     for number, line in enumerate(block.split(b"\n"), first):
         if not line.strip():
@@ -120,6 +126,14 @@ def _bad_line(block: bytes, first: int, column: str) -> str | None:
         if not isinstance(value, dict):
             return f"line {number} is no JSON object"
         text = value.get(column)
-        if text is not None and not isinstance(text, str):
-            return f"line {number}: the field {column!r} is of type {type(text).__name__}; expected a string or null"
+        if isinstance(text, list) and not lists:
+            return (
+                f"line {number}: the field {column!r} is of type list; choose which of its texts with captions= or"
+                " --captions: first, all or random"
+            )
+        if isinstance(text, list) and (odd := [each for each in text if not isinstance(each, (str, type(None)))]):
+            return f"line {number}: the field {column!r} has one of type {type(odd[0]).__name__}; expected strings"
+        if text is not None and not isinstance(text, list if lists else str):
+            what = "a list of strings (captions, --captions)" if lists else "a string"
+            return f"line {number}: the field {column!r} is of type {type(text).__name__}; expected {what} or null"
     return None

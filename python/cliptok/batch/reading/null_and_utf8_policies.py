@@ -15,16 +15,18 @@ ON_NULL = ("error", "empty", "skip")
 ON_UNDECODABLE = ("error", "replace", "skip")
 
 
-def clean(table: pa.Table, unit: str, on_null: str, on_undecodable: str, counts: Counts) -> pa.Table:
+def clean(
+    table: pa.Table, unit: str, on_null: str, on_undecodable: str, counts: Counts, numbers: "npt.NDArray[Any]"
+) -> pa.Table:
     """`table` with valid strings and no null in its first column, by the policies; `counts` is updated.
 
-    Raises BadInputError that names the row, a `unit`, of which `counts.rows` came before this table.
+    Raises BadInputError that names the row, a `unit`, by its number in the file.
     """
     texts = _as_strings(table.column(0))
     skipped = np.zeros(len(texts), bool)
 
     def place(flags: npt.NDArray[np.bool_]) -> str:
-        return f"{unit} {counts.rows + int(flags.argmax()) + 1}"
+        return f"{unit} {numbers[flags.argmax()]}"
 
     if texts.null_count:
         null = texts.is_null().to_numpy(zero_copy_only=False)

@@ -7,23 +7,26 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.columns import choose_columns
+from cliptok.batch.reading.columns import choose_columns, is_bytes, is_text
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.list_columns import is_texts
 
 _ROWS = 1 << 15
 _BYTES = 1 << 25
 
 
-def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
-    """Columns are read in parts of a row group, so memory does not depend on how large these are."""
+def read_parquet(shard: Shard, column: str, keep: list[str], lists: bool = False) -> Iterator[tuple[pa.Table, int]]:
+    """Columns are read in parts of a row group, so memory does not depend on how large these are.
+
+    The texts' column has strings, or with `lists` lists of them.
+    """
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
     with _opened(shard) as source, pq.ParquetFile(source, **options) as file:
         schema = file.schema_arrow
         chosen = choose_columns(column, keep, schema.names)
-        _check_type(schema, column)
+        _check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
         empty = pa.schema(fields).empty_table()
         yield empty, 0
@@ -33,11 +36,12 @@ def read_parquet(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[p
             yield pa.Table.from_batches([batch]).select(chosen), done * shard.size // rows
 
 
-def text_columns(shard: Shard) -> tuple[list[str], list[str]]:
-    """The columns with strings, and all columns."""
+def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:
+    """The columns with strings, or with `lists` those with lists of them, and all columns."""
     with _opened(shard) as source:
         schema = pq.read_schema(source)
-    return [field.name for field in schema if _is_text(field.type) and not _is_bytes(field.type)], schema.names
+    able = is_texts if lists else lambda kind: is_text(kind) and not is_bytes(kind)
+    return [field.name for field in schema if able(field.type)], schema.names
 
 
 @contextmanager
@@ -52,23 +56,18 @@ def _opened(shard: Shard) -> Iterator[Any]:
         yield shard.source
 
 
-def _check_type(schema: pa.Schema, column: str) -> None:
-    if not _is_text(schema.field(column).type):
-        able = [field.name for field in schema if _is_text(field.type)]
-        have = f"columns of strings are {', '.join(able)}" if able else "no column has strings"
-        raise BadInputError(f"column {column!r} is {schema.field(column).type}, not strings; {have}")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kinds = pyarrow.types
-    if kinds.is_dictionary(kind):
-        return _is_text(kind.value_type)
-    checks = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
-    return any(check(kind) for check in checks)
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind))
+def _check_type(schema: pa.Schema, column: str, lists: bool) -> None:
+    kind, fits, what = schema.field(column).type, is_text, "strings"
+    if lists:
+        fits, what = is_texts, "lists of strings"
+    elif is_texts(kind):
+        raise BadInputError(
+            f"column {column!r} has lists of texts; choose which with captions= or --captions: first, all or random"
+        )
+    if not fits(kind):
+        able = [field.name for field in schema if fits(field.type)]
+        have = f"columns of {what} are {', '.join(able)}" if able else f"no column has {what}"
+        raise BadInputError(f"column {column!r} is {kind}, not {what}; {have}")
 
 
 def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:

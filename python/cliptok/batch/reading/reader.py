@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
+from cliptok.batch.reading.list_columns import WITH_LISTS, is_texts, unfold
 from cliptok.batch.reading.null_and_utf8_policies import clean
 from cliptok.batch.reading.parquet import read_parquet, text_columns
 from cliptok.batch.reading.signatures import format_of_stream
@@ -41,6 +43,10 @@ class Reading(NamedTuple):
     dialect: Dialect = Dialect()
     guess: bool = False
     """Whether `column` may be left out where only one column has strings."""
+    captions: str | None = None
+    """Which text of a column of lists: one of CAPTIONS. None where columns have strings."""
+    seed: int = 0
+    """Of captions "random"."""
 
     def tables(self, shard: Shard, counts: Counts, rows: int = ROWS) -> _Tables:
         """(table, bytes of the input read so far): strings without null, then the columns to keep.
@@ -50,28 +56,43 @@ class Reading(NamedTuple):
         """
         with naming(shard.source):
             for column, unit, found in self._raw_tables(shard):
-                cleaned = (
-                    (clean(table, unit, self.on_null, self.on_undecodable, counts), position)
-                    for table, position in found
-                )
+                cleaned = self._cleaned(found, unit, counts)
                 for table, position in _rechunk(cleaned, rows):
                     if column in self.keep:
                         table = table.append_column(column, table.column(0))
                     yield table, position
 
+    def _cleaned(self, tables: _Tables, unit: str, counts: Counts) -> _Tables:
+        first = 0
+        for raw, position in tables:
+            table, rows = raw, np.arange(len(raw))
+            if self.captions is not None and is_texts(raw.schema.types[0]):
+                table, rows = unfold(raw, self.captions, self.seed, first)
+            yield clean(table, unit, self.on_null, self.on_undecodable, counts, rows + first + 1), position
+            first += len(raw)
+
     def _raw_tables(self, shard: Shard) -> Iterator[tuple[str, str, _Tables]]:
         """The texts' column, the name of a row, and the tables as they are in the file: once, with the file open."""
         if shard.kind in ("parquet", "tar"):
-            column = self.column or _DEFAULT_COLUMNS.get(shard.kind) or self._chosen(*text_columns(shard))
-            read = read_parquet if shard.kind == "parquet" else read_tar
-            yield column, _UNITS.get(shard.kind, "row"), read(shard, column, self._others(column))
+            column = (
+                self.column
+                or _DEFAULT_COLUMNS.get(shard.kind)
+                or self._chosen(*text_columns(shard, self.captions is not None))
+            )
+            if shard.kind == "parquet":
+                found = read_parquet(shard, column, self._others(column), self.captions is not None)
+            else:
+                found = read_tar(shard, column, self._others(column))
+            yield column, _UNITS.get(shard.kind, "row"), found
             return
         with opened_text(shard) as source:
             kind = shard.kind or format_of_stream(source.stream.peek(1 << 12), self.column)
+            if self.captions is not None and kind not in WITH_LISTS:
+                raise BadInputError(f"captions is for lists in Parquet and JSON lines; {kind} has none")
             delimiter = self.dialect.delimiter or ("\t" if kind == "tsv" else ",")
             column = self.column or _DEFAULT_COLUMNS.get(kind, "")
             if not column and kind == "jsonl":
-                fields = json_fields(source)
+                fields = json_fields(source, self.captions is not None)
                 column = self._chosen(fields, fields)
             elif not column:
                 column = self._chosen(*delimited_columns(source, delimiter, self.dialect))
@@ -79,7 +100,7 @@ class Reading(NamedTuple):
             if kind == "txt":
                 found = read_text(source, column, keep)
             elif kind == "jsonl":
-                found = read_json_lines(source, column, keep)
+                found = read_json_lines(source, column, keep, self.captions is not None)
             else:
                 found = read_delimited(source, column, keep, delimiter, self.dialect)
             yield column, _UNITS.get(kind, "row"), found

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import FORMATS
 from cliptok.batch.writing.records import Index, trouble_with
+from cliptok.tokenizer.calls.options import check_path
 
 
 class Damage(NamedTuple):
@@ -25,7 +26,7 @@ def check_outputs(out: str | os.PathLike[str], on_checked: Callable[[Path], None
     `on_checked` hears of each. Raises BadInputError where there is no output. A single .npy file outside a folder with
     an index has no record, and is named as such.
     """
-    root = Path(out)
+    root = Path(check_path("out", out, "a folder of outputs, or one of them"))
     paths = [root] if root.is_file() else sorted(_outputs(root))
     indexes: dict[Path, Index] = {}
     for folder in {root if root.is_dir() else root.parent, *(path.parent for path in paths)}:

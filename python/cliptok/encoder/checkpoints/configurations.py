@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cliptok._common.json_files import Trouble, read_json, wanted
 from cliptok.encoder.config import TextConfig, text_part
 
 # Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer, and how their classes' names begin.
@@ -34,7 +34,7 @@ class Configuration:
     path: Path
     config: TextConfig
     stated: Mapping[str, int]
-    """The sizes that the file states itself, by our names; the weights must agree."""
+    """The sizes that it states, by our names, in transformers' files also those by default; the weights must agree."""
     projection: bool | None
     """Whether it promises a projection; None where it does not say."""
     library: str
@@ -46,22 +46,17 @@ def read_configuration(path: Path) -> Configuration | None:
 
     Raises ValueError for a text model that is not CLIP's, with its name and what loads it.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a configuration")
-    if path.name == "open_clip_config.json" or "model_cfg" in content:
-        return _open_clip(path, content.get("model_cfg", content))
-    if "text_cfg" in content:
-        return _open_clip(path, content)
-    return _transformers(path, content)
+    content = read_json(path)
+    with Trouble(path):
+        if path.name == "open_clip_config.json" or "model_cfg" in content:
+            return _open_clip(path, wanted(content.get("model_cfg", content), dict, "model_cfg"))
+        return _open_clip(path, content) if "text_cfg" in content else _transformers(path, content)
 
 
 def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | None:
-    architecture = next(iter(content.get("architectures") or ()), None)
-    kind = content.get("model_type")
+    listed = wanted(content.get("architectures"), (list, type(None)), "architectures")
+    architecture = wanted(listed[0], str, "architectures[0]") if listed else None
+    kind = wanted(content.get("model_type"), (str, type(None)), "model_type")
     family = _CLIPS.get((kind or "clip").removesuffix("_text_model"))
     if family is None or not _is_class_of(family, architecture):
         if "_class_name" in content or (kind or "").endswith("_vision_model"):
@@ -76,7 +71,8 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
     if "auto_map" in content:
         raise ValueError(f"{path} names code of its own (auto_map), which is never run; what it computes is not known")
     if content.get("quantization_config"):
-        method = content["quantization_config"].get("quant_method", "an unknown method")
+        quantization = wanted(content["quantization_config"], dict, "quantization_config")
+        method = quantization.get("quant_method", "an unknown method")
         raise ValueError(
             f"{path} says that the weights are quantized ({method}); load the original, or dequantize them"
         )
@@ -86,15 +82,12 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
         )
         warnings.warn(message, UserWarning, stacklevel=5)
     config = TextConfig.from_transformers(content)
-    stated = _stated(
-        text,
-        *(("hidden_size", "width"), ("num_hidden_layers", "layers"), ("intermediate_size", "mlp")),
-        *(("max_position_embeddings", "positions"), ("vocab_size", "vocabulary")),
-    )
+    stated = {name: getattr(config, name) for name in ("width", "layers", "mlp", "positions", "vocabulary")}
     whole = "text_config" in content
     projected = {"CLIPTextModel": False, "CLIPTextModelWithProjection": True, "CLIPModel": True}.get(architecture or "")
     if projected:
-        stated.update(_stated(content if whole else text, ("projection_dim", "projection")))
+        written = (content if whole else text).get("projection_dim")
+        stated.update({} if written is None else {"projection": written})
     if whole and config.projection is not None:
         config = dataclasses.replace(config, architecture="CLIPModel")
     if "cliptok_architecture" in content and config.projection is not None:
@@ -116,16 +109,18 @@ def _who_computes(family: str | None, architecture: str | None) -> str:
 
 
 def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
-    text = model.get("text_cfg")
-    if not isinstance(text, Mapping):
-        raise ValueError(f"{path} describes a model without text_cfg, so none with a CLIP text tower")
+    text = wanted(model.get("text_cfg"), dict, "text_cfg")
     pool = text.get("pool_type", "argmax")
+    norm = dict(wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs"))
+    eps = norm.pop("eps", 1e-5)
+    flags = {
+        name: wanted(of.get(name) or False, bool, name)
+        for of, name in ((text, "embed_cls"), (text, "no_causal_mask"), (model, "quick_gelu"))
+    }
     for option in ("hf_model_name", "hf_tokenizer_name"):
         if text.get(option):
             what = "a text tower of" if option == "hf_model_name" else "a text tower with the tokenizer of"
             raise ValueError(f"{path} describes {what} {text[option]}, which is no CLIP tower; open_clip computes it")
-    norm = dict(text.get("norm_kwargs") or {})
-    eps = norm.pop("eps", 1e-5)
     foreign = [f"{name}={text[name]}" for name in text if name not in _TEXT_OPTIONS and text[name]]
     foreign += [f"{name}" for name in model if name not in _MODEL_OPTIONS and model[name]]
     foreign += [f"norm_kwargs={norm}"] if norm else []
@@ -137,29 +132,31 @@ def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
         raise ValueError(
             f"{path} describes a text tower with {', '.join(foreign)}, which is no CLIP tower; open_clip computes it"
         )
-    class_token = bool(text.get("embed_cls"))
-    width = text.get("width", 512)
-    projection = None if text.get("proj_type") == "none" else model.get("embed_dim", 512)
-    stated = _stated(text, ("width", "width"), ("layers", "layers"), ("vocab_size", "vocabulary"))
-    if "width" in text:
-        stated["mlp"] = int(width * text.get("mlp_ratio", 4.0))
-    if "context_length" in text:
-        stated["positions"] = text["context_length"] + class_token
-    if projection is not None and "embed_dim" in model:
-        stated["projection"] = projection
+
+    def size(name: str, default: int, of: Mapping[str, Any] = text) -> int:
+        number: int = wanted(of.get(name, default), int, name)
+        return number
+
+    width, projected = size("width", 512), text.get("proj_type", "linear") != "none"
     config = TextConfig(
         width=width,
-        heads=text.get("heads", 8),
-        activation="quick_gelu" if model.get("quick_gelu") else "gelu",
+        heads=size("heads", 8),
+        layers=size("layers", 12),
+        mlp=int(width * wanted(text.get("mlp_ratio", 4.0), (int, float), "mlp_ratio")),
+        vocabulary=size("vocab_size", 49408),
+        positions=size("context_length", 77) + flags["embed_cls"],
+        activation="quick_gelu" if flags["quick_gelu"] else "gelu",
         layer_norm_eps=eps,
-        pad_id=text.get("pad_id", 0),
-        causal=not text.get("no_causal_mask"),
-        class_token=class_token,
-        projection=projection,
+        pad_id=size("pad_id", 0),
+        causal=not flags["no_causal_mask"],
+        class_token=flags["embed_cls"],
+        projection=size("embed_dim", 512, model) if projected else None,
         architecture="CLIPModel",
     )
-    return Configuration(path, config, stated, projection is not None, "open_clip")
-
-
-def _stated(content: Mapping[str, Any], *names: tuple[str, str]) -> dict[str, int]:
-    return {ours: content[theirs] for theirs, ours in names if isinstance(content.get(theirs), int)}
+    written = {"width": "width", "layers": "layers", "vocab_size": "vocabulary", "context_length": "positions"}
+    stated = {ours: getattr(config, ours) for theirs, ours in written.items() if theirs in text}
+    if "width" in text:
+        stated["mlp"] = config.mlp
+    if projected and "embed_dim" in model:
+        stated["projection"] = size("embed_dim", 512, model)
+    return Configuration(path, config, stated, projected, "open_clip")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from cliptok._common.hub import hub_model
+from cliptok._common.json_files import read_json
 from cliptok.encoder.checkpoints.configurations import Configuration, read_configuration
 from cliptok.encoder.checkpoints.sources import ShardedSource, Source, open_source
 from cliptok.tokenizer.files.vocabulary import OTHER_KINDS
@@ -27,6 +28,9 @@ class Folder(Protocol):
     def listing(self) -> list[str]:
         """The names of its files, where they can be listed."""
 
+    def missing(self) -> str | None:
+        """What to say where nothing is found because the hub was not asked or did not answer."""
+
     def tokenizer(self) -> dict[str, Any] | None:
         """The arguments of `Tokenizer.from_pretrained` for the tokenizer that lies here or beside, if one does."""
 
@@ -41,10 +45,16 @@ class Directory:
         self.path, self.where = path, str(path)
 
     def find(self, name: str) -> Path | None:
-        return self.path / name if (self.path / name).is_file() else None
+        try:
+            return self.path / name if (self.path / name).is_file() else None
+        except OSError:  # A name that the system does not take, such as one that is too long.
+            return None
 
     def listing(self) -> list[str]:
         return sorted(path.name for path in self.path.iterdir() if path.is_file())
+
+    def missing(self) -> str | None:
+        return None
 
     def tokenizer(self) -> dict[str, Any] | None:
         path = self.path.resolve()
@@ -66,37 +76,27 @@ class Repository:
     def __init__(self, name: str, subfolder: str | None, options: Mapping[str, Any]) -> None:
         self.name, self.subfolder, self.options = name, subfolder, options
         self.where = f"{name}{f'/{subfolder}' if subfolder else ''}"
+        self._model = hub_model(name, "a checkpoint's file, its folder or a hub name", **options)
 
     def find(self, name: str) -> Path | None:
-        return self._find(name, self.subfolder)
-
-    def _find(self, name: str, subfolder: str | None) -> Path | None:
-        from huggingface_hub import constants, hf_hub_download
-        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
-        try:
-            return Path(hf_hub_download(self.name, name, subfolder=subfolder, **self.options))
-        except LocalEntryNotFoundError:
-            # Offline a file that the cache lacks is taken for one that the repository lacks.
-            if self.options.get("local_files_only") or constants.HF_HUB_OFFLINE:
-                return None
-            raise
-        except EntryNotFoundError:
-            return None
+        return self._model.find(name, self.subfolder)
 
     def listing(self) -> list[str]:
-        return []
+        return self._model.listing(self.subfolder)
+
+    def missing(self) -> str | None:
+        return self._model.missing()
 
     def tokenizer(self) -> dict[str, Any] | None:
         beside = self.subfolder
         if beside and beside.startswith("text_encoder"):
             beside = _tokenizer_name(beside)
-        if not any(self._find(name, beside) for name in _TOKENIZER_FILES):
+        if not any(self._model.has(name, beside) for name in _TOKENIZER_FILES):
             return None
         return {"name_or_path": self.name, "subfolder": beside or "", **self.options}
 
     def pipeline_index(self) -> tuple[Path, str] | None:
-        index = self._find(_INDEX, "") if self.subfolder else None
+        index = self._model.find(_INDEX, "") if self.subfolder else None
         return None if index is None else (index, str(self.subfolder))
 
 
@@ -123,7 +123,7 @@ def projected_in_pipeline(folder: Folder) -> bool | None:
     if found is None:
         return None
     index, part = found
-    entry = json.loads(index.read_text(encoding="utf-8")).get(part)
+    entry = read_json(index).get(part)
     if not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
         return None
     if entry[1] not in ("CLIPTextModel", "CLIPTextModelWithProjection"):
@@ -163,4 +163,6 @@ def folder_weights(folder: Folder, variant: str | None) -> Source:
             hint = f"; there are {', '.join(there[:8])}: give the path of the one that you mean"
         elif listed := folder.listing():
             hint = f"; there are {', '.join(listed[:8])}"
+    if not hint and (missing := folder.missing()):
+        raise FileNotFoundError(missing)
     raise FileNotFoundError(f"{folder.where} has no weights under any of the names {', '.join(names)}{hint}")

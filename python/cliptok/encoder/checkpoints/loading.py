@@ -26,8 +26,10 @@ from cliptok.encoder.checkpoints.parameters import check, origins
 from cliptok.encoder.checkpoints.recognition import Recognised, announce, recognise, sizes
 from cliptok.encoder.checkpoints.sources import DictSource, Source, open_source
 from cliptok.encoder.checkpoints.towers import Tower, choose_tower
+from cliptok.encoder.device import checked_device, checked_dtype
 from cliptok.encoder.model import TextModel
 from cliptok.encoder.own_tokenizer import OwnTokenizer
+from cliptok.tokenizer.calls.options import check_path
 
 Model = TypeVar("Model", bound=TextModel)
 
@@ -73,6 +75,7 @@ def load(
     that disagree, and text towers that are not CLIP's. Pickles that want to run code are refused.
     """
     dtype = _renamed(changes, dtype)
+    device = checked_device(device)
     options = {"revision": revision, "cache_dir": cache_dir, "token": token, "local_files_only": local_files_only}
     found, tokenizer = inspect(source, subfolder, variant, encoder, options, changes)
     tensors, tower, config = found.source, found.tower, found.config
@@ -108,6 +111,8 @@ def inspect(
 ) -> tuple[Recognised, OwnTokenizer]:
     """Open a checkpoint and find out what it is; no weights are read yet. Arguments as in `load`."""
     folder: Folder | None = None
+    if not isinstance(source, Mapping):
+        check_path("the checkpoint", source, "a file, a folder, a hub name or a state dict")
     alone = isinstance(source, Mapping) or Path(source).is_file()
     if isinstance(source, Mapping):
         tensors: Source = DictSource(source)
@@ -138,9 +143,7 @@ def _folder(source: str | os.PathLike[str], subfolder: str | None, options: Mapp
         if not path.is_dir():
             raise FileNotFoundError(f"{source} has no subfolder {subfolder!r}")
         return Directory(path)
-    if str(source).count("/") <= 1 and not str(source).startswith((".", "/", "~")):
-        return Repository(str(source), subfolder, options)
-    raise FileNotFoundError(f"{source} is neither a file nor a folder, and no hub name")
+    return Repository(os.fspath(source), subfolder, options)
 
 
 def _fits(known: Configuration, tensors: Source, tower: Tower) -> bool:
@@ -153,17 +156,13 @@ def _renamed(changes: dict[str, Any], dtype: torch.dtype | None) -> torch.dtype 
     if "num_hidden_layers" in changes:
         changes["layers"] = changes.pop("num_hidden_layers")
     given = changes.pop("torch_dtype", None)
-    if given == "auto":
-        given = None
-    elif isinstance(given, str):
-        given = getattr(torch, given)
     for name, ours in _SAID_OTHERWISE.items():
         if name in changes:
             raise TypeError(f"from_pretrained has no argument {name}; {ours}")
     unknown = set(changes) - set(_CHANGES)
     if unknown:
         raise TypeError(f"from_pretrained has no argument {', '.join(sorted(unknown))}")
-    return given if dtype is None else dtype
+    return checked_dtype(given if dtype is None else dtype)
 
 
 def save(

@@ -51,11 +51,6 @@ def slices(texts: Any, size: int) -> Iterator[Any]:
 
 def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tuple[Any, Any]:
     """Packed ids and offsets; texts longer than `positions` are truncated as the tokenizer's profile does it."""
-    if not hasattr(tokenizer, "encode_packed"):
-        raise TypeError(
-            f"tokenizer is a {type(tokenizer).__module__.partition('.')[0]} {type(tokenizer).__name__}; expected "
-            "cliptok's Tokenizer, as Tokenizer.from_pretrained loads it from the same folder"
-        )
     if has_placeholders(tokenizer):
         texts = expand_placeholders(tokenizer, texts.to_pylist() if hasattr(texts, "to_pylist") else texts)
     try:

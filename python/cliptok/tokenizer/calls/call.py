@@ -27,18 +27,18 @@ class Call(NamedTuple):
         """The encoding of one text or of many."""
         how, wanted = self.how, self.wanted
         single = isinstance(text, str)
+        if single and wanted is PLAIN and how.padding is None and self.return_tensors is None:
+            ids = self.tokens.engine.encode(text, self.add_special_tokens)
+            if how.limit is not None and len(ids) > how.limit:
+                ids = self._truncated(ids, how.limit)
+            return BatchEncoding.of({"input_ids": ids, "attention_mask": [1] * len(ids)})
         if how.padding is not None and self.pad_id is None:
             raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
+        convert = None if self.return_tensors is None else converter(self.return_tensors)
+        batch = (text,) if single else as_batch(text)
         # The engine truncates at the end, and puts start and end around what is left.
         in_engine = how.limit is None or (not self.truncate_left and how.limit >= 2)
         by_row = not in_engine or (wanted is not PLAIN and any(wanted[1:]))
-        if single and self.return_tensors is None and how.padding is None and not by_row:
-            ids = self._ids(text)
-            if wanted.attention_mask:
-                return BatchEncoding.of({"input_ids": ids, "attention_mask": [1] * len(ids)})
-            return BatchEncoding.of({"input_ids": ids})
-        convert = None if self.return_tensors is None else converter(self.return_tensors)
-        batch = as_batch(text)
         if by_row:
             values = self._rows(batch)
         elif how.padding == "max_length" and how.limit == how.length:
@@ -46,7 +46,9 @@ class Call(NamedTuple):
         else:
             values = self._packed(batch)
         if convert is not None:
-            return BatchEncoding.of({name: convert(name, value) for name, value in values.items()})
+            for name, value in values.items():
+                values[name] = convert(name, value)
+            return BatchEncoding.of(values)
         lists = {name: _as_list(value) for name, value in values.items()}
         if single and not wanted.overflowing_tokens:
             lists = {name: value[0] if isinstance(value[0], list) else value for name, value in lists.items()}
@@ -67,12 +69,11 @@ class Call(NamedTuple):
             "return_overflowing_tokens": wanted.overflowing_tokens,
         }
 
-    def _ids(self, text: str) -> list[int]:
-        ids = self.tokens.engine.encode(text, self.add_special_tokens)
-        limit = self.how.limit
-        if limit is None or len(ids) <= limit:
-            return ids
-        return [*ids[: limit - 1], ids[-1]] if self.add_special_tokens else ids[:limit]
+    def _truncated(self, ids: list[int], limit: int) -> list[int]:
+        around = 1 if self.add_special_tokens else 0  # Start and end stay: `limit` has room for both.
+        if self.truncate_left:
+            return ids[:around] + ids[len(ids) - limit + around :]
+        return ids[: limit - around] + ids[len(ids) - around :]
 
     def _matrix(self, batch: Any) -> dict[str, Any]:
         """Every row truncated and padded to one length: the engine writes ids and mask where they will stay."""

@@ -31,6 +31,9 @@ def decode(
     if tokens.profile.name == "transformers-slow":
         text = " ".join(_segments(tokens, specials, ids, skip_special_tokens))
         return clean_up_tokenization(text) if clean_up else text
+    for id in ids:
+        if not hasattr(id, "__index__"):
+            raise TypeError(f"token_ids has one of type {type(id).__name__}; expected ints")
     if skip_special_tokens and not tokens.profile.specials_are_added:  # Padding is no special token of the engine's.
         skipped = {tokens.token_to_id(content) for content in specials.contents()}
         ids = [id for id in ids if id not in skipped]

@@ -44,10 +44,10 @@ class BatchEncoding(UserDict[str, Any]):
         self._n_sequences = n_sequences
         self.convert_to_tensors(tensor_type, prepend_batch_axis)
 
-    @classmethod
-    def of(cls, data: dict[str, Any]) -> "BatchEncoding":
+    @staticmethod
+    def of(data: dict[str, Any]) -> "BatchEncoding":
         """The encoding that has these values, which are not copied."""
-        encoding = cls.__new__(cls)
+        encoding = BatchEncoding.__new__(BatchEncoding)
         encoding.data = data
         return encoding
 
@@ -151,18 +151,19 @@ def converter(tensor_type: str) -> Callable[[str, Any], Any]:
     from_numpy, array_type = torch.from_numpy, np.ndarray
 
     def as_tensor(name: str, value: Any) -> Any:
-        array = value
+        # A check for arrays comes first: one for tensors runs Python.
         if not isinstance(value, array_type):
             if isinstance(value, torch.Tensor):
                 return value
-            array = as_array(name, value)
-        if array.dtype.hasobject:
+            value = as_array(name, value)
+        try:
+            return from_numpy(value)
+        except TypeError:  # Objects: the rows of an array that cannot have two dimensions.
             raise ValueError(
                 f"{name} has rows of different lengths, which no tensor holds; pass padding=True, or"
                 " padding='max_length' with truncation=True and, where the tokenizer's files give no model_max_length,"
                 " max_length=77"
-            )
-        return from_numpy(array)
+            ) from None
 
     return as_tensor
 

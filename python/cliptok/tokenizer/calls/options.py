@@ -1,5 +1,6 @@
 """The padding and truncation arguments of a call, worked out as transformers does."""
 
+import os
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -140,6 +141,19 @@ def check_int(name: str, value: Any, least: int) -> None:
         raise TypeError(f"{name} is of type {type(value).__name__}; expected int")
     if value < least:
         raise ValueError(f"{name} is {value}; expected {least} or more")
+
+
+def check_path(name: str, value: Any, expected: str) -> str:
+    """The path or name as a str. Raises TypeError for anything else, and ValueError for one with no characters."""
+    if not isinstance(value, (str, os.PathLike)):
+        found = "None" if value is None else f"of type {type(value).__name__}"
+        raise TypeError(f"{name} is {found}; expected {expected}")
+    path = os.fspath(value)
+    if not isinstance(path, str):
+        raise TypeError(f"{name} is a path of bytes; expected {expected}")
+    if not path:
+        raise ValueError(f"{name} is empty; expected {expected}")
+    return path
 
 
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:

@@ -5,8 +5,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from cliptok.tokenizer.calls.options import side
-from cliptok.tokenizer.files.json_files import Trouble, read_json, wanted
+from cliptok._common.hub import hub_model
+from cliptok._common.json_files import Trouble, read_json, wanted
+from cliptok.tokenizer.calls.options import check_path, side
 from cliptok.tokenizer.files.vocabulary import read_vocabulary
 from cliptok.tokenizer.profiles import NO_LIMIT, Profile, profile_named
 from cliptok.tokenizer.settings import Settings, default_roles, vocabulary_engine
@@ -39,32 +40,22 @@ def locate(
     token: str | bool | None,
 ) -> Path:
     """The folder with the files: a local one, or that of a hub model after huggingface_hub has fetched them."""
-    path = Path(name_or_path)
+    path = Path(check_path("name_or_path", name_or_path, "a tokenizer's folder or a hub name"))
     if path.is_dir():
         folder = path / subfolder
         if not folder.is_dir():
             raise FileNotFoundError(f"{path} has no folder {subfolder!r}; check subfolder")
         return folder
-    name = os.fspath(name_or_path)
-    if path.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise FileNotFoundError(f"{name} is no folder and no name of a hub model; expected a tokenizer's folder")
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise ImportError(
-            f"{name!r} is no folder here, and loading it from the hub needs huggingface_hub; install cliptok[hub]"
-        ) from error
-    prefix = f"{subfolder.strip('/')}/" if subfolder else ""
-    fetched = snapshot_download(
-        name,
+    model = hub_model(
+        name_or_path,
+        "a tokenizer's folder or a hub name",
         revision=revision,
         cache_dir=None if cache_dir is None else os.fspath(cache_dir),
         local_files_only=local_files_only,
         force_download=force_download,
         token=token,
-        allow_patterns=[prefix + file for file in FILES],
     )
-    return Path(fetched) / subfolder
+    return model.folder(FILES, subfolder)
 
 
 def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, Any], name: str) -> Settings:

@@ -13,19 +13,21 @@ class TokenTable:
     """Every token of one tokenizer. Immutable: tokens are added by making another, which shares the warm cache.
 
     `vocabulary` is the engine without added tokens, and `engine` the one with them. `start_id` and `end_id` are put
-    around every text. `is_bundled` says that the vocabulary is the package's own, and `unknown` is the unknown token
-    of one that is not.
+    around every text. `id_bound` is one more than the largest id. `is_bundled` says that the vocabulary is the
+    package's own, and `unknown` is the unknown token of one that is not.
     """
 
     __slots__ = (
         "_decoder",
         "_encoder",
         "_known",
+        "_size",
         "_spellings",
         "added",
         "added_ids",
         "end_id",
         "engine",
+        "id_bound",
         "is_bundled",
         "profile",
         "start_id",
@@ -50,6 +52,8 @@ class TokenTable:
         self._known = bundled_ids(profile) if is_bundled else {}
         self._encoder: dict[str, int] | None = None
         self._decoder: dict[int, str] | None = None
+        self._size = vocabulary.vocabulary_size + sum(self.vocabulary_id(token) is None for token in self.added_ids)
+        self.id_bound = max(self._size, max(added.by_id, default=0) + 1)  # The slow reference's files may leave gaps.
         self.engine = vocabulary.with_added_tokens(added.for_engine(self._spellings), start_id, end_id)
 
     def replaced(self, added: AddedTokens, start_id: int | None = None, end_id: int | None = None) -> "TokenTable":
@@ -59,12 +63,7 @@ class TokenTable:
         return TokenTable(self.profile, self.vocabulary, added, start_id, end_id, self.is_bundled, self.unknown)
 
     def __len__(self) -> int:
-        return self.vocabulary.vocabulary_size + sum(self.vocabulary_id(token) is None for token in self.added_ids)
-
-    @property
-    def id_bound(self) -> int:
-        """One more than the largest id. Files of the slow reference may leave gaps."""
-        return max(len(self), max(self.added.by_id, default=0) + 1)
+        return self._size
 
     def vocabulary_id(self, token: str) -> int | None:
         """The id of a token of the vocabulary."""

@@ -1,0 +1,148 @@
+"""Names of hub models, against a server that answers as the hub does, and against none."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from cliptok import TextEncoder, Tokenizer
+from cliptok.encoder import TextConfig
+
+COMMIT = "1" * 40
+
+
+class Hub(ThreadingHTTPServer):
+    """The models in the folders below one, `hidden` for nobody and `gated` for few."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Answers)
+        self.folder = folder
+        self.asked: list[str] = []
+
+
+class _Answers(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def log_message(self, *arguments: object) -> None: ...
+
+    def _answer(self) -> None:
+        path = self.path.partition("?")[0].strip("/")
+        self.server.asked.append(path)
+        if path.startswith("api/models/"):
+            name, _, revision = path.removeprefix("api/models/").partition("/revision/")
+            folder = self.server.folder / name
+            if name == "org/gated":
+                self._send(403, b"", {"X-Error-Code": "GatedRepo"})
+            elif not folder.is_dir():
+                self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+            elif revision not in ("", "main"):
+                self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
+            else:
+                files = [{"rfilename": str(path.relative_to(folder))} for path in folder.rglob("*") if path.is_file()]
+                found = {"id": name, "modelId": name, "sha": COMMIT, "siblings": files, "tags": [], "private": False}
+                self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
+            return
+        name, _, file = path.partition("/resolve/")
+        target = self.server.folder / name / file.partition("/")[2]
+        if target.is_file():
+            self._send(200, target.read_bytes(), {"ETag": f'"{target.name}"', "X-Repo-Commit": COMMIT})
+        else:
+            self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+
+    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(content))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    model = tmp_path / "models" / "org" / "pipeline"
+    config = TextConfig(width=64, layers=1, heads=1, mlp=64, projection=32)
+    TextEncoder(config).save_pretrained(model / "text_encoder")
+    Tokenizer.from_preset("sd2").save_pretrained(model / "tokenizer")
+    server = Hub(tmp_path / "models")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def asked_of(endpoint: str, folder: Path, source: str, **environment: str) -> str:
+    """What a process prints whose hub is at `endpoint`, with an empty cache."""
+    env = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0", "HF_HOME": str(folder / "cache")}
+    head = "import cliptok\nfrom cliptok import Tokenizer\n"
+    tail = "\n    except (OSError, ValueError) as error: print(error)\n"
+    lines = "".join(f"for _ in '.':\n    try: {line}{tail}" for line in source.splitlines())
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", head + lines],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        cwd=folder,
+        env={**env, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_models_of_a_hub(hub: Hub, tmp_path: Path) -> None:
+    endpoint = f"http://127.0.0.1:{hub.server_port}"
+    source = """print(cliptok.TextEncoder.from_pretrained("org/pipeline", subfolder="text_encoder").tokenizer.pad_token)
+print(Tokenizer.from_pretrained("org/pipeline", subfolder="tokenizer").pad_token)
+cliptok.TextEncoder.from_pretrained("org/pipeline")
+cliptok.TextEncoder.from_pretrained("org/pipeline", subfolder="text_encoder", variant="ema")
+cliptok.TextEncoder.from_pretrained("org/nowhere")
+Tokenizer.from_pretrained("org/nowhere")
+__import__('cliptok.prompts').prompts.Conditioner.from_pretrained("org/nowhere")
+Tokenizer.from_pretrained("org/gated")
+cliptok.TextEncoder.from_pretrained("org/pipeline", revision="v9")
+print(Tokenizer.from_pretrained("org/pipeline", subfolder="tokenizer", local_files_only=True).pad_token)
+Tokenizer.from_pretrained("org/pipeline", subfolder="tokenizer_2", local_files_only=True)
+"""
+    printed = asked_of(endpoint, tmp_path, source).splitlines()
+    assert printed[:2] == ["!", "!"]
+    assert "has no weights" in printed[2] and "there are model.safetensors" in printed[3]
+    for line in printed[4:7]:
+        assert str(tmp_path / "org" / "nowhere") in line and f"the hub ({endpoint}) has no model of that name" in line
+    assert "asked for access" in printed[7] and "no revision 'v9'" in printed[8]
+    assert printed[9] == "!" and "local_files_only" in printed[10]
+    assert len(printed) == 11
+    # Files that the listing lacks are not asked for.
+    assert not [path for path in hub.asked if "open_clip" in path]
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+    source = """cliptok.TextEncoder.from_pretrained("nowhere")
+Tokenizer.from_pretrained("nowhere")
+Tokenizer.from_pretrained("no where")
+Tokenizer.from_pretrained("weights.safetensors")
+"""
+    with socket.socket() as taken:  # A port of which nobody listens.
+        taken.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        online = asked_of(endpoint, tmp_path, source).splitlines()
+    offline = asked_of(endpoint, tmp_path, source.partition("\n")[2], HF_HUB_OFFLINE="1").splitlines()
+    for line in online[:2]:
+        assert str(tmp_path / "nowhere") in line and f"the hub ({endpoint}) does not answer" in line
+    assert "HF_HUB_OFFLINE" in offline[0] and str(tmp_path / "nowhere") in offline[0]
+    for printed in (online[2:], offline[1:]):
+        assert "no name of a hub model" in printed[0] and printed[1].startswith("weights.safetensors: no such file")
