@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 class T5Ids:
     """In place of T5's tokenizer, whose files are not here: ids of the characters."""
 
-    model_max_length = 16
+    model_max_length, added_tokens_encoder = 16, {}
 
     def __call__(self, texts: list[str], max_length: int = 16, **_: Any) -> Any:
         rows = [[*(ord(character) % 30 for character in text), 1][:max_length] for text in texts]

@@ -57,7 +57,7 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
     listed = wanted(content.get("architectures"), (list, type(None)), "architectures")
     architecture = wanted(listed[0], str, "architectures[0]") if listed else None
     kind = wanted(content.get("model_type"), (str, type(None)), "model_type")
-    family = _CLIPS.get((kind or "clip").removesuffix("_text_model"))
+    family = _CLIPS.get("clip" if kind is None else kind.removesuffix("_text_model"))
     if family is None or not _is_class_of(family, architecture):
         if "_class_name" in content or (kind or "").endswith("_vision_model"):
             return None
