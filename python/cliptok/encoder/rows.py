@@ -73,9 +73,9 @@ def encode_rows(
     """
     symbols = _checked(encoder, np.asarray(ids), hidden, vectors)
     rows, length = symbols.shape
-    depth = encoder.config.layers if layer is None else layer
-    if not 0 <= depth <= encoder.config.layers:
-        raise ValueError(f"layer {depth} is not between 0 and the encoder's {encoder.config.layers} blocks")
+    depth = encoder.depth if layer is None else layer
+    if not 0 <= depth <= encoder.depth:
+        raise ValueError(f"layer {depth} is not between 0 and the encoder's {encoder.depth} blocks")
     width, device = encoder.config.width, encoder.device
     run = _Run(encoder, depth, final_norm, vectors, pool_at is not None)
     if not rows:

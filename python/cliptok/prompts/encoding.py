@@ -57,7 +57,7 @@ def encode_role(
             plan.parts["layers"],
             family.name,
             role.name,
-            role.encoder.config.layers,
+            role.encoder.depth,
             role.full,
             plan.settings,
             bool(side),
@@ -74,7 +74,7 @@ def encode_role(
         ]
     if plan.parts["layers"] == "sdnext" and plan.settings.get("clip_skip") is not None:
         # SD.Next fills with the pipeline's own empty prompt, which knows no clip skip.
-        own = layer_of("diffusers", family.name, role.name, role.encoder.config.layers, role.full, {}, False)
+        own = layer_of("diffusers", family.name, role.name, role.encoder.depth, role.full, {}, False)
         rows = _rows(role)
         rows.empty()
         filler = states_of(role.encoder, rows, own, False, None, cache).states[0]
