@@ -103,7 +103,7 @@ def every_binding() -> dict[str, tuple[Callable[..., Any], list[Any], dict[str, 
         "Engine": (Engine, ["transformers", [token], 49406, 49407, None], {}),
         "Engine.with_added_tokens": (e.with_added_tokens, [[token], 49406, 49407], {}),
         "Engine.encode": (e.encode, ["a cat", True], {}),
-        "Engine.encode_offsets": (e.encode_offsets, ["a cat"], {}),
+        "Engine.offsets": (e.offsets, [TEXTS], {"add_special_tokens": True, "null_as_empty": False}),
         "Engine.rows": (e.rows, [TEXTS, 4, 0], rows),
         "Engine.pack": (
             e.pack,

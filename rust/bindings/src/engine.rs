@@ -7,7 +7,7 @@ use crate::nulls::Nulls;
 use crate::rows;
 use crate::texts::{Batch, utf8};
 use cliptok::{AddedToken, Engine, Id, Profile, RowOptions, Vocabulary};
-use numpy::{Element, PyArray1};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -17,7 +17,8 @@ type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
 /// From this length on, signals are looked for while a text is encoded.
 const LONG: usize = 1 << 16;
 
-type Offsets = Vec<(usize, usize)>;
+/// The ids of all texts joined, the characters that each covers (total, 2), and n + 1 offsets of the texts in them.
+type Spans<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>, Bound<'py, PyArray1<i64>>);
 /// The ids of all texts joined, and n + 1 offsets of the texts in them.
 type Packed<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>);
 type PyVocabulary<'py> = (HashMap<String, u32>, Bound<'py, PyAny>, Option<String>);
@@ -96,19 +97,27 @@ impl PyEngine {
         })
     }
 
-    fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Offsets)> {
+    #[pyo3(signature = (texts, *, add_special_tokens=true, null_as_empty=false))]
+    fn offsets<'py>(
+        &self,
+        texts: &Bound<'py, PyAny>,
+        add_special_tokens: bool,
+        null_as_empty: bool,
+    ) -> PyResult<Spans<'py>> {
         if self.engine.profile().cleans() {
             return Err(PyValueError::new_err("offsets are only defined in the profile `transformers`"));
         }
-        let py = text.py();
-        let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        // From byte offsets to character offsets.
-        let mut characters = zeros(text.len() + 1)?;
-        for (i, (byte, c)) in text.char_indices().enumerate() {
-            characters[byte + c.len_utf8()] = i + 1;
-        }
-        let tokens = guarded(|| stoppable(py, || self.engine.encode_offsets(text)))?;
-        Ok(tokens.into_iter().map(|(id, range)| (id, (characters[range.start], characters[range.end]))).unzip())
+        let py = texts.py();
+        let batch = Batch::new(texts)?;
+        import_numpy(py)?;
+        let texts = &batch.texts(py, Nulls::new(null_as_empty))?[..];
+        let found = guarded(|| stoppable(py, || py.detach(|| self.engine.offsets(texts, add_special_tokens))))?;
+        let (spans, count) = (found.spans.into_flattened(), found.ids.len());
+        Ok((
+            PyArray1::from_vec(py, found.ids),
+            PyArray1::from_vec(py, spans).reshape([count, 2])?,
+            PyArray1::from_vec(py, found.bounds),
+        ))
     }
 
     #[pyo3(signature = (texts, width, pad_id, *, dtype="int64", out=None, mask=false, lengths=false,
@@ -188,7 +197,8 @@ impl PyEngine {
             })
         };
         let ids = ids.try_iter()?.map(|id| in_range(id?)).collect::<PyResult<Vec<u32>>>()?;
-        guarded(|| self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error)))
+        let text = guarded(|| self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error)))?;
+        Ok(text.replace("</w>", " "))
     }
 
     fn needs_cleaning(&self, text: &Bound<'_, PyAny>) -> PyResult<bool> {
