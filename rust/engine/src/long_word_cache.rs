@@ -106,7 +106,9 @@ mod tests {
             cache.slots(&key(&word(n)).unwrap()).map(|slot| std::ptr::from_ref(slot) as usize).into_iter().min()
         };
         let same: Vec<u32> = (0..).filter(|&n| bucket(n) == bucket(0)).take(3).collect();
-        same.iter().for_each(|&n| cache.put(&word(n), &[n as u16]));
+        for &n in &same {
+            cache.put(&word(n), &[n as u16]);
+        }
         let mut found = Vec::new();
         let there: Vec<bool> = same.iter().map(|&n| cache.get(&word(n), &mut found) && found == [n as u16]).collect();
         assert!(there[2] && there[0] != there[1], "{there:?}");
