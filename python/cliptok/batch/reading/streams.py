@@ -8,8 +8,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
+from cliptok._common.signatures import check_is_text
 from cliptok.batch.reading.inputs import STDIN, Shard
-from cliptok.batch.reading.signatures import check_is_text
 
 _BYTE_ORDER_MARK = "\ufeff".encode()
 _FIRST = 1 << 12
