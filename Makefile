@@ -5,10 +5,10 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test integrations test-rust test-arm test-windows check-targets test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan mutants integrations test-rust test-arm test-windows check-targets test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 demo: .venv/built ## tokenize the shipped prompts from the command line, and show one
 	@$(BIN)/cliptok tokenize examples/prompts.txt -o .venv/prompts.npy
@@ -42,6 +42,20 @@ integrations: .venv/tests ## torchmetrics' and sentence-transformers' CLIP with 
 
 ftfy-twin: .venv/tests ## compare the cleaning with ftfy on ten million generated strings (COUNT=...)
 	$(BIN)/python tests/ftfy_twin.py $(or $(COUNT),10000000)
+
+fuzz: .venv/tests ## damaged files and hostile input for SECONDS=60 each target; needs nightly and cargo-fuzz
+	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60)
+	mkdir -p rust/fuzz/corpus && cp -r rust/fuzz/seeds/. rust/fuzz/corpus
+	for target in $$(cargo +nightly fuzz list --fuzz-dir rust/fuzz); do \
+	    cargo +nightly fuzz run --fuzz-dir rust/fuzz $$target -- \
+	        -max_total_time=$(or $(SECONDS),60) -max_len=4096 -print_final_stats=1 || exit 1; \
+	done
+
+asan tsan: .venv/tests ## the tests of arrays, threads, Arrow and interrupts under a sanitizer; needs nightly with rust-src
+	scripts/sanitize.sh $(if $(filter asan,$@),address,thread)
+
+mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); needs cargo-mutants, hours for all
+	cargo mutants --package cliptok --output target $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD))
 
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py

@@ -47,8 +47,12 @@ class Engine:
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
         """Ids of one text, untruncated."""
 
-    def encode_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Ids as `encode`, and each one's (begin, end) in characters of `text`. Only for the `transformers` profile."""
+    def offsets(
+        self, texts: Any, *, add_special_tokens: bool = True, null_as_empty: bool = False
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """All ids joined, the characters (total, 2) that each covers (its first, and the one behind its last; zeros for
+        start and end), and n + 1 bounds: text i is ids[bounds[i]:bounds[i + 1]]. Only for the profile `transformers`.
+        """
 
     def rows(
         self,
@@ -91,7 +95,7 @@ class Engine:
         """Tokens per text, start and end included, untruncated."""
 
     def decode(self, ids: Iterable[int], skip_special_tokens: bool = False) -> str:
-        """Tokens joined and taken back to text; `</w>` still stands in it. Ids without a token raise ValueError."""
+        """Tokens joined and taken back to text, with a space for each `</w>`. Ids without a token raise ValueError."""
 
     def needs_cleaning(self, text: str) -> bool:
         """Whether the profile's cleaning could change the text beyond lower case and white space. False is a proof."""

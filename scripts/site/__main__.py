@@ -26,7 +26,7 @@ REPOSITORY = "https://github.com/cliptok/cliptok/blob/main/"
 SOURCE, BUILT = Path("target/site-source"), Path("target/site")
 
 # In the order of the menu; what else lies in docs/ comes after these.
-GUIDES = ("guide", "encoder", "prompts", "dataloaders", "batch")
+GUIDES = ("guide", "encoder", "prompts", "dataloaders", "batch", "limits")
 PROJECT = {"design": "docs", "CONTRIBUTING": "", "SECURITY": "", "CHANGELOG": ""}
 
 

@@ -53,7 +53,10 @@ def test_inputs(kind: str, compression: str, tmp_path: Path) -> None:
     ids=str,
 )
 def test_parquet_columns(kind: pa.DataType, tmp_path: Path) -> None:
-    path = parquet(tmp_path / "a.parquet", TEXTS * 30, kind, row_group_size=100)
+    try:
+        path = parquet(tmp_path / "a.parquet", TEXTS * 30, kind, row_group_size=100)
+    except pa.ArrowNotImplementedError as error:  # string_view before pyarrow 21
+        pytest.skip(f"this pyarrow writes no such file: {error}")
     tokenize_files(path, tmp_path / "ids.parquet", column="caption")
     assert ids_in(tmp_path / "ids.parquet") == expected(TEXTS) * 30
 

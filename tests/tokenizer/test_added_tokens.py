@@ -5,9 +5,11 @@ import unicodedata
 from typing import Any
 
 import pytest
+import tokenizers
 import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from cliptok import AddedToken, Tokenizer
 from support.references import clip_files
@@ -70,6 +72,8 @@ def test_ids_and_offsets_with_added_tokens(data: st.DataObject, hf: Any) -> None
             assert got[name][row] == expected[name][row], f"{name} of {text!r} with {added}"
     ids, offsets = tok.encode_packed(batch)
     assert [ids[a:b].tolist() for a, b in itertools.pairwise(offsets)] == expected["input_ids"]
+    if Version(tokenizers.__version__) < Version("0.23"):
+        return  # They decode a token as it was added; later ones, and ours, as it is found: normalised.
     for skip in (False, True):
         theirs_decoded = [theirs.decode(row, skip_special_tokens=skip) for row in expected["input_ids"]]
         assert tok.batch_decode(expected["input_ids"], skip_special_tokens=skip) == theirs_decoded

@@ -13,6 +13,7 @@ import regex
 
 from support.compare import assert_equal_ids, chunks
 from support.references import PROFILES
+from support.unicode import UNICODE_14
 
 EVERY = [chr(code) for code in range(0x110000) if not 0xD800 <= code <= 0xDFFF]
 _ALIKE = regex.compile(
@@ -37,6 +38,7 @@ def test_the_code_points_are_all_there() -> None:
     assert 35_000 < alone < 60_000
 
 
+@UNICODE_14
 def test_code_points_with_texts_of_their_own() -> None:
     everything = bool(os.environ.get("CLIPTOK_EXHAUSTIVE"))
     assert_equal_ids(_own_text(c) for c in EVERY if everything or not _ALIKE.match(c))

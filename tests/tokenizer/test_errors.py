@@ -148,3 +148,13 @@ def test_added_tokens_in_profiles_without_them() -> None:
     for profile in ("open_clip", "openai"):
         with pytest.raises(ValueError, match=profile):
             Tokenizer(profile).add_tokens(["<x>"])
+
+
+@pytest.mark.parametrize("add", ["add_tokens", "add_special_tokens"])
+def test_added_tokens_with_lone_surrogates(add: str) -> None:
+    """They have no UTF-8; a list with one adds none of its tokens."""
+    tok = Tokenizer()
+    given: Any = ["<ok>", "\ud800"] if add == "add_tokens" else {"extra_special_tokens": ["<ok>", "\ud800"]}
+    with pytest.raises(ValueError, match="lone surrogate") as caught:
+        getattr(tok, add)(given)
+    assert type(caught.value) is ValueError and len(tok) == 49408

@@ -4,7 +4,6 @@ import itertools
 import json
 import pickle
 import tempfile
-import unicodedata
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from support import twin
 from support.compare import differences
 from support.references import PROFILES, clip_files, write_clip_files
 from support.shared import live, tokenizer
-from support.strategies import anything, ascii_text, atom, mojibake, special, texts, twice_misread
+from support.strategies import anything, ascii_text, assigned, atom, mojibake, special, texts, twice_misread
 
 batches = st.lists(texts, max_size=40)
 
@@ -45,11 +44,6 @@ def test_ids_equal_the_references(profile: str, kind: st.SearchStrategy[str]) ->
         assert not found, "\n".join(found)
 
     check()
-
-
-def assigned(text: str) -> str:
-    """Without characters that Python does not know yet, of which tokenizers' Unicode may differ."""
-    return "".join(c for c in text if unicodedata.category(c) != "Cn")
 
 
 @pytest.mark.parametrize("profile", PROFILES)

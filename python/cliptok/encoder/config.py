@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
+
+from cliptok._common.json_files import wanted
 
 ACTIVATIONS = ("quick_gelu", "gelu")
 ARCHITECTURES = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPModel")
+
+MAX_SIZES = {
+    "width": 1 << 16,
+    "layers": 1000,
+    "heads": 1 << 16,
+    "mlp": 1 << 18,
+    "positions": 1 << 20,
+    "vocabulary": 1 << 24,
+    "projection": 1 << 16,
+}
+"""The largest of each size that a text tower may have."""
+_IDS = ("start_id", "end_id", "pad_id")
 
 # our field -> transformers' name in config.json
 _TRANSFORMERS_NAMES = {
@@ -67,9 +83,13 @@ class TextConfig:
     `"CLIPTextModelWithProjection"`, or `"CLIPModel"` for the text half of a whole CLIP."""
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "heads", "mlp", "positions", "vocabulary"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name in (*MAX_SIZES, *_IDS):
+            if getattr(self, name) is not None or name != "projection":
+                setattr(self, name, _checked(name, getattr(self, name), name))
+        self.layer_norm_eps = _checked("layer_norm_eps", self.layer_norm_eps, "layer_norm_eps")
+        for name in ("causal", "class_token"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} is {getattr(self, name)!r}; expected True or False")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}; give heads that divide it")
         if self.activation not in ACTIVATIONS:
@@ -90,17 +110,25 @@ class TextConfig:
 
     @classmethod
     def from_transformers(cls, config: Mapping[str, Any]) -> TextConfig:
-        """From the content of a transformers or diffusers `config.json` (of a text tower, or of a whole CLIP)."""
+        """From the content of a transformers or diffusers `config.json` (of a text tower, or of a whole CLIP).
+
+        Raises TypeError or ValueError that names a field, as it is called there, of another type or out of range.
+        """
         if "text_config" in config:
-            text = dict(config["text_config"])
+            text = dict(wanted(config["text_config"], dict, "text_config"))
             text.setdefault("projection_dim", config.get("projection_dim"))
             config = text
         values = {ours: config[theirs] for ours, theirs in _TRANSFORMERS_NAMES.items() if theirs in config}
-        for name in ("start_id", "end_id", "pad_id"):
+        for name in _IDS:
             if isinstance(values.get(name), list):
+                if len(values[name]) != 1:
+                    raise ValueError(f"{_TRANSFORMERS_NAMES[name]} is {values[name]}; expected one id")
                 values[name] = values[name][0]
             if values.get(name) is None:
                 values.pop(name, None)
+        for ours, value in values.items():
+            if ours != "activation" and (value is not None or ours != "projection"):
+                values[ours] = _checked(ours, value, _TRANSFORMERS_NAMES[ours])
         if values.get("end_id") == 2:
             # Written before transformers' issue 24773: the ids of another model, start and pad included. OpenCLIP's
             # models, which pad with 0, are those with the exact GELU.
@@ -190,6 +218,31 @@ class TextConfig:
     def tie_word_embeddings(self) -> bool:
         """False: nothing here predicts tokens."""
         return False
+
+
+def _checked(field: str, value: Any, what: str) -> Any:
+    """A size, an id or an epsilon of the right type and range, which errors call `what`."""
+    if field == "layer_norm_eps":
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise TypeError(f"{what} is {repr(value)[:80]}; expected a number")
+        if not 0 < (epsilon := float(value)) < 1:
+            raise ValueError(f"{what} must be between 0 and 1, not {epsilon}")
+        return epsilon
+    least, most = (0, MAX_SIZES["vocabulary"] - 1) if field in _IDS else (1, MAX_SIZES[field])
+    return whole_number(value, what, least, most)
+
+
+def whole_number(value: Any, what: str, least: int, most: int) -> int:
+    """`value` as an int. Raises TypeError and ValueError that call it `what` for another type and out of the range."""
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = None
+    if number is None:
+        raise TypeError(f"{what} is {'null' if value is None else repr(value)[:80]}; expected a whole number")
+    if not least <= number <= most:
+        raise ValueError(f"{what} must be at least {least} and at most {most}, not {str(number)[:80]}")
+    return number
 
 
 def _clip(width: int, layers: int, heads: int, **rest: Any) -> TextConfig:

@@ -6,7 +6,7 @@ Nothing here knows of files, texts or tokenizers: `text_encoder.py` adds those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from cliptok.encoder.config import TextConfig
 from cliptok.encoder.dot_product import attention
 from cliptok.encoder.output import OUTPUTS, EndOfSequence, TextEncoderOutput
+from cliptok.encoder.state_dicts import load_whole
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -343,6 +344,14 @@ class TextModel(TextTower):
             elif not nested and own.startswith("text_model."):
                 state_dict[prefix + own.removeprefix("text_model.")] = state_dict.pop(name)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch's, but where it raises nothing is loaded. Names with and without `text_model.` are taken.
+
+        Raises RuntimeError as torch does, and ValueError for integers, complex numbers and tensors without values.
+        """
+        load = super().load_state_dict
+        return load_whole(self, lambda assigned: load(state_dict, strict=strict, assign=assigned), assign)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -111,7 +111,11 @@ class TextEncoder(TextModel):
         return self.embeddings.token_embedding
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Take another table of tokens (any number, width)."""
+        """Take another table of tokens (any number, width). Raises TypeError or ValueError for anything else."""
+        if not isinstance(value, nn.Embedding):
+            raise TypeError(f"value is of type {type(value).__name__}; expected a torch.nn.Embedding")
+        if value.embedding_dim != self.config.width:
+            raise ValueError(f"value has vectors of width {value.embedding_dim}, the encoder has {self.config.width}")
         self.embeddings.token_embedding = value
         self.config.vocabulary = value.num_embeddings
 

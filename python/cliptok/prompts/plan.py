@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cliptok._common.json_files import parse_json
 from cliptok.prompts.errors import PromptWarning
 from cliptok.prompts.token_rows import Masked
 from cliptok.prompts.tree import Network
@@ -163,8 +164,8 @@ class Plan:
     def from_json(cls, text: str) -> Plan:
         """What `to_json` wrote. Raises ValueError for anything else."""
         try:
-            return _plan(json.loads(text))
-        except (KeyError, TypeError, AttributeError) as error:
+            return _plan(parse_json(text))
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, AssertionError) as error:
             raise ValueError(f"this is no plan: {error!r}") from None
 
     def __str__(self) -> str:

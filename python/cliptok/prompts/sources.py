@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,11 @@ from torch import Tensor, nn
 
 from cliptok import TextEncoder, Tokenizer
 from cliptok._common.hub import hub_model
+from cliptok._common.json_files import read_json, wanted
 from cliptok.encoder import TextConfig, textual_inversion
 from cliptok.encoder.checkpoints.sources import open_source
 from cliptok.encoder.checkpoints.towers import find_towers
+from cliptok.encoder.weights import checked_vectors
 from cliptok.prompts.families import PRESETS, family_named
 
 # The names of a pipeline's parts for each family's encoders.
@@ -27,6 +28,7 @@ _COMPONENTS = {
     "sd3": ("", "_2"),
     "flux": ("",),
 }
+_PARTS = tuple(f"text_encoder{suffix}" for suffix in ("", "_2", "_3"))
 
 
 @dataclasses.dataclass
@@ -144,9 +146,11 @@ def _index(source: str | Path, loading: Mapping[str, Any]) -> dict[str, Any]:
             raise FileNotFoundError(missing)
     if path is None or not path.is_file():
         raise FileNotFoundError(f"{source} has no model_index.json, so it is no pipeline's folder")
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no object")
+    content: dict[str, Any] = read_json(path)
+    for name, value in content.items():
+        if name in _PARTS:
+            for part in wanted(value, (list, type(None)), f"{path}: {name}") or ():
+                wanted(part, (str, type(None)), f"{path}: a part of {name}")
     return content
 
 
@@ -189,10 +193,5 @@ def read_vectors(source: Any, role: str, width: int, name: str) -> Tensor:
     """The vectors (n, width) of a textual inversion for one encoder."""
     if isinstance(source, Mapping) and role in source:
         source = source[role]
-    _, _, vectors = textual_inversion.read_vectors(source, width)
-    vectors = vectors.reshape(-1, vectors.shape[-1])
-    if vectors.shape[1] != width:
-        raise ValueError(f"embedding {name!r} has vectors of width {vectors.shape[1]}, encoder {role!r} {width}")
-    if not bool(torch.isfinite(vectors).all()):
-        raise ValueError(f"embedding {name!r} has vectors that are not finite")
-    return vectors
+    where, _, vectors = textual_inversion.read_vectors(source, width)
+    return checked_vectors(vectors, f"embedding {name!r} ({where}) of encoder {role!r}", width, torch.float32)

@@ -2,11 +2,14 @@
 
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from cliptok.tokenizer.calls.call import Call
 from cliptok.tokenizer.calls.options import Returned, strategies
-from cliptok.tokenizer.tokens.added_tokens import AddedTokens, as_added_token
+from cliptok.tokenizer.files.saving import save
+from cliptok.tokenizer.tokens.added_tokens import AddedToken, AddedTokens, as_added_token
+from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
 _ANSWERED = {
@@ -16,10 +19,26 @@ _ANSWERED = {
 """Options of the calls that the engine answers. Every other call is transformers' own."""
 
 
-def load(folder: Path, tokens: TokenTable) -> Any:
-    """The tokenizer of the folder's files, which are those of `tokens`."""
-    tok = tokenizer_class().from_pretrained(folder)
+def made(tokens: TokenTable, specials: SpecialTokens, settings: dict[str, Any]) -> Any:
+    """A new tokenizer of transformers' class, from what `save` would write."""
+    kept = specials
+    renamed: dict[str, str | None] = {}
+    for role, token in specials.roles.items():
+        # A role that was only renamed is no added token, and would become one in the files.
+        if token.content not in tokens.added_ids:
+            renamed[role] = token.content
+            kept = kept.with_role(role, None)
+    for role, id in (("bos_token", tokens.start_id), ("eos_token", tokens.end_id)):
+        content = specials.content(role)
+        if content is None or tokens.token_to_id(content) != id:
+            renamed[role] = content
+            kept = kept.with_role(role, AddedToken(tokens.id_to_token(id) or "", special=True))
+    with TemporaryDirectory() as folder:
+        save(Path(folder), tokens, kept, settings)
+        tok = tokenizer_class().from_pretrained(folder)
     tok.__dict__["_cliptok_source"] = tokens, _pipeline(tok)
+    for role, content in renamed.items():
+        setattr(tok, role, content)
     return tok
 
 
@@ -49,7 +68,6 @@ def tokenizer_class() -> Any:
 
         def __reduce__(self) -> Any:
             from cliptok.tokenizer.files.state import to_json
-            from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
 
             state = {key: value for key, value in self.__dict__.items() if not key.startswith("_cliptok")}
             tokens, pipeline = self.__dict__.get("_cliptok_source", (None, None))

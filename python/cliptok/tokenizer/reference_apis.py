@@ -45,7 +45,7 @@ class _SimpleTokenizer:
         from cliptok.tokenizer.calls.decoding import as_ids, decode
         from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
 
-        return decode(self._tokens, SpecialTokens({}, ()), list(as_ids(tokens)), False, False)
+        return decode(list(as_ids(tokens)), self._tokens, SpecialTokens({}, ()), False, False)
 
     def __getstate__(self) -> dict[str, Any]:
         from cliptok.tokenizer.files.state import to_json

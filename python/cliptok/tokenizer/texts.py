@@ -1,4 +1,4 @@
-"""What may stand for a batch of texts, and how many threads it gets."""
+"""What a batch of texts may be, and how many threads it gets."""
 
 import os
 import sys
@@ -87,7 +87,7 @@ def _named(value: object) -> str:
 def threads_for(batch: Any, threads: int | None, whole: bool = False) -> int:
     """`threads` if given, else 1 for a small batch and in a torch dataloader worker, else one per available CPU.
 
-    `whole` texts are not cut at a row's end, and long ones are shared among threads.
+    `whole` texts are not truncated to a row, and long ones are shared among threads.
 
     Raises TypeError or ValueError for anything but a positive int.
     """

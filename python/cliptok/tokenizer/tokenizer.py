@@ -132,7 +132,7 @@ class Tokenizer(TransformersApi):
         Raises ValueError that names the file for anything wrong inside one, FileNotFoundError when there are none,
         ImportError when a hub name needs huggingface_hub and it is not installed.
         """
-        from cliptok.tokenizer.files.json_files import Trouble
+        from cliptok._common.json_files import Trouble
         from cliptok.tokenizer.files.reading import locate, read_settings
 
         folder = locate(name_or_path, subfolder, revision, cache_dir, local_files_only, force_download, token)
@@ -164,11 +164,7 @@ class Tokenizer(TransformersApi):
             raise ValueError("filename_prefix is not supported: files are found by their own names alone")
         if push_to_hub:
             self.push_to_hub(hub.pop("repo_id", Path(save_directory).name), **hub)
-
-        settings = {name: value for name, value in self._settings().items() if name != "name_or_path"}
-        if self._processor_class is not None:
-            settings["processor_class"] = self._processor_class
-        return save(Path(save_directory), self._tokens, self._specials, settings)
+        return save(Path(save_directory), self._tokens, self._specials, self._saved_settings())
 
     @property
     def _row_length(self) -> int:
@@ -177,6 +173,10 @@ class Tokenizer(TransformersApi):
 
     def _settings(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _SETTINGS}
+
+    def _saved_settings(self) -> dict[str, Any]:
+        settings = {name: value for name, value in self._settings().items() if name != "name_or_path"}
+        return settings if self._processor_class is None else {**settings, "processor_class": self._processor_class}
 
     def _build(self, settings: Settings) -> None:
         self.model_max_length = settings.model_max_length
@@ -370,7 +370,7 @@ class Tokenizer(TransformersApi):
         """Pad encodings, a list of mappings or one mapping of lists, as a transformers tokenizer does.
 
         `input_ids` and its companions are padded, and `attention_mask` is made where there is none; other fields, such
-        as labels, go along. Nothing is cut: rows longer than `max_length` stay as they are. `verbose` is accepted.
+        as labels, go along. Rows longer than `max_length` stay as they are. `verbose` is accepted.
 
         Raises ValueError without `input_ids` or a pad token, for fields that differ in their number of rows, and for
         tensors of rows that differ in length.
@@ -424,11 +424,12 @@ class Tokenizer(TransformersApi):
         ids = as_ids(token_ids)
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
+        parts = self._tokens, self._specials, skip_special_tokens, clean_up_tokenization_spaces
         if isinstance(ids, int):
-            ids = [ids]
+            return decode([ids], *parts)
         if ids and isinstance(ids[0], (list, tuple)):
-            return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in ids]
-        return decode(self._tokens, self._specials, list(ids), skip_special_tokens, clean_up_tokenization_spaces)
+            return [decode(as_ids(row), *parts) for row in ids]
+        return decode(ids, *parts)
 
     def batch_decode(
         self, sequences: Any, skip_special_tokens: bool = False, clean_up_tokenization_spaces: bool | None = None
@@ -508,11 +509,11 @@ class Tokenizer(TransformersApi):
         `max_length` defaults to `model_max_length`, and to 77 where the tokenizer's files give none.
 
         `texts` is a sequence or iterable of str, an Arrow column of strings (read in place), or a str, which is a batch
-        of one. A None or a null among them raises, or with `on_null="empty"` is an empty text. Longer texts are cut
-        before their end token; with `truncate=False`, and by default in the profile `openai`, they raise. `out` is a
-        NumPy array or CPU torch tensor of that shape, of dtype uint16, int32 or int64, to write into and return;
-        `dtype` is for when there is none. With `return_lengths` the result is (ids, lengths), lengths (texts,) int64
-        without padding. `threads` defaults to one per CPU, and to 1 in a torch dataloader worker.
+        of one. A None or a null among them raises, or with `on_null="empty"` is an empty text. Longer texts are
+        truncated before their end token; with `truncate=False`, and by default in the profile `openai`, they raise.
+        `out` is a NumPy array or CPU torch tensor of that shape, of dtype uint16, int32 or int64, to write into and
+        return; `dtype` is for when there is none. With `return_lengths` the result is (ids, lengths), lengths (texts,)
+        int64 without padding. `threads` defaults to one per CPU, and to 1 in a torch dataloader worker.
 
         Raises TypeError that names the row for anything but str, ValueError that names it for lone surrogates,
         TooLongError (a RuntimeError and ValueError) that names it for a text to be refused, and TypeError or
@@ -552,7 +553,7 @@ class Tokenizer(TransformersApi):
     ) -> PackedTokens:
         """Ids of many texts one after the other, start and end included, with no padding at all.
 
-        Texts are kept whole without `max_length`; with it they are cut or refused as `encode_batch` does.
+        Texts are kept whole without `max_length`; with it they are truncated or refused as `encode_batch` does.
 
         Raises as `encode_batch`.
 
@@ -569,7 +570,7 @@ class Tokenizer(TransformersApi):
         return self._tokens.profile.refuses_long if truncate is None else not truncate
 
     def count(self, texts: "Texts", threads: int | None = None, on_null: "OnNull" = "error") -> "Counts":
-        """Tokens per text, start and end included, uncut: int64 (texts,). Raises as `encode_batch`.
+        """Tokens per text, start and end included, none truncated: int64 (texts,). Raises as `encode_batch`.
 
         >>> Tokenizer().count(["a cat", "very " * 100]).tolist()
         [4, 102]
@@ -606,7 +607,9 @@ class Tokenizer(TransformersApi):
         """
         if isinstance(tokens, str):
             return self._known_id(tokens)
-        return [self._known_id(token) for token in tokens]
+        tokens = list(tokens)
+        ids = self._tokens.ids_of(tokens)
+        return [self._known_id(token) if id is None else id for token, id in zip(tokens, ids, strict=True)]
 
     def _known_id(self, token: str) -> int:
         if not isinstance(token, str):
@@ -628,8 +631,10 @@ class Tokenizer(TransformersApi):
         """The token of an id, or of each of several; None for an id that is no token's."""
         if isinstance(ids, int):
             return self._tokens.id_to_token(ids)
-        skipped = set(self.all_special_ids) if skip_special_tokens else ()
-        return [self._tokens.id_to_token(id) for id in map(int, ids) if id not in skipped]
+        if skip_special_tokens:
+            skipped = set(self.all_special_ids)
+            ids = [id for id in map(int, ids) if id not in skipped]
+        return self._tokens.tokens_of(ids)
 
     def add_tokens(
         self, new_tokens: str | AddedToken | Iterable[str | AddedToken], special_tokens: bool = False
@@ -747,30 +752,12 @@ class Tokenizer(TransformersApi):
         Raises ImportError without transformers, and ValueError in another profile than `transformers`, whose ids
         transformers' class would not have.
         """
-        from tempfile import TemporaryDirectory
-
-        from cliptok.tokenizer.in_transformers import load
+        from cliptok.tokenizer.in_transformers import made
 
         self._check_profile("transformers", "as_transformers")
-        # A role that was only renamed is no added token, and would become one in the files.
-        tokens = self._tokens
-        renamed: dict[str, str | None] = {}
-        twin = self.__copy__()
-        for role, token in self._specials.roles.items():
-            if token.content not in tokens.added_ids:
-                renamed[role] = token.content
-                twin._specials = twin._specials.with_role(role, None)
-        for role, id in (("bos_token", tokens.start_id), ("eos_token", tokens.end_id)):
-            if self._role_id(role) != id:
-                renamed[role] = self._role(role)
-                twin._specials = twin._specials.with_role(role, AddedToken(tokens.id_to_token(id) or "", special=True))
-        with TemporaryDirectory() as folder:
-            twin.save_pretrained(folder)
-            made = load(Path(folder), tokens)
-        for role, content in renamed.items():
-            setattr(made, role, content)
-        made.name_or_path = self.name_or_path
-        return made
+        tok = made(self._tokens, self._specials, self._saved_settings())
+        tok.name_or_path = self.name_or_path
+        return tok
 
     def _check_profile(self, name: str, method: str) -> None:
         if self.profile != name:

@@ -195,10 +195,10 @@ class TransformersApi:
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """The text of tokens, as `decode` gives it for their ids. Raises ValueError for what is no token."""
-        ids = [self._tokens.token_to_id(token) for token in tokens]
+        ids = self._tokens.ids_of(tokens)
         if None in ids:
             raise ValueError(f"tokens holds {tokens[ids.index(None)]!r}, which is no token")
-        return decode(self._tokens, self._specials, [id for id in ids if id is not None], False, False)
+        return decode([id for id in ids if id is not None], self._tokens, self._specials, False, False)
 
     @staticmethod
     def clean_up_tokenization(text: str) -> str:

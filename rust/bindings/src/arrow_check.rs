@@ -50,12 +50,12 @@ const HANDED_OVER: &str = "it was handed over once already; ask its owner for an
 impl RawSchema {
     /// What is wrong with it.
     pub(crate) fn check(&self) -> Result<(), String> {
-        const MOST_CHILDREN: i64 = 1 << 20;
+        const MAX_CHILDREN: i64 = 1 << 20;
         if self.release.is_none() {
             return Err(HANDED_OVER.to_owned());
         }
         self.format()?;
-        if !(0..=MOST_CHILDREN).contains(&self.child_count) || self.child_count > 0 && self.children.is_null() {
+        if !(0..=MAX_CHILDREN).contains(&self.child_count) || self.child_count > 0 && self.children.is_null() {
             return Err(format!("its schema has {} children", self.child_count));
         }
         if let Some(dictionary) = Self::at(self.dictionary) {

@@ -1,6 +1,7 @@
 //! The boundary between Python and the engine: panics become exceptions, and Ctrl-C stops long work.
 
 use cliptok::{Interrupt, Interrupted, OutOfMemory, interruptible};
+use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -21,6 +22,11 @@ pub(crate) fn guarded<R>(work: impl FnOnce() -> PyResult<R>) -> PyResult<R> {
         let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
         Err(PyRuntimeError::new_err(format!("internal error of cliptok, please report it: {message}")))
     })
+}
+
+/// The items of a sequence or another iterable. Its `__len__` is not asked: room for what it says may not be there.
+pub(crate) fn items<'py, T: FromPyObjectOwned<'py>>(values: &Bound<'py, PyAny>) -> PyResult<Vec<T>> {
+    values.try_iter()?.map(|value| value?.extract().map_err(Into::into)).collect()
 }
 
 /// Does work of the engine that signals may stop, on the main thread, which is the one that Python tells of them.

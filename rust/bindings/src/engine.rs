@@ -1,13 +1,13 @@
 //! The Python class `Engine`.
 
-use crate::boundary::{guarded, import_numpy, stoppable};
+use crate::boundary::{guarded, import_numpy, items, stoppable};
 use crate::errors::value_error;
 use crate::memory::{GrowingArray, zeros};
 use crate::nulls::Nulls;
 use crate::rows;
 use crate::texts::{Batch, utf8};
 use cliptok::{AddedToken, Engine, Id, Profile, RowOptions, Vocabulary};
-use numpy::{Element, PyArray1};
+use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -17,18 +17,19 @@ type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
 /// From this length on, signals are looked for while a text is encoded.
 const LONG: usize = 1 << 16;
 
-type Offsets = Vec<(usize, usize)>;
+/// The ids of all texts joined, the characters that each covers (total, 2), and n + 1 offsets of the texts in them.
+type Spans<'py> = (Bound<'py, PyArray1<i64>>, Bound<'py, PyArray2<i64>>, Bound<'py, PyArray1<i64>>);
 /// The ids of all texts joined, and n + 1 offsets of the texts in them.
 type Packed<'py> = (Bound<'py, PyAny>, Bound<'py, PyArray1<i64>>);
-type PyVocabulary = (HashMap<String, u32>, Vec<(String, String)>, Option<String>);
+type PyVocabulary<'py> = (HashMap<String, u32>, Bound<'py, PyAny>, Option<String>);
 
 #[pyclass(name = "Engine", module = "cliptok._engine", frozen)]
 pub(crate) struct PyEngine {
     engine: Engine,
 }
 
-fn added_tokens(tokens: Vec<PyAddedToken>) -> Vec<AddedToken> {
-    let token = |(id, content, special, normalized, lstrip, rstrip, single_word)| AddedToken {
+fn added_tokens(tokens: &Bound<'_, PyAny>) -> PyResult<Vec<AddedToken>> {
+    let token = |(id, content, special, normalized, lstrip, rstrip, single_word): PyAddedToken| AddedToken {
         id,
         content,
         special,
@@ -37,7 +38,7 @@ fn added_tokens(tokens: Vec<PyAddedToken>) -> Vec<AddedToken> {
         rstrip,
         single_word,
     };
-    tokens.into_iter().map(token).collect()
+    Ok(items(tokens)?.into_iter().map(token).collect())
 }
 
 #[pymethods]
@@ -46,31 +47,38 @@ impl PyEngine {
     #[pyo3(signature = (profile, added_tokens, start_id, end_id, vocabulary=None))]
     fn new(
         profile: &str,
-        added_tokens: Vec<PyAddedToken>,
+        added_tokens: &Bound<'_, PyAny>,
         start_id: u32,
         end_id: u32,
-        vocabulary: Option<PyVocabulary>,
+        vocabulary: Option<PyVocabulary<'_>>,
     ) -> PyResult<Self> {
+        let added = self::added_tokens(added_tokens)?;
         let Some(profile) = Profile::from_name(profile) else {
             let names: Vec<_> = Profile::NAMES.iter().map(|(name, _)| *name).collect();
             return Err(PyValueError::new_err(format!("profile is {profile:?}; expected one of {names:?}")));
         };
-        let vocabulary = match vocabulary {
-            Some((tokens, merges, unknown)) => Vocabulary::new(tokens, merges, unknown.as_deref()),
-            None if profile == Profile::OpenClip => Ok(Vocabulary::open_clip()),
-            None => Ok(Vocabulary::clip()),
+        let parts = match vocabulary {
+            Some((tokens, merges, unknown)) => Some((tokens, items::<(String, String)>(&merges)?, unknown)),
+            None => None,
         };
-        let engine = vocabulary
-            .and_then(|vocabulary| Engine::new(profile, vocabulary, self::added_tokens(added_tokens), start_id, end_id))
-            .map_err(|error| value_error(&error))?;
-        Ok(Self { engine })
+        guarded(|| {
+            let vocabulary = match parts {
+                Some((tokens, merges, unknown)) => Vocabulary::new(tokens, merges, unknown.as_deref()),
+                None if profile == Profile::OpenClip => Ok(Vocabulary::open_clip()),
+                None => Ok(Vocabulary::clip()),
+            };
+            let engine = vocabulary.and_then(|vocabulary| Engine::new(profile, vocabulary, added, start_id, end_id));
+            Ok(Self { engine: engine.map_err(|error| value_error(&error))? })
+        })
     }
 
-    fn with_added_tokens(&self, added_tokens: Vec<PyAddedToken>, start_id: u32, end_id: u32) -> PyResult<Self> {
+    fn with_added_tokens(&self, added_tokens: &Bound<'_, PyAny>, start_id: u32, end_id: u32) -> PyResult<Self> {
+        let added = self::added_tokens(added_tokens)?;
         let (profile, vocabulary) = (self.engine.profile(), self.engine.vocabulary().clone());
-        let engine = Engine::new(profile, vocabulary, self::added_tokens(added_tokens), start_id, end_id)
-            .map_err(|error| value_error(&error))?;
-        Ok(Self { engine })
+        guarded(|| {
+            let engine = Engine::new(profile, vocabulary, added, start_id, end_id);
+            Ok(Self { engine: engine.map_err(|error| value_error(&error))? })
+        })
     }
 
     #[pyo3(signature = (text, add_special_tokens=false))]
@@ -89,19 +97,27 @@ impl PyEngine {
         })
     }
 
-    fn encode_offsets(&self, text: &Bound<'_, PyAny>) -> PyResult<(Vec<u32>, Offsets)> {
+    #[pyo3(signature = (texts, *, add_special_tokens=true, null_as_empty=false))]
+    fn offsets<'py>(
+        &self,
+        texts: &Bound<'py, PyAny>,
+        add_special_tokens: bool,
+        null_as_empty: bool,
+    ) -> PyResult<Spans<'py>> {
         if self.engine.profile().cleans() {
             return Err(PyValueError::new_err("offsets are only defined in the profile `transformers`"));
         }
-        let py = text.py();
-        let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        // From byte offsets to character offsets.
-        let mut characters = zeros(text.len() + 1)?;
-        for (i, (byte, c)) in text.char_indices().enumerate() {
-            characters[byte + c.len_utf8()] = i + 1;
-        }
-        let tokens = guarded(|| stoppable(py, || self.engine.encode_offsets(text)))?;
-        Ok(tokens.into_iter().map(|(id, range)| (id, (characters[range.start], characters[range.end]))).unzip())
+        let py = texts.py();
+        let batch = Batch::new(texts)?;
+        import_numpy(py)?;
+        let texts = &batch.texts(py, Nulls::new(null_as_empty))?[..];
+        let found = guarded(|| stoppable(py, || py.detach(|| self.engine.offsets(texts, add_special_tokens))))?;
+        let (spans, count) = (found.spans.into_flattened(), found.ids.len());
+        Ok((
+            PyArray1::from_vec(py, found.ids),
+            PyArray1::from_vec(py, spans).reshape([count, 2])?,
+            PyArray1::from_vec(py, found.bounds),
+        ))
     }
 
     #[pyo3(signature = (texts, width, pad_id, *, dtype="int64", out=None, mask=false, lengths=false,
@@ -181,11 +197,13 @@ impl PyEngine {
             })
         };
         let ids = ids.try_iter()?.map(|id| in_range(id?)).collect::<PyResult<Vec<u32>>>()?;
-        self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error))
+        let text = guarded(|| self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error)))?;
+        Ok(text.replace("</w>", " "))
     }
 
     fn needs_cleaning(&self, text: &Bound<'_, PyAny>) -> PyResult<bool> {
-        Ok(self.engine.needs_cleaning(utf8(text.as_borrowed(), || "text".to_owned())?))
+        let text = utf8(text.as_borrowed(), || "text".to_owned())?;
+        guarded(|| Ok(self.engine.needs_cleaning(text)))
     }
 
     fn id_to_token(&self, id: u32) -> Option<&str> {

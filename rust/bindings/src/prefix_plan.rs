@@ -1,9 +1,13 @@
 //! `Window`: texts sorted, and laid out in batches for a text encoder that computes common prefixes once.
 
+use crate::boundary::{guarded, items};
 use cliptok::prefix_plan::{Canonical, PlanError, Window};
 use numpy::{IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+
+/// The most nodes in a chunk, up to a multiple of which batches are padded.
+const MAX_CHUNK: usize = 1 << 20;
 
 /// See `_engine.pyi`.
 #[pyclass(frozen, name = "Window", module = "cliptok._engine")]
@@ -39,7 +43,8 @@ impl PyWindow {
                 ids.len()
             )));
         }
-        py.detach(|| Window::sort(ids, offsets, end_id, positions, vocabulary)).map(Self).map_err(|error| {
+        let sorted = guarded(|| Ok(py.detach(|| Window::sort(ids, offsets, end_id, positions, vocabulary))))?;
+        sorted.map(Self).map_err(|error| {
             PyValueError::new_err(match error {
                 PlanError::NoEnd { text } if end_id.is_none() => format!("texts row {} has no ids", first_row + text),
                 PlanError::NoEnd { text } => format!(
@@ -71,22 +76,24 @@ impl PyWindow {
 
     fn paths<'py>(&self, py: Python<'py>, start: usize, stop: usize) -> PyResult<Bound<'py, PyArray1<i32>>> {
         self.check(start, stop, 1)?;
-        Ok(self.0.paths(start..stop).0.into_pyarray(py))
+        guarded(|| Ok(self.0.paths(start..stop).0.into_pyarray(py)))
     }
 
-    fn split(&self, budget: usize) -> Vec<(usize, usize)> {
-        self.0.split(budget).into_iter().map(|rows| (rows.start, rows.end)).collect()
+    fn split(&self, budget: usize) -> PyResult<Vec<(usize, usize)>> {
+        guarded(|| Ok(self.0.split(budget).into_iter().map(|rows| (rows.start, rows.end)).collect()))
     }
 
-    fn split_canonical(&self, sizes: Vec<(usize, usize)>) -> PyResult<Vec<Split>> {
+    fn split_canonical(&self, sizes: &Bound<'_, PyAny>) -> PyResult<Vec<Split>> {
+        let sizes: Vec<(usize, usize)> = items(sizes)?;
         let sizes: Vec<Canonical> = sizes.into_iter().map(|(nodes, eos)| Canonical { nodes, eos }).collect();
-        let batches = self.0.split_canonical(&sizes).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let batches = guarded(|| Ok(self.0.split_canonical(&sizes)))?
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
         Ok(batches.into_iter().map(|(rows, size)| (rows.start, rows.end, (size.nodes, size.eos))).collect())
     }
 
     fn build<'py>(&self, py: Python<'py>, start: usize, stop: usize, chunk: usize) -> PyResult<Built<'py>> {
         self.check(start, stop, chunk)?;
-        let layout = py.detach(|| self.0.build(start..stop, chunk));
+        let layout = guarded(|| Ok(py.detach(|| self.0.build(start..stop, chunk))))?;
         Ok((layout.packed.into_pyarray(py), layout.pairs, layout.groups, layout.nodes))
     }
 
@@ -106,7 +113,7 @@ impl PyWindow {
         let rows = start..stop;
         if self.0.nodes(rows.clone()) > nodes
             || rows.len() > eos
-            || rows.clone().any(|row| self.0.row(row).len() > slots + 1)
+            || rows.clone().any(|row| self.0.row(row).len() > slots.saturating_add(1))
         {
             let (held, texts) = (self.0.nodes(rows.clone()), rows.len());
             return Err(PyValueError::new_err(format!(
@@ -115,18 +122,20 @@ impl PyWindow {
         }
         let mut out = out.try_readwrite().map_err(|error| PyValueError::new_err(format!("out: {error}")))?;
         let out = out.as_slice_mut().map_err(|error| PyValueError::new_err(format!("out: {error}")))?;
-        let wanted = 4 * nodes + nodes / chunk * slots + eos;
-        if out.len() != wanted {
+        let pairs = (nodes / chunk).checked_mul(slots);
+        let wanted = pairs.and_then(|pairs| nodes.checked_mul(4)?.checked_add(pairs)?.checked_add(eos));
+        if wanted != Some(out.len()) {
+            let wanted = wanted.map_or("more than there can be".to_owned(), |wanted| wanted.to_string());
             return Err(PyValueError::new_err(format!("out has {} places; expected {wanted}", out.len())));
         }
         let size = Canonical { nodes, eos };
-        Ok(py.detach(|| self.0.build_canonical(rows, size, chunk, slots, out)))
+        guarded(|| Ok(py.detach(|| self.0.build_canonical(rows, size, chunk, slots, out))))
     }
 }
 
 impl PyWindow {
     fn check(&self, start: usize, stop: usize, chunk: usize) -> PyResult<()> {
-        if start < stop && stop <= self.0.len() && chunk > 0 {
+        if start < stop && stop <= self.0.len() && (1..=MAX_CHUNK).contains(&chunk) {
             return Ok(());
         }
         Err(PyValueError::new_err(format!(

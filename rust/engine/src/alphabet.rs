@@ -24,12 +24,26 @@ pub(crate) fn letter(byte: u8) -> char {
     char::from_u32(256 + rank).unwrap_or_default()
 }
 
+/// The byte of each letter, by code point.
+static BYTES: [Option<u8>; 0x144] = {
+    let mut bytes = [None; 0x144];
+    let (mut code, mut others) = (0, 0x100);
+    while code < 0x100 {
+        let byte = code as u8;
+        if is_printable(byte) {
+            bytes[code] = Some(byte);
+        } else {
+            bytes[others] = Some(byte);
+            others += 1;
+        }
+        code += 1;
+    }
+    bytes
+};
+
 /// The byte for which `letter` stands, if it stands for one.
 pub(crate) fn byte(letter: char) -> Option<u8> {
-    match u32::from(letter) {
-        c @ 0..=255 => Some(c as u8).filter(|&b| is_printable(b)),
-        c => (0..=255).filter(|&b| !is_printable(b)).nth((c - 256) as usize),
-    }
+    *BYTES.get(letter as usize)?
 }
 
 #[cfg(test)]

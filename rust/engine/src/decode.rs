@@ -12,10 +12,15 @@ impl Engine {
     ///
     /// [`Error::UnknownId`] for an id that no token has.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String, Error> {
-        let mut bytes = Vec::new();
+        const BYTES_PER_ID: usize = 8; // more than most words with `</w>` have
+        let mut bytes = Vec::with_capacity(BYTES_PER_ID * ids.len());
         for &id in ids {
             let token = self.token(id).ok_or(Error::UnknownId(id))?;
             if skip_special_tokens && self.is_special(id) {
+                continue;
+            }
+            if token.is_ascii() {
+                bytes.extend_from_slice(token.as_bytes()); // its own spelling, or no byte letters at all
                 continue;
             }
             let before = bytes.len();

@@ -5,7 +5,7 @@ use crate::cleaning;
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
-use crate::normalise::{Normalised, normalise_into, normalise_with_origins};
+use crate::normalise::normalise_into;
 use crate::reserve::{is_large, require};
 use crate::scan::{Scan, ScanEnd, Size, is_ascii_without};
 use crate::scratch::{Reusable, ThreadScratch};
@@ -22,10 +22,10 @@ use std::thread::LocalKey;
 /// The buffers that encoding a text needs, reused from text to text.
 #[derive(Debug, Default)]
 pub(crate) struct EncodeScratch {
-    scan: Scan,
+    pub(crate) scan: Scan,
     unicode_run: UnicodeRun,
     text: String,
-    words: Words,
+    pub(crate) words: Words,
 }
 
 thread_local! {
@@ -46,11 +46,11 @@ impl Reusable for EncodeScratch {
 #[derive(Debug, Default)]
 pub(crate) struct Words {
     pub(crate) buffer: IdBuffer,
-    symbols: Vec<u16>,
+    pub(crate) symbols: Vec<u16>,
 }
 
 /// An added token in a text, or the text between two.
-enum Segment {
+pub(crate) enum Segment {
     Text(Range<usize>),
     Added(u32, Range<usize>),
 }
@@ -65,7 +65,7 @@ pub(crate) enum Cleaned {
     InParts,
 }
 
-const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
+pub(crate) const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
 
 fn flow(more: bool) -> ControlFlow<()> {
     if more { GO_ON } else { ControlFlow::Break(()) }
@@ -310,54 +310,19 @@ impl Engine {
         self.vocabulary.bpe.ids(word, symbols);
         buffer.pass(symbols, sink)
     }
-
-    /// The ids of a text, and for each the byte range of `text` that it covers, as tokenizers reports offsets. Only
-    /// meaningful for the `transformers` profile: the other references have no offsets.
-    pub fn encode_offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
-        let mut out = Vec::new();
-        let _ = segments(text, self.added.in_original.as_ref(), |segment| {
-            match segment {
-                Segment::Added(id, range) => out.push((id, range)),
-                Segment::Text(range) => self.offsets_of_segment(text, range, &mut out),
-            }
-            GO_ON
-        });
-        out
-    }
-
-    fn offsets_of_segment(&self, text: &str, range: Range<usize>, out: &mut Vec<(u32, Range<usize>)>) {
-        let Normalised { text: normalised, origins } = normalise_with_origins(&text[range.clone()]);
-        let original =
-            |within: Range<usize>| range.start + origins[within.start].0..range.start + origins[within.end - 1].1;
-        let _ = segments(&normalised, self.added.in_normalised.as_ref(), |segment| {
-            let part = match segment {
-                Segment::Added(id, within) => {
-                    out.push((id, original(within)));
-                    return GO_ON;
-                }
-                Segment::Text(within) => within,
-            };
-            split(&normalised[part.clone()], self.profile, |pre_token| {
-                poll();
-                let (PreToken::Word(word) | PreToken::Special(_, word)) = pre_token;
-                let mut at = part.start + word.start;
-                for (id, bytes) in self.vocabulary.bpe.merge_with_lengths(&normalised.as_bytes()[at..][..word.len()]) {
-                    out.push((id.into(), original(at..at + bytes as usize)));
-                    at += bytes as usize;
-                }
-                GO_ON
-            })
-        });
-    }
 }
 
 /// The word at the beginning of `text`, up to the first zero.
-fn first_word(text: &[u8]) -> &[u8] {
+pub(crate) fn first_word(text: &[u8]) -> &[u8] {
     text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 
 /// Calls `take` with each added token in `text` and with the text between them, in order.
-fn segments(text: &str, finder: Option<&Finder>, mut take: impl FnMut(Segment) -> ControlFlow<()>) -> ControlFlow<()> {
+pub(crate) fn segments(
+    text: &str,
+    finder: Option<&Finder>,
+    mut take: impl FnMut(Segment) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut at = 0;
     for (range, token) in finder.into_iter().flat_map(|finder| finder.find(text)) {
         if at < range.start {

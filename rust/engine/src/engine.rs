@@ -38,11 +38,20 @@ pub struct Engine {
 pub(crate) struct Added {
     pub(crate) tokens: Vec<AddedToken>,
     pub(crate) by_id: HashMap<u32, usize>,
+    /// The least of their ids, below which nothing needs to be looked up.
+    pub(crate) least_id: u32,
     pub(crate) in_original: Option<Finder>,
     pub(crate) in_normalised: Option<Finder>,
     pub(crate) starts: TokenStarts,
     /// Whether white space is part of one, so that a text must not be divided there.
     pub(crate) any_has_space: bool,
+}
+
+impl Added {
+    /// The added token with this id.
+    fn get(&self, id: u32) -> Option<&AddedToken> {
+        if id < self.least_id { None } else { self.by_id.get(&id).map(|&i| &self.tokens[i]) }
+    }
 }
 
 impl Engine {
@@ -112,6 +121,7 @@ impl Engine {
             in_normalised: Finder::new(&added_tokens, true, profile)?,
             starts: TokenStarts::new(&added_tokens, profile),
             any_has_space: added_tokens.iter().any(|token| token.content.contains(char::is_whitespace)),
+            least_id: by_id.keys().copied().min().unwrap_or(u32::MAX),
             by_id,
             tokens: added_tokens,
         };
@@ -170,8 +180,8 @@ impl Engine {
 
     /// The token of an id, added tokens included.
     pub fn token(&self, id: u32) -> Option<&str> {
-        match self.added.by_id.get(&id) {
-            Some(&i) => Some(&self.added.tokens[i].content),
+        match self.added.get(id) {
+            Some(added) => Some(&added.content),
             None => self.vocabulary.token(id),
         }
     }
@@ -184,8 +194,8 @@ impl Engine {
 
     /// Whether decoding without special tokens leaves the id out.
     pub(crate) fn is_special(&self, id: u32) -> bool {
-        match self.added.by_id.get(&id) {
-            Some(&i) => self.added.tokens[i].special,
+        match self.added.get(id) {
+            Some(added) => added.special,
             None => !self.profile.finds_added_tokens() && (id == self.start || id == self.end),
         }
     }

@@ -15,6 +15,7 @@
 //! A batch becomes rows (`batch`) chunk by chunk (`chunk`) on several threads (`threads`); short ASCII texts go through
 //! the steps together (`group`), in thread-local buffers (`scratch`). Rows of large batches are written with non-temporal
 //! stores (`nontemporal`). Or ids are packed without padding (`pack`), in order by a `sequencer`.
+//! `offsets` says which characters each id covers.
 //!
 //! Three of the profiles clean texts first, as ftfy and html do (`cleaning`): the engine proves of most texts that cleaning
 //! cannot change them, and cleans the others.
@@ -41,6 +42,7 @@ mod merge_table;
 mod mergeable_pairs;
 mod nontemporal;
 mod normalise;
+mod offsets;
 mod pack;
 pub mod prefix_plan;
 mod profile;
@@ -67,6 +69,7 @@ pub use engine::Engine;
 pub use error::Error;
 pub use ids::Id;
 pub use interrupt::{Interrupt, Interrupted, interruptible};
+pub use offsets::Offsets;
 pub use pack::Target;
 pub use profile::Profile;
 pub use reserve::OutOfMemory;

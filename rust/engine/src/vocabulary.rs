@@ -21,6 +21,7 @@ pub struct Vocabulary {
     size: usize,
     source: Arc<Source>,
     names: Arc<OnceLock<Names>>,
+    lengths: Arc<OnceLock<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl Vocabulary {
                 size: CLIP_START as usize + 2,
                 source: Arc::new(Source::Clip { start: "<|startoftext|>", end: "<|endoftext|>" }),
                 names: Arc::default(),
+                lengths: Arc::default(),
             }
         })
         .clone()
@@ -67,6 +69,7 @@ impl Vocabulary {
             .get_or_init(|| Self {
                 source: Arc::new(Source::Clip { start: "<start_of_text>", end: "<end_of_text>" }),
                 names: Arc::default(),
+                lengths: Arc::default(),
                 ..Self::clip()
             })
             .clone()
@@ -135,6 +138,7 @@ impl Vocabulary {
             size: names.ids.len(),
             source: Arc::new(Source::Files { merges }),
             names: Arc::new(names.into()),
+            lengths: Arc::default(),
         })
     }
 
@@ -164,6 +168,13 @@ impl Vocabulary {
     /// The token of an id.
     pub fn token(&self, id: u32) -> Option<&str> {
         self.names().by_id.get(id as usize)?.as_deref()
+    }
+
+    /// The bytes of text that each token of the bundled vocabulary stands for. `None` for others, in which several bytes
+    /// may share the unknown token.
+    pub(crate) fn token_lengths(&self) -> Option<&[u8]> {
+        let length = |(token, _): (&str, u32)| token.strip_suffix(END_OF_WORD).unwrap_or(token).chars().count() as u8;
+        self.is_clip().then(|| &self.lengths.get_or_init(|| self.tokens().map(length).collect())[..])
     }
 
     /// The id of a token.

@@ -114,6 +114,26 @@ proptest! {
     }
 
     #[test]
+    fn offsets_of_many_texts_are_those_of_each(
+        texts in prop::collection::vec(prop_oneof![texts(), "[ -~\t\n]{0,120}", "([a-z']{1,40}[ ,.]{1,3}){0,200}"], 0..6),
+    ) {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for engine in engines() {
+            let found = engine.offsets(&texts, false);
+            prop_assert_eq!(found.bounds.len(), texts.len() + 1);
+            for (text, bounds) in texts.iter().zip(found.bounds.windows(2)) {
+                let these = bounds[0] as usize..bounds[1] as usize;
+                let characters = |byte: usize| text[..byte].chars().count() as i64;
+                let expected = engine.encode_offsets(text).into_iter();
+                let expected: (Vec<_>, Vec<_>) = expected
+                    .map(|(id, range)| (i64::from(id), [characters(range.start), characters(range.end)]))
+                    .unzip();
+                prop_assert_eq!(expected, (found.ids[these.clone()].to_vec(), found.spans[these].to_vec()));
+            }
+        }
+    }
+
+    #[test]
     fn rows_are_truncated_and_padded(
         texts in prop::collection::vec(prop_oneof![texts(), "[ -~]{0,120}"], 0..40),
         width in prop_oneof![2usize..20, Just(77), 60usize..200],

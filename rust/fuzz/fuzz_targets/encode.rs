@@ -22,7 +22,10 @@ fuzz_target!(|text: &str| {
         if vectors.profile() == Profile::Transformers {
             let (with_offsets, offsets): (Vec<u32>, Vec<_>) = vectors.encode_offsets(text).into_iter().unzip();
             assert_eq!(with_offsets, ids);
-            offsets.into_iter().for_each(|range| assert!(text.get(range).is_some()));
+            offsets.iter().for_each(|range| assert!(text.get(range.clone()).is_some()));
+            let characters = |byte: usize| text[..byte].chars().count() as i64;
+            let spans: Vec<_> = offsets.iter().map(|range| [characters(range.start), characters(range.end)]).collect();
+            assert_eq!(vectors.offsets(&[text], false).spans, spans);
         }
         let mut count = [0];
         vectors.count(&[text][..], &mut count, 1);

@@ -3,14 +3,20 @@
 
 use cliptok::{AddedToken, Engine, Profile, Vocabulary};
 use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
 
-fuzz_target!(|input: (Vec<(String, u32)>, Vec<(String, String)>, Vec<(String, bool, bool, bool)>, String)| {
+type Added = Vec<(String, bool, bool, bool)>;
+
+/// Every byte needs a token, or nothing gets beyond the first check.
+static BYTES: OnceLock<Vec<(String, u32)>> = OnceLock::new();
+
+fuzz_target!(|input: (Vec<(String, u32)>, Vec<(String, String)>, Added, String)| {
+    let bytes = BYTES.get_or_init(|| {
+        Vocabulary::clip().tokens().take(512).map(|(token, id)| (token.to_owned(), id)).collect()
+    });
     let (tokens, merges, added, text) = input;
-    // Every byte needs a token, or nothing gets beyond the first check.
-    let complete = Vocabulary::clip();
-    let bytes = complete.tokens().take(512).map(|(token, id)| (token.to_owned(), id));
-    let more = tokens.into_iter().map(|(token, id)| (token, 512 + id % 70_000));
-    let Ok(vocabulary) = Vocabulary::new(bytes.chain(more), merges, Some("!")) else { return };
+    let more = tokens.into_iter().map(|(token, id)| (token, 512 + id % 1_000));
+    let Ok(vocabulary) = Vocabulary::new(bytes.iter().cloned().chain(more), merges, Some("!")) else { return };
     let added = added.into_iter().enumerate().map(|(i, (content, normalized, strip, single_word))| AddedToken {
         id: 80_000 + i as u32,
         content,

@@ -15,7 +15,7 @@ from cliptok.batch.reading.streams import Prefixed, Source
 
 _BLOCK = 1 << 22
 _FIRST_ROWS = 1 << 17
-_LONGEST_HEADER = 1 << 20
+MAX_HEADER_ROW_BYTES = 1 << 20
 """Bytes of a first row. A longer one is no header but a file without line feeds."""
 _DELIMITERS = {"\t": "\\t", ";": ";", ",": ",", "|": "|"}
 
@@ -108,7 +108,7 @@ def _first_row(stream: Prefixed) -> bytes:
             at = end
             if read.count(b'"', 0, end) % 2 == 0:
                 return read[:end]
-        if len(read) < size or size > _LONGEST_HEADER:
+        if len(read) < size or size > MAX_HEADER_ROW_BYTES:
             line = read.partition(b"\n")
             return line[0] + line[1]
         size *= 4

@@ -14,7 +14,7 @@ KEY = "__key__"
 """The column to keep for a sample's name, as WebDataset calls it."""
 _ROWS = 1 << 13
 _REST = 1 << 20
-LARGEST_MEMBER = 1 << 30
+MAX_MEMBER_BYTES = 1 << 30
 """Bytes of a member that is read. A larger one is an error before anything is reserved for it."""
 
 
@@ -67,7 +67,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int | None
     """The bytes of a member, once its header is known to promise no more than there can be."""
     if member.issparse():
         raise BadInputError(f"{member.name!r} is a sparse file, which is not read; store it whole")
-    most = LARGEST_MEMBER if size is None else min(LARGEST_MEMBER, size - member.offset_data)
+    most = MAX_MEMBER_BYTES if size is None else min(MAX_MEMBER_BYTES, size - member.offset_data)
     if not 0 <= member.size <= most:
         raise BadInputError(f"{member.name!r} is {member.size:,} bytes by its header; at most {most:,} can be read")
     content = archive.extractfile(member)

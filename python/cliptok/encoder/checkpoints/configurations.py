@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cliptok._common.json_files import Trouble, read_json, wanted
 from cliptok.encoder.config import TextConfig
 
 # Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer; and what a whole model is called.
@@ -38,7 +38,7 @@ class Configuration:
     path: Path
     config: TextConfig
     stated: Mapping[str, int]
-    """The sizes that the file states itself, by our names; the weights must agree."""
+    """The sizes that it states, by our names, in transformers' files also those by default; the weights must agree."""
     projection: bool | None
     """Whether it promises a projection; None where it does not say."""
     library: str
@@ -50,23 +50,18 @@ def read_configuration(path: Path) -> Configuration | None:
 
     Raises ValueError for a text model that is not CLIP's, with its name and what loads it.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__}, not a configuration")
-    if path.name == "open_clip_config.json" or "model_cfg" in content:
-        return _open_clip(path, content.get("model_cfg", content))
-    if "text_cfg" in content:
-        return _open_clip(path, content)
-    return _transformers(path, content)
+    content = read_json(path)
+    with Trouble(path):
+        if path.name == "open_clip_config.json" or "model_cfg" in content:
+            return _open_clip(path, wanted(content.get("model_cfg", content), dict, "model_cfg"))
+        return _open_clip(path, content) if "text_cfg" in content else _transformers(path, content)
 
 
 def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | None:
-    architecture = next(iter(content.get("architectures") or ()), None)
-    text = content.get("text_config") if "text_config" in content else content
-    kind = content.get("model_type")
+    listed = wanted(content.get("architectures"), (list, type(None)), "architectures")
+    architecture = wanted(listed[0], str, "architectures[0]") if listed else None
+    text = wanted(content["text_config"], dict, "text_config") if "text_config" in content else content
+    kind = wanted(content.get("model_type"), (str, type(None)), "model_type")
     if kind is not None and kind not in _CLIPS:
         if "_class_name" in content or kind.endswith("_vision_model"):
             return None
@@ -75,14 +70,10 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
             f"{path} describes {name} (model_type {kind!r}), which is no CLIP text tower: its tokenizer, attention, "
             f"pooling or projection is another. transformers' {architecture or 'AutoModel'} computes it"
         )
-    if not isinstance(text, Mapping) or ("hidden_size" not in {**text} and "text_config" not in content):
+    if "hidden_size" not in text and "text_config" not in content:
         return None
     config = TextConfig.from_transformers(content)
-    stated = _stated(
-        text,
-        *(("hidden_size", "width"), ("num_hidden_layers", "layers"), ("intermediate_size", "mlp")),
-        *(("max_position_embeddings", "positions"), ("vocab_size", "vocabulary")),
-    )
+    stated = {name: getattr(config, name) for name in ("width", "layers", "mlp", "positions", "vocabulary")}
     whole = kind is not None and _CLIPS[kind] == "CLIPModel"
     projected = {"CLIPTextModel": False, "CLIPTextModelWithProjection": True, "CLIPModel": True}.get(architecture or "")
     if whole and config.projection is not None:
@@ -93,8 +84,13 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
 
 
 def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
-    text = model.get("text_cfg") or {}
+    text = wanted(model.get("text_cfg") or {}, dict, "text_cfg")
     pool = text.get("pool_type", "argmax")
+    norm = wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs")
+    flags = {
+        name: wanted(of.get(name) or False, bool, name)
+        for of, name in ((text, "embed_cls"), (text, "no_causal_mask"), (model, "quick_gelu"))
+    }
     for option in ("hf_model_name", "hf_tokenizer_name"):
         if option in text:
             what = "a text tower of" if option == "hf_model_name" else "a text tower with the tokenizer of"
@@ -106,23 +102,25 @@ def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
         raise ValueError(
             f"{path} describes a text tower with {', '.join(foreign)}, which is no CLIP tower; open_clip computes it"
         )
-    class_token = bool(text.get("embed_cls"))
-    stated = _stated(text, ("width", "width"), ("layers", "layers"), ("vocab_size", "vocabulary"))
-    if "context_length" in text:
-        stated["positions"] = text["context_length"] + class_token
+
+    def size(name: str, default: int) -> int:
+        number: int = wanted(text.get(name, default), int, name)
+        return number
+
     config = TextConfig(
-        width=text.get("width", 512),
-        heads=text.get("heads", 8),
-        activation="quick_gelu" if model.get("quick_gelu") else "gelu",
-        layer_norm_eps=(text.get("norm_kwargs") or {}).get("eps", 1e-5),
-        pad_id=text.get("pad_id", 0),
-        causal=not text.get("no_causal_mask"),
-        class_token=class_token,
+        width=size("width", 512),
+        heads=size("heads", 8),
+        layers=size("layers", 12),
+        vocabulary=size("vocab_size", 49408),
+        positions=size("context_length", 77) + flags["embed_cls"],
+        activation="quick_gelu" if flags["quick_gelu"] else "gelu",
+        layer_norm_eps=norm.get("eps", 1e-5),
+        pad_id=size("pad_id", 0),
+        causal=not flags["no_causal_mask"],
+        class_token=flags["embed_cls"],
         projection=None if text.get("proj_type") == "none" else model.get("embed_dim", 512),
         architecture="CLIPModel",
     )
+    written = {"width": "width", "layers": "layers", "vocab_size": "vocabulary", "context_length": "positions"}
+    stated = {ours: getattr(config, ours) for theirs, ours in written.items() if theirs in text}
     return Configuration(path, config, stated, text.get("proj_type", "linear") != "none", "open_clip")
-
-
-def _stated(content: Mapping[str, Any], *names: tuple[str, str]) -> dict[str, int]:
-    return {ours: content[theirs] for theirs, ours in names if isinstance(content.get(theirs), int)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from cliptok._common.hub import hub_model
+from cliptok._common.json_files import read_json
 from cliptok.encoder.checkpoints.configurations import Configuration, read_configuration
 from cliptok.encoder.checkpoints.sources import ShardedSource, Source, open_source
 
@@ -44,7 +44,10 @@ class Directory:
         self.path, self.where = path, str(path)
 
     def find(self, name: str) -> Path | None:
-        return self.path / name if (self.path / name).is_file() else None
+        try:
+            return self.path / name if (self.path / name).is_file() else None
+        except OSError:  # A name that the system does not take, such as one that is too long.
+            return None
 
     def listing(self) -> list[str]:
         return sorted(path.name for path in self.path.iterdir() if path.is_file())
@@ -115,7 +118,7 @@ def class_in_pipeline(folder: Folder) -> str | None:
     found = folder.pipeline_index()
     if found is None:
         return None
-    entry = json.loads(found[0].read_text(encoding="utf-8")).get(found[1])
+    entry = read_json(found[0]).get(found[1])
     return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else None
 
 

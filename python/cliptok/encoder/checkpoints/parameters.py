@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+from cliptok._common.json_files import some
 from cliptok.encoder.checkpoints.sources import Source
 from cliptok.encoder.checkpoints.towers import HF_TABLE, OPENAI_TABLE, Tower
 from cliptok.encoder.config import TextConfig
@@ -96,11 +97,13 @@ def check(source: Source, tower: Tower, config: TextConfig, wanted: Mapping[str,
     names = {name: origin.shape for origin in wanted.values() for name in origin.names}
     missing = sorted(name for name in names if name not in shapes)
     present = [name for name in names if name in shapes]
-    integers = sorted(f"{name} ({source.dtype(name)})" for name in present if _is_integer(source, name))
-    if integers:
+    unfit = sorted(f"{name} ({fault})" for name in present if (fault := source.fault(name)) is not None)
+    if unfit:
+        quantized = "it is quantized, and its scales are not known here; load the original, or dequantize it first"
+        integers = any("(integers" in entry for entry in unfit)
         raise ValueError(
-            f"{source.where} has integers for weights, in {', '.join(integers[:8])}: it is quantized, and its scales "
-            "are not known here; load the original, or dequantize it with the library that made it"
+            f"{source.where} has weights that are no dense floating-point numbers, in {some(unfit)}"
+            f"{': ' + quantized if integers else ''}"
         )
     wrong = sorted(
         f"{name} {shapes[name]} for {size}" for name, size in names.items() if shapes.get(name, size) != size
@@ -113,24 +116,20 @@ def check(source: Source, tower: Tower, config: TextConfig, wanted: Mapping[str,
         mine = mine or name.startswith(f"{tower.outer}text_projection")
         if name in names or not mine or _NEVER_LOADED.search(name):
             continue
-        cut = re.match(re.escape(tower.block) + r"(\d+)\.", name)
+        number = tower.block_number(name)
         unused = config.projection is None and re.fullmatch(r"text_projection(\.weight)?", name[len(tower.outer) :])
-        if unused or (cut and int(cut[1]) >= config.layers):
+        if unused or (number is not None and number >= config.layers):
             continue  # left out on purpose: SD 2's last block and projection, or the caller's choice
         if whole and name.startswith(tower.prefix + "visual."):
             continue
         extra.append(name)
     problems = [
-        f"{what}: {', '.join(found[:8])}{f' and {len(found) - 8} more' if len(found) > 8 else ''}"
+        f"{what}: {some(found)}"
         for what, found in (("missing", missing), ("wrongly shaped", wrong), ("unknown", sorted(extra)))
         if found
     ]
     if problems:
         raise ValueError(f"{source.where} is no whole CLIP text tower; {'; '.join(problems)}")
-
-
-def _is_integer(source: Source, name: str) -> bool:
-    return not source.dtype(name).is_floating_point
 
 
 def _third(part: int, width: int) -> Callable[[Tensor], Tensor]:

@@ -15,7 +15,7 @@ from cliptok.encoder.checkpoints.known_files import ACTIVATION_BY_SHA256
 from cliptok.encoder.checkpoints.sources import Source
 from cliptok.encoder.checkpoints.torchscript import TorchScriptSource
 from cliptok.encoder.checkpoints.towers import HF_TABLE, OPENAI_TABLE, Tower
-from cliptok.encoder.config import TextConfig
+from cliptok.encoder.config import MAX_SIZES, TextConfig, whole_number
 
 _CLIP_VOCABULARY = 49408
 _ADDED_TOKENS = 4096  # more rows than CLIP's vocabulary and this many are those of another tokenizer
@@ -50,8 +50,8 @@ def recognise(source: Source, tower: Tower, known: Configuration | None, changes
     `changes` come last. Raises ValueError where the configuration and the weights disagree, naming both numbers.
     """
     shapes = source.shapes()
-    _refuse_foreign(source, tower, known is not None)
     found = sizes(source, tower)
+    _refuse_foreign(source, tower, found["vocabulary"], known is not None)
     if known is not None:
         _agree(source, known, found, changes)
     layout = _layout(source, tower)
@@ -76,7 +76,7 @@ def recognise(source: Source, tower: Tower, known: Configuration | None, changes
         config = dataclasses.replace(config, start_id=config.vocabulary - 2, end_id=config.vocabulary - 1)
     if changes.get("projection") not in (None, projection):
         raise ValueError(f"projection must be None or the file's {projection}, not {changes['projection']}")
-    if changes.get("layers", 1) > found["layers"]:
+    if whole_number(changes.get("layers", 1), "layers", 1, MAX_SIZES["layers"]) > found["layers"]:
         raise ValueError(f"layers must be at most the file's {found['layers']}, not {changes['layers']}")
     for name in ("activation", "causal"):
         if name in changes:
@@ -98,17 +98,17 @@ def announce(guesses: list[str], where: str, strict: bool) -> None:
 def sizes(source: Source, tower: Tower) -> dict[str, Any]:
     """Width, depth and so on of a tower, by our names, from the shapes of its tensors. ValueError for broken ones."""
     shapes = source.shapes()
-    table = shapes[tower.prefix + (OPENAI_TABLE if tower.openai else HF_TABLE)]
-    if len(table) != 2:
-        raise ValueError(f"{source.where}: token_embedding.weight has shape {table}, not (vocabulary, width)")
-    vocabulary, width = table
+    vocabulary, width = _need(source, tower.prefix + (OPENAI_TABLE if tower.openai else HF_TABLE))
     positions = _need(
         source, tower.prefix + ("positional_embedding" if tower.openai else "embeddings.position_embedding.weight")
     )
     mlp = _need(source, f"{tower.block}0." + ("mlp.c_fc.weight" if tower.openai else "mlp.fc1.weight"))
-    numbers = {int(m[1]) for name in shapes if (m := re.match(re.escape(tower.block) + r"(\d+)\.", name))}
-    found = {"vocabulary": vocabulary, "width": width, "positions": positions[0], "mlp": mlp[0]}
-    return {**found, "layers": max(numbers) + 1}
+    numbers = {number for name in shapes if (number := tower.block_number(name)) is not None}
+    if (gap := next(number for number in range(len(numbers) + 1) if number not in numbers)) < len(numbers):
+        raise ValueError(
+            f"{source.where} is no whole CLIP text tower; missing: {tower.block}{gap}. (blocks go to {max(numbers)})"
+        )
+    return {"vocabulary": vocabulary, "width": width, "positions": positions[0], "mlp": mlp[0], "layers": len(numbers)}
 
 
 def _agree(source: Source, known: Configuration, found: Mapping[str, int], changes: Mapping[str, Any]) -> None:
@@ -133,11 +133,9 @@ def _promised(source: Source, known: Configuration, projection: int | None) -> i
 
 
 def _projection(source: Source, tower: Tower) -> int | None:
-    shapes = source.shapes()
-    if tower.outer + "text_projection.weight" in shapes:
-        return shapes[tower.outer + "text_projection.weight"][0]
-    if tower.outer + "text_projection" in shapes:
-        return shapes[tower.outer + "text_projection"][-1]
+    for name, size in (("text_projection.weight", 0), ("text_projection", 1)):
+        if tower.outer + name in source.shapes():
+            return _need(source, tower.outer + name)[size]
     return None
 
 
@@ -214,13 +212,12 @@ def _sha256(file: Any) -> str:
     return digest.hexdigest()
 
 
-def _refuse_foreign(source: Source, tower: Tower, known: bool) -> None:
+def _refuse_foreign(source: Source, tower: Tower, vocabulary: int, known: bool) -> None:
     """What the tensors themselves show to be another model. A configuration has the last word on the vocabulary."""
     shapes = source.shapes()
     for name, what in _FOREIGN_TENSORS.items():
         if tower.prefix + name in shapes:
             raise ValueError(f"{source.where} holds {what} (unknown: {tower.prefix + name})")
-    vocabulary = shapes[tower.prefix + (OPENAI_TABLE if tower.openai else HF_TABLE)][0]
     foreign = vocabulary > _CLIP_VOCABULARY + _ADDED_TOKENS or 16384 < vocabulary < _CLIP_VOCABULARY - 1
     if foreign and not known and tower.prefix + "cls_emb" not in shapes:
         raise ValueError(
@@ -234,7 +231,7 @@ def _need(source: Source, name: str) -> tuple[int, ...]:
     shape = source.shapes().get(name)
     if shape is None:
         raise ValueError(f"{source.where} is no whole CLIP text tower; missing: {name}")
-    if len(shape) != 2:
+    if len(shape) != 2 or 0 in shape:
         raise ValueError(
             f"{source.where} is no whole CLIP text tower; wrongly shaped: {name} {shape}, two sizes expected"
         )

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import pickle
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from cliptok._common.json_files import one_line, read_json, some, wanted
+from cliptok.encoder.checkpoints.archives import open_archive
+from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 from cliptok.encoder.checkpoints.torchscript import TorchScriptSource, read_tensors
+from cliptok.encoder.weights import fault
 
 
 class Source(Protocol):
@@ -24,49 +26,33 @@ class Source(Protocol):
 
     def dtype(self, name: str) -> torch.dtype: ...
 
+    def fault(self, name: str) -> str | None:
+        """Why the tensor cannot be weights; None where it can."""
+
     def read(self, name: str) -> Tensor:
         """The tensor on the CPU, in the file's dtype."""
 
 
-class SafetensorsSource:
-    """One safetensors file; reading a tensor touches that tensor's bytes alone."""
-
-    def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        self.where = str(path)
-        try:
-            file: Any = safe_open(path, framework="pt", device="cpu")
-        except SafetensorError as error:
-            raise ValueError(f"{path} is not a whole safetensors file ({error}){_beyond_end(path)}") from error
-        self._file = file
-        self._names: list[str] = list(file.keys())
-
-    def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        return {name: tuple(self._file.get_slice(name).get_shape()) for name in self._names}
-
-    def dtype(self, name: str) -> torch.dtype:
-        # An empty slice carries the dtype without reading the data.
-        part = self._file.get_slice(name)
-        empty: Tensor = part[0:0] if part.get_shape() else self._file.get_tensor(name)
-        return empty.dtype
-
-    def read(self, name: str) -> Tensor:
-        return cast(Tensor, self._file.get_tensor(name))
-
-
 class DictSource:
-    """A state dict in memory, or a mapped pickle."""
+    """A state dict in memory, or a mapped pickle. Raises ValueError for one that holds anything but tensors."""
 
     def __init__(self, tensors: Mapping[str, Tensor], where: str = "the state dict") -> None:
         self.where = where
         self._tensors = tensors
+        for name, value in tensors.items():
+            if not isinstance(name, str) or not isinstance(value, Tensor):
+                raise ValueError(
+                    f"{where} holds {type(value).__name__} under {name!r}; expected tensors by their names"
+                )
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
-        return {name: tuple(tensor.shape) for name, tensor in self._tensors.items()}
+        return {name: () if tensor.is_nested else tuple(tensor.shape) for name, tensor in self._tensors.items()}
 
     def dtype(self, name: str) -> torch.dtype:
         return self._tensors[name].dtype
+
+    def fault(self, name: str) -> str | None:
+        return fault(self._tensors[name])
 
     def read(self, name: str) -> Tensor:
         return self._tensors[name]
@@ -77,13 +63,17 @@ class ShardedSource:
 
     def __init__(self, index: Path, find: Callable[[str], Path | None]) -> None:
         self.where = str(index)
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = wanted(read_json(index).get("weight_map"), dict, f"{index}: weight_map")
+        held: dict[str, list[str]] = {}
+        for name, file in weight_map.items():
+            held.setdefault(wanted(file, str, f"{index}: the file of {name}"), []).append(name)
         self._shards: dict[str, Source] = {}
-        for file in sorted(set(weight_map.values())):
+        for file, names in sorted(held.items()):
+            if file in ("", ".", "..") or "/" in file or "\\" in file:
+                raise ValueError(f"{index} names the shard {file!r}, which is no name of a file beside it")
             path = find(file)
             if path is None:
-                held = sorted(name for name, shard in weight_map.items() if shard == file)
-                raise ValueError(f"{index} names the shard {file}, which is missing; it holds {_some(held)}")
+                raise ValueError(f"{index} names the shard {file}, which is missing; it holds {some(sorted(names))}")
             self._shards[file] = open_source(path)
         self._of: dict[str, Source] = {}
         for name, file in weight_map.items():
@@ -98,11 +88,19 @@ class ShardedSource:
     def dtype(self, name: str) -> torch.dtype:
         return self._of[name].dtype(name)
 
+    def fault(self, name: str) -> str | None:
+        return self._of[name].fault(name)
+
     def read(self, name: str) -> Tensor:
         return self._of[name].read(name)
 
 
+SAFETENSORS = (".safetensors", ".sft")
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "module", "ema", "ema_state_dict")
+
+
+MAX_WRAPPERS = 8
+"""How many dictionaries around a state dict are opened."""
 
 
 def open_source(path: Path) -> Source:
@@ -112,18 +110,15 @@ def open_source(path: Path) -> Source:
     """
     with path.open("rb") as file:
         head = file.read(16)
-    if head[8:9] == b"{" or path.suffix in (".safetensors", ".sft"):
+    if head[8:9] == b"{" or path.suffix in SAFETENSORS:
         return SafetensorsSource(path)
-    if head[:4] == b"PK\x03\x04":
-        try:
-            with zipfile.ZipFile(path) as archive:
-                if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                    return TorchScriptSource(path)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path} is cut short or damaged: {error}") from error
-    zipped = head[:2] == b"PK"
+    zipped = head[:4] == b"PK\x03\x04"
+    if zipped:
+        with open_archive(path) as archive:
+            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
+                return TorchScriptSource(path)
     try:
-        content = load_pickle(path, mmap=zipped)
+        content = load_pickle(path)
     except UnsafePickleError:
         # Trainers leave objects of their own classes beside the weights: those that are known are passed over.
         content = read_tensors(path) if zipped else None
@@ -136,19 +131,28 @@ class UnsafePickleError(ValueError):
     """A pickle that asks for more than tensors and plain containers."""
 
 
-def load_pickle(path: Path, mmap: bool = False) -> object:
-    """`torch.load` of tensors and plain containers only. A file that needs more is refused, with ValueError."""
+def load_pickle(path: Path) -> object:
+    """`torch.load` of tensors and plain containers only. A file that needs more is refused, with ValueError.
+
+    Archives are mapped: tensors are read when they are used, and none reaches beyond the file.
+    """
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+    if zipped:
+        open_archive(path).close()
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         reason = str(error).strip().splitlines()
-        wanted = next((line.strip() for line in reason if "GLOBAL" in line or "Unsupported" in line), "")
+        asked = next((line.strip() for line in reason if "GLOBAL" in line or "Unsupported" in line), "")
         raise UnsafePickleError(
             f"{path} is a pickle that wants to run code when it is loaded, or is no checkpoint at all, and was refused"
-            f"{': ' + wanted if wanted else ''}. Convert it to safetensors where you trust it"
+            f"{': ' + asked if asked else ''}. Convert it to safetensors where you trust it"
         ) from error
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is cut short or damaged: {error}") from error
+    except OSError:
+        raise
+    except Exception as error:  # Whatever damaged bytes do to torch's readers.
+        raise ValueError(f"{path} is cut short or damaged: {one_line(error)}") from error
 
 
 def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
@@ -156,7 +160,9 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
 
     Raises ValueError where two of these names hold tensors, such as the weights and their moving average.
     """
-    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+    for _ in range(MAX_WRAPPERS):
+        if not isinstance(content, Mapping) or any(isinstance(value, Tensor) for value in content.values()):
+            break
         inner = [name for name in _WRAPPERS if isinstance(content.get(name), Mapping) and content[name]]
         if len(inner) > 1:
             raise ValueError(f"{path} holds tensors under {', '.join(inner)}; save the one that you mean by itself")
@@ -170,24 +176,3 @@ def _state_dict(content: object, path: Path) -> dict[str, Tensor]:
         if tensors and all(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors
-
-
-def _beyond_end(path: Path) -> str:
-    """The tensors of a truncated safetensors file that lie past its end, for the error message."""
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length < size else {}
-    except (OSError, ValueError):
-        return ""
-    cut = [
-        name
-        for name, entry in header.items()
-        if name != "__metadata__" and 8 + length + entry["data_offsets"][1] > size
-    ]
-    return f"; cut short: {_some(sorted(cut))}" if cut else ""
-
-
-def _some(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from cliptok._common.json_files import one_line
+from cliptok.encoder.checkpoints.archives import checked_pickle, open_archive, read_member
+from cliptok.encoder.weights import fault
 
 _STORAGE_DTYPES = {
     "FloatStorage": torch.float32,
@@ -54,7 +57,14 @@ class _Module:
 
 
 def _rebuild_tensor(storage: tuple[str, torch.dtype], offset: int, shape: Any, strides: Any, *_: Any) -> _LazyTensor:
-    return _LazyTensor(storage[0], storage[1], int(offset), tuple(shape), tuple(strides))
+    sizes, steps = tuple(shape), tuple(strides)
+    numbers = (offset, *sizes, *steps)
+    if len(sizes) != len(steps) or not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):
+        raise pickle.UnpicklingError("it has a tensor of no shape")
+    record, dtype = storage
+    if not isinstance(record, str) or not isinstance(dtype, torch.dtype):
+        raise pickle.UnpicklingError("it has a tensor without values")
+    return _LazyTensor(record, dtype, offset, sizes, steps)
 
 
 def _rebuild_parameter(tensor: _LazyTensor, *_: Any) -> _LazyTensor:
@@ -100,21 +110,67 @@ class _Unpickler(pickle.Unpickler):
         return str(record), dtype
 
 
+MAX_NESTING = 100
+"""How deep modules or dictionaries inside one another are followed in an archive."""
+
+
+class _Archive:
+    """A zip file, and the objects that its `data.pkl` describes. Raises UnpicklingError for what is no plain data."""
+
+    def __init__(self, path: Path, trainers: bool) -> None:
+        self.where = str(path)
+        self._zip = open_archive(path)
+        names = self._zip.namelist()
+        data = next((name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")), "")
+        if not data:
+            raise ValueError(f"{path} is a zip file without data.pkl; torch did not write it")
+        self._root = data.removesuffix("data.pkl")
+        content = read_member(self._zip, data)
+        self._left = len(content)  # A pickle may share parts, and describe a tree of more parts than it has bytes.
+        unpickler = _Unpickler(checked_pickle(content))
+        unpickler.trainers = trainers
+        try:
+            self.content = unpickler.load()
+        except pickle.UnpicklingError:
+            raise
+        except Exception as error:  # Whatever damaged bytes do to the unpickler.
+            raise pickle.UnpicklingError(one_line(error)) from error
+
+    def visit(self, depth: int) -> None:
+        """Count one more part of the content, at this depth."""
+        self._left -= 1
+        if depth > MAX_NESTING or self._left < 0:
+            raise ValueError(f"{self.where} was refused: its parts hold one another without end")
+
+    def read(self, name: str, tensor: _LazyTensor) -> Tensor:
+        """A tensor's values. Raises ValueError where its storage does not hold them all."""
+        storage = read_member(self._zip, f"{self._root}data/{tensor.record}")
+        size = tensor.dtype.itemsize
+        reach = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True)) + 1
+        if 0 in tensor.shape:
+            return torch.empty(tensor.shape, dtype=tensor.dtype)
+        if reach > len(storage) // size:
+            raise ValueError(f"{self.where}: {name} is cut short")
+        flat = torch.frombuffer(bytearray(storage[: len(storage) // size * size]), dtype=tensor.dtype)
+        return flat.as_strided(tensor.shape, tensor.strides, tensor.offset)
+
+
 def read_tensors(path: Path) -> dict[str, Any] | None:
     """The content of a trainer's checkpoint, tensors and plain containers; None where it asks for anything else."""
-    source = TorchScriptSource.__new__(TorchScriptSource)
-    source.where, source._tensors = str(path), {}
-    source._archive = zipfile.ZipFile(path)
-    data = next((name for name in source._archive.namelist() if name.endswith("/data.pkl")), "")
-    source._root = data.removesuffix("data.pkl")
     try:
-        with source._archive.open(data) as file:
-            unpickler = _Unpickler(file)
-            unpickler.trainers = True
-            content = unpickler.load()
-    except (pickle.UnpicklingError, EOFError, KeyError, ValueError, TypeError, AttributeError, IndexError):
+        archive = _Archive(path, trainers=True)
+    except pickle.UnpicklingError:
         return None
-    return source.materialised(content) if isinstance(content, dict) else None
+
+    def plain(value: Any, name: str, depth: int) -> Any:
+        archive.visit(depth)
+        if isinstance(value, _LazyTensor):
+            return archive.read(name, value)
+        if isinstance(value, dict):
+            return {str(key): plain(inner, f"{name}.{key}", depth + 1) for key, inner in value.items()}
+        return value if isinstance(value, str | int | float) else None
+
+    return plain(archive.content, "", 0) if isinstance(archive.content, dict) else None
 
 
 class TorchScriptSource:
@@ -122,29 +178,22 @@ class TorchScriptSource:
 
     def __init__(self, path: Path) -> None:
         self.where = str(path)
-        self._archive = zipfile.ZipFile(path)
-        data = next(
-            (name for name in self._archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")), ""
-        )
-        if not data:
-            raise ValueError(f"{path} is a zip file without data.pkl; it is no TorchScript archive")
-        self._root = data.removesuffix("data.pkl")
         try:
-            with self._archive.open(data) as file:
-                module = _Unpickler(file).load()
-        except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError) as error:
+            self._archive = _Archive(path, trainers=False)
+        except pickle.UnpicklingError as error:
             raise ValueError(f"{path} was refused: {error}. It is no plain TorchScript module") from error
         self._tensors: dict[str, _LazyTensor] = {}
-        self._collect(module, "")
+        self._collect(self._archive.content, "", 0)
 
-    def _collect(self, value: Any, prefix: str) -> None:
+    def _collect(self, value: Any, prefix: str, depth: int) -> None:
+        self._archive.visit(depth)
         if isinstance(value, _LazyTensor):
             self._tensors[prefix.removesuffix(".")] = value
         elif isinstance(value, _Module):
-            self._collect(getattr(value, "state", None), prefix)
+            self._collect(value.state, prefix, depth + 1)
         elif isinstance(value, dict):
             for name, inner in value.items():
-                self._collect(inner, f"{prefix}{name}.")
+                self._collect(inner, f"{prefix}{name}.", depth + 1)
 
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {name: tensor.shape for name, tensor in self._tensors.items()}
@@ -152,20 +201,8 @@ class TorchScriptSource:
     def dtype(self, name: str) -> torch.dtype:
         return self._tensors[name].dtype
 
-    def materialised(self, value: Any, name: str = "") -> Any:
-        """Plain containers with the tensors in them read; everything else is left out."""
-        if isinstance(value, _LazyTensor):
-            self._tensors[name] = value
-            return self.read(name)
-        if isinstance(value, dict):
-            return {str(key): self.materialised(inner, f"{name}.{key}") for key, inner in value.items()}
-        return value if isinstance(value, str | int | float) else None
+    def fault(self, name: str) -> str | None:
+        return fault(self._tensors[name].dtype)
 
     def read(self, name: str) -> Tensor:
-        tensor = self._tensors[name]
-        storage = self._archive.read(f"{self._root}data/{tensor.record}")
-        flat = torch.frombuffer(bytearray(storage), dtype=tensor.dtype)
-        reach = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True)) + 1
-        if reach > flat.numel():
-            raise ValueError(f"{self.where}: {name} is cut short")
-        return flat.as_strided(tensor.shape, tensor.strides, tensor.offset)
+        return self._archive.read(name, self._tensors[name])

@@ -14,6 +14,7 @@ from cliptok.encoder.checkpoints.sources import Source
 
 HF_TABLE = "embeddings.token_embedding.weight"
 OPENAI_TABLE = "token_embedding.weight"
+_NUMBER = re.compile(r"(0|[1-9][0-9]{0,8})\.")
 
 
 @dataclasses.dataclass
@@ -31,6 +32,11 @@ class Tower:
     @property
     def block(self) -> str:
         return self.prefix + ("transformer.resblocks." if self.openai else "encoder.layers.")
+
+    def block_number(self, name: str) -> int | None:
+        """Which block a tensor belongs to; None outside the blocks."""
+        found = _NUMBER.match(name, len(self.block)) if name.startswith(self.block) else None
+        return None if found is None else int(found[1])
 
     @property
     def sd2(self) -> bool:

@@ -1,11 +1,10 @@
 """`tok(...)`: from texts and transformers' options to a BatchEncoding, by the shortest way there is."""
 
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cliptok.tokenizer.calls.encoding import BatchEncoding, converter
-from cliptok.tokenizer.calls.options import PLAIN, Returned, Strategies, padded_length
-from cliptok.tokenizer.texts import as_batch, as_rows, threads_for
+from cliptok.tokenizer.calls.options import PLAIN, Returned, Strategies
+from cliptok.tokenizer.texts import as_batch, threads_for
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
 
@@ -36,15 +35,11 @@ class Call(NamedTuple):
             raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
         convert = None if self.return_tensors is None else converter(self.return_tensors)
         batch = (text,) if single else as_batch(text)
-        # The engine truncates at the end, and puts start and end around what is left.
-        in_engine = how.limit is None or (not self.truncate_left and how.limit >= 2)
-        by_row = not in_engine or (wanted is not PLAIN and any(wanted[1:]))
-        if by_row:
-            values = self._rows(batch)
-        elif how.padding == "max_length" and how.limit == how.length:
+        only_ids = wanted is PLAIN or not any(wanted[1:])
+        if only_ids and how.padding == "max_length" and how.limit == how.length >= 2 and not self.truncate_left:
             values = self._matrix(batch)
         else:
-            values = self._packed(batch)
+            values = self._rows(batch)
         if convert is not None:
             for name, value in values.items():
                 values[name] = convert(name, value)
@@ -89,65 +84,26 @@ class Call(NamedTuple):
         )
         return {"input_ids": ids} if mask is None else {"input_ids": ids, "attention_mask": mask}
 
-    def _packed(self, batch: Any) -> dict[str, Any]:
-        """Ragged rows as lists; rows of one length, or padded to the longest, as arrays."""
-        import numpy as np
-
-        limit, pad_id, pad_left = self.how.limit, self.pad_id or 0, self.pad_left
-        ids, offsets = self.tokens.engine.pack(
-            batch,
-            "int64",
-            limit,
-            add_special_tokens=self.add_special_tokens,
-            null_as_empty=self.null_as_empty,
-            threads=threads_for(batch, None, whole=limit is None),
-        )
-        lengths = np.diff(offsets)
-        longest = int(lengths.max(initial=0))
-        target = padded_length(self.how, longest)
-        if target >= longest or lengths.min() == longest:
-            length = max(target, longest)
-            places = np.arange(length)
-            real = places >= (length - lengths)[:, None] if pad_left else places < lengths[:, None]
-            matrix = np.full(real.shape, pad_id, np.int64)
-            matrix[real] = ids
-            mask = {"attention_mask": real.astype(np.int64)} if self.wanted.attention_mask else {}
-            return {"input_ids": matrix, **mask}
-        everything, bounds = ids.tolist(), offsets.tolist()
-        rows = [everything[begin:end] for begin, end in pairwise(bounds)]
-        masks = [[1] * len(row) for row in rows]
-        if target:  # Some row is longer than what the others are padded to.
-            gaps = [max(target - len(row), 0) for row in rows]
-            padded = zip(rows, gaps, strict=True)
-            rows = [[pad_id] * gap + row if pad_left else row + [pad_id] * gap for row, gap in padded]
-            masks = [[0] * gap + ones if pad_left else ones + [0] * gap for ones, gap in zip(masks, gaps, strict=True)]
-        return {"input_ids": rows, **({"attention_mask": masks} if self.wanted.attention_mask else {})}
-
     def _rows(self, batch: Any) -> dict[str, Any]:
-        """The way for every other option, row by row in Python."""
-        from cliptok.tokenizer.calls.rows import build
+        """Every other call: texts are encoded, truncated and padded one after the other."""
+        from cliptok.tokenizer.calls.rows import Rows, truncated, values
 
-        if self.wanted.offset_mapping:
-            strings = as_rows(batch, self.null_as_empty)
-            texts: list[Any] = [self._offsets(row, text) for row, text in enumerate(strings)]
+        how, wanted, engine, specials = self.how, self.wanted, self.tokens.engine, self.add_special_tokens
+        limit, empty = how.limit, self.null_as_empty
+        # The engine truncates at the end, and always keeps start and end.
+        by_engine = None if self.truncate_left or wanted.overflowing_tokens or limit == 1 else limit or None
+        if wanted.offset_mapping:
+            rows = Rows(*engine.offsets(batch, add_special_tokens=specials, null_as_empty=empty))
         else:
-            threads = threads_for(batch, None, whole=True)
-            empty = self.null_as_empty
-            ids, offsets = self.tokens.engine.pack(
-                batch, "int64", None, add_special_tokens=False, null_as_empty=empty, threads=threads
+            threads = threads_for(batch, None, whole=by_engine is None)
+            ids, bounds = engine.pack(
+                batch, "int64", by_engine, add_special_tokens=specials, null_as_empty=empty, threads=threads
             )
-            everything, bounds = ids.tolist(), offsets.tolist()
-            texts = [(everything[begin:end], None) for begin, end in pairwise(bounds)]
-        start_end = (self.tokens.start_id, self.tokens.end_id) if self.add_special_tokens else None
-        return build(
-            texts, self.how, self.wanted, start_end, self.pad_id or 0, self.stride, self.pad_left, self.truncate_left
-        )
-
-    def _offsets(self, row: int, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        try:
-            return self.tokens.engine.encode_offsets(text)
-        except ValueError as error:
-            raise ValueError(f"texts[{row}]: {error}") from None
+            rows = Rows(ids, None, bounds)
+        if limit is not None and int(rows.lengths.max(initial=0)) > limit:
+            rows = truncated(rows, limit, specials, self.stride, self.truncate_left, wanted.overflowing_tokens)
+        as_arrays = self.return_tensors is not None
+        return values(rows, how, wanted, specials, self.pad_id or 0, self.pad_left, as_arrays)
 
 
 def _as_list(value: Any) -> list[Any]:

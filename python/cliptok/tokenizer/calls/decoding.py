@@ -1,16 +1,16 @@
 """From ids back to text, as each profile's reference does it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
-_END_OF_WORD = "</w>"
-
 
 def as_ids(token_ids: Any) -> Any:
     """An int, a list of ints or a list of lists, from those, an array, a tensor or an encoding."""
+    if type(token_ids) is list and token_ids and type(token_ids[0]) is int:
+        return token_ids
     if isinstance(token_ids, Mapping):
         token_ids = token_ids["input_ids"]
     if hasattr(token_ids, "tolist"):
@@ -25,7 +25,7 @@ def as_ids(token_ids: Any) -> Any:
 
 
 def decode(
-    tokens: TokenTable, specials: SpecialTokens, ids: list[int], skip_special_tokens: bool, clean_up: bool
+    ids: Sequence[int], tokens: TokenTable, specials: SpecialTokens, skip_special_tokens: bool, clean_up: bool
 ) -> str:
     """The text of one sequence of ids."""
     if tokens.profile.name == "transformers-slow":
@@ -37,11 +37,11 @@ def decode(
     if skip_special_tokens and not tokens.profile.specials_are_added:  # Padding is no special token of the engine's.
         skipped = {tokens.token_to_id(content) for content in specials.contents()}
         ids = [id for id in ids if id not in skipped]
-    text = tokens.engine.decode(ids, skip_special_tokens).replace(_END_OF_WORD, " ")
+    text = tokens.engine.decode(ids, skip_special_tokens)
     return text.strip() if tokens.profile.strips_decoded else text
 
 
-def _segments(tokens: TokenTable, specials: SpecialTokens, ids: list[int], skip_special_tokens: bool) -> list[str]:
+def _segments(tokens: TokenTable, specials: SpecialTokens, ids: Sequence[int], skip_special_tokens: bool) -> list[str]:
     """Added tokens by themselves, and the text between them: the slow reference joins these with spaces."""
     special = set(specials.contents())
     skipped = {tokens.token_to_id(content) for content in special} if skip_special_tokens else set()
@@ -52,7 +52,7 @@ def _segments(tokens: TokenTable, specials: SpecialTokens, ids: list[int], skip_
     run: list[int] = []
 
     def close() -> None:
-        text = tokens.engine.decode(run).replace(_END_OF_WORD, " ").strip() if run else ""
+        text = tokens.engine.decode(run).strip() if run else ""
         if text:
             segments.append(text)
         run.clear()

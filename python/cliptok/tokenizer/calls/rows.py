@@ -1,20 +1,42 @@
-"""The rows of a call that asks for more than ids and mask: windows over long texts, offsets, special tokens."""
+"""The rows of a call, from ids that the engine gives joined: windows over long texts, padding, masks, offsets."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from cliptok.tokenizer.calls.options import Returned, Strategies, padded_length
 
-Offsets = Sequence[tuple[int, int]]
+Integers = npt.NDArray[np.int64]
 
 
-def windows(count: int, room: int | None, stride: int, from_left: bool) -> Iterator[tuple[int, int]]:
+class Rows(NamedTuple):
+    """Rows of ids, one behind the other, with start and end where the call asks for them."""
+
+    ids: Integers
+    """(total,) int64."""
+    spans: Integers | None
+    """(total, 2) the characters that each id covers: its first, and the one behind its last."""
+    bounds: Integers
+    """(rows + 1,) where each row begins in `ids`, and where the last one ends."""
+    texts: Integers | None = None
+    """(rows,) which text each row is of; None where row i is of text i."""
+
+    @property
+    def lengths(self) -> Integers:
+        """(rows,) ids of each row."""
+        return self.bounds[1:] - self.bounds[:-1]
+
+
+def windows(count: int, room: int, stride: int, from_left: bool) -> Iterator[tuple[int, int]]:
     """The (begin, end) of each window of at most `room` of `count` ids, neighbours sharing `stride` of them.
 
     The first window is what truncation keeps: the beginning, or with `from_left` the end. Later ones hold the rest.
     Raises ValueError when the stride leaves no way forward.
     """
-    if room is None or count <= room:
+    if count <= room:
         yield 0, count
         return
     if room == 0:  # The row has place for nothing, and one overflowing row has everything.
@@ -40,57 +62,108 @@ def windows(count: int, room: int | None, stride: int, from_left: bool) -> Itera
         begin += room - stride
 
 
-def build(
-    texts: Sequence[tuple[list[int], Offsets | None]],
-    how: Strategies,
-    wanted: Returned,
-    start_end: tuple[int, int] | None,
-    pad_id: int,
-    stride: int,
-    pad_left: bool,
-    truncate_left: bool,
-) -> dict[str, list[Any]]:
-    """Every value asked for, one list per row. `texts` has ids and offsets, `start_end` the ids around them or None."""
-    room = None if how.limit is None else how.limit - (2 if start_end else 0)
-    rows: list[list[int]] = []
-    masks: list[list[int]] = []
-    places: list[list[tuple[int, int]]] = []
-    samples: list[int] = []
-    longest = 0
-    before, after = ([start_end[0]], [start_end[1]]) if start_end else ([], [])
-    edge = [1] if start_end else []
-    nowhere = [(0, 0)] if start_end else []
-    for sample, (ids, offsets) in enumerate(texts):
-        for window, (begin, end) in enumerate(windows(len(ids), room, stride, truncate_left)):
-            rows.append(before + ids[begin:end] + after)
-            masks.append(edge + [0] * (end - begin) + edge)
-            if offsets is not None:
-                places.append(nowhere + list(offsets[begin:end]) + nowhere)
-            samples.append(sample)
-            if window == 0:
-                longest = max(longest, len(rows[-1]))
-            if not wanted.overflowing_tokens:
-                break
-    target = padded_length(how, longest)
-    missing = [max(target - len(row), 0) for row in rows]
-    lengths = [len(row) for row in rows]
+def truncated(rows: Rows, limit: int, specials: bool, stride: int, from_left: bool, overflowing: bool) -> Rows:
+    """Rows of at most `limit` ids, the first or `from_left` the last of each text; with `overflowing` also the rest.
 
-    def pad(values: list[list[Any]], filler: Any) -> list[list[Any]]:
-        if pad_left:
-            return [[filler] * gap + value for value, gap in zip(values, missing, strict=True)]
-        return [value + [filler] * gap for value, gap in zip(values, missing, strict=True)]
+    `specials`: each row has start and end, which stay.
+    """
+    edge = 1 if specials else 0
+    room = limit - 2 * edge
+    begins, ends = rows.bounds[:-1] + edge, rows.bounds[1:] - edge
+    texts = np.arange(len(begins))
+    if overflowing:
+        found = [
+            (text, begin + first, begin + last)
+            for text, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True))
+            for first, last in windows(end - begin, room, stride, from_left)
+        ]
+        texts, begins, ends = np.array(found, np.int64).reshape(-1, 3).T
+    elif from_left:
+        begins = np.maximum(begins, ends - room)
+    else:
+        ends = np.minimum(ends, begins + room)
+    lengths = ends - begins + 2 * edge
+    bounds = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.arange(bounds[-1]) + np.repeat(begins - edge - bounds[:-1], lengths)
+    if specials:
+        places[bounds[:-1]] = rows.bounds[:-1][texts]
+        places[bounds[1:] - 1] = rows.bounds[1:][texts] - 1
+    return Rows(rows.ids[places], None if rows.spans is None else rows.spans[places], bounds, texts)
 
-    found: dict[str, list[Any]] = {"input_ids": pad(rows, pad_id)}
+
+def values(
+    rows: Rows, how: Strategies, wanted: Returned, specials: bool, pad_id: int, pad_left: bool, arrays: bool
+) -> dict[str, Any]:
+    """Every value asked for: with `arrays` int64 arrays (rows, length) where all rows have one length, else lists."""
+    lengths = rows.lengths
+    longest = int(lengths.max(initial=0))
+    # Rows that overflow are as long as the first of their text, or longer than what is padded to.
+    first = lengths if rows.texts is None else lengths[np.diff(rows.texts, prepend=-1) > 0]
+    target = padded_length(how, int(first.max(initial=0)))
+    # Of each: the values of all ids, or the one that all have, and what padding has.
+    columns: dict[str, tuple[Integers | int, int]] = {"input_ids": (rows.ids, pad_id)}
     if wanted.token_type_ids:
-        found["token_type_ids"] = [[0] * len(row) for row in found["input_ids"]]
+        columns["token_type_ids"] = 0, 0
     if wanted.attention_mask:
-        found["attention_mask"] = pad([[1] * length for length in lengths], 0)
+        columns["attention_mask"] = 1, 0
     if wanted.special_tokens_mask:
-        found["special_tokens_mask"] = pad(masks, 1)
-    if wanted.offset_mapping:
-        found["offset_mapping"] = pad(places, (0, 0))
+        columns["special_tokens_mask"] = _edges(rows, specials), 1
+    if wanted.offset_mapping and rows.spans is not None:
+        columns["offset_mapping"] = rows.spans, 0
+    found: dict[str, Any] = {}
+    if target >= longest or lengths.min() == longest:
+        width = max(target, longest)
+        places = np.arange(width)
+        real = places >= (width - lengths)[:, None] if pad_left else places < lengths[:, None]
+        for name, (flat, filler) in columns.items():
+            matrix = np.full((*real.shape, *np.shape(flat)[1:]), filler, np.int64)
+            matrix[real] = flat
+            found[name] = matrix if arrays else _lists(matrix)
+    else:
+        for name, (flat, filler) in columns.items():
+            fillers = [(filler, filler) if name == "offset_mapping" else filler]
+            found[name] = _padded(_ragged(flat, rows), fillers, target, pad_left)
     if wanted.length:
-        found["length"] = [len(row) for row in found["input_ids"]]
+        found["length"] = np.maximum(lengths, target).tolist()
     if wanted.overflowing_tokens:
-        found["overflow_to_sample_mapping"] = samples
+        found["overflow_to_sample_mapping"] = (np.arange(len(lengths)) if rows.texts is None else rows.texts).tolist()
     return found
+
+
+def _edges(rows: Rows, specials: bool) -> Integers:
+    """Ones for start and end."""
+    edges = np.zeros_like(rows.ids)
+    if specials:
+        edges[rows.bounds[:-1]] = 1
+        edges[rows.bounds[1:] - 1] = 1
+    return edges
+
+
+def _items(flat: Integers) -> list[Any]:
+    """A list of ints, or of pairs as tuples."""
+    if flat.ndim == 1:
+        return list(flat.tolist())
+    return list(zip(flat[:, 0].tolist(), flat[:, 1].tolist(), strict=True))
+
+
+def _lists(matrix: Integers) -> list[list[Any]]:
+    if matrix.ndim == 2:
+        return list(matrix.tolist())
+    items, width = _items(matrix.reshape(-1, 2)), matrix.shape[1]
+    return [items[row * width : (row + 1) * width] for row in range(len(matrix))]
+
+
+def _ragged(flat: Integers | int, rows: Rows) -> list[list[Any]]:
+    if isinstance(flat, int):
+        return [[flat] * length for length in rows.lengths.tolist()]
+    items = _items(flat)
+    return [items[begin:end] for begin, end in pairwise(rows.bounds.tolist())]
+
+
+def _padded(rows: list[list[Any]], fillers: list[Any], length: int, pad_left: bool) -> list[list[Any]]:
+    """Shorter rows padded to this length; longer ones as they are."""
+    if length == 0:
+        return rows
+    if pad_left:
+        return [fillers * (length - len(row)) + row for row in rows]
+    return [row + fillers * (length - len(row)) for row in rows]

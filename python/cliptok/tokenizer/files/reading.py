@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from cliptok._common.hub import hub_model
+from cliptok._common.json_files import Trouble, read_json, wanted
 from cliptok.tokenizer.calls.options import check_path, side
-from cliptok.tokenizer.files.json_files import Trouble, read_json, wanted
 from cliptok.tokenizer.files.vocabulary import read_vocabulary
 from cliptok.tokenizer.profiles import NO_LIMIT, Profile, profile_named
 from cliptok.tokenizer.settings import Settings, default_roles, vocabulary_engine

@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cliptok.tokenizer.files.json_files import Trouble, read_json, read_text, wanted
+from cliptok._common.json_files import Trouble, read_json, read_text, wanted
 from cliptok.tokenizer.profiles import Profile, profile_named
 from cliptok.tokenizer.settings import Vocabulary, vocabulary_engine
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, added_token_from_json

@@ -175,16 +175,18 @@ def _normal_form(content: str) -> str:
 def as_added_token(value: object, what: str, *, special: bool = False) -> AddedToken:
     """An AddedToken of a str, of ours, or of anything with the same attributes, such as transformers' own.
 
-    Raises TypeError that names `what` otherwise.
+    Raises TypeError that names `what` otherwise, and ValueError for a lone surrogate.
     """
     if isinstance(value, str):
-        return AddedToken(value, special=special)
-    if isinstance(value, AddedToken):
+        token = AddedToken(value, special=special)
+    elif isinstance(value, AddedToken):
         token = value
     elif isinstance(getattr(value, "content", None), str):
         token = AddedToken(value.content, **{flag: getattr(value, flag) for flag in _FLAGS})  # type: ignore[attr-defined]
     else:
         raise TypeError(f"{what} is {_brief(value)}; expected str or AddedToken")
+    if any("\ud800" <= c <= "\udfff" for c in token.content):
+        raise ValueError(f"{what} is {token.content!r}, which holds a lone surrogate and has no UTF-8")
     return token.as_special() if special else token
 
 

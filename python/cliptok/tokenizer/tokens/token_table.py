@@ -1,12 +1,15 @@
 """Token to id and back: a vocabulary, the tokens added to it, and the engine that knows both."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from cliptok._engine import Engine
 from cliptok.tokenizer.profiles import Profile, bundled_ids
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, AddedTokens
 
 _IDS = 1 << 32
+_MANY = 256
+"""From so many tokens on a table of the vocabulary pays, which takes some milliseconds to make."""
 
 
 class TokenTable:
@@ -22,6 +25,7 @@ class TokenTable:
         "_encoder",
         "_known",
         "_size",
+        "_spelled",
         "_spellings",
         "added",
         "added_ids",
@@ -52,6 +56,7 @@ class TokenTable:
         self._known = bundled_ids(profile) if is_bundled else {}
         self._encoder: dict[str, int] | None = None
         self._decoder: dict[int, str] | None = None
+        self._spelled: dict[int, str] | None = None
         self._size = vocabulary.vocabulary_size + sum(self.vocabulary_id(token) is None for token in self.added_ids)
         self.id_bound = max(self._size, max(added.by_id, default=0) + 1)  # The slow reference's files may leave gaps.
         self.engine = vocabulary.with_added_tokens(added.for_engine(self._spellings), start_id, end_id)
@@ -81,6 +86,25 @@ class TokenTable:
         if added is not None:
             return added
         return self.vocabulary.id_to_token(id) if 0 <= id < _IDS else None
+
+    def ids_of(self, tokens: Sequence[str]) -> list[int | None]:
+        """The id of each token, None for what is no token."""
+        if len(tokens) >= _MANY:
+            with suppress(TypeError):  # something that cannot be looked up
+                return list(map(self.encoder().get, tokens))
+        return [self.token_to_id(token) if isinstance(token, str) else None for token in tokens]
+
+    def tokens_of(self, ids: Iterable[int]) -> list[str | None]:
+        """The token of each id, None for what is no token's."""
+        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
+        if len(ids) < _MANY:
+            return [self.id_to_token(int(id)) for id in ids]
+        if self._spelled is None:
+            self._spelled = {**self.decoder(), **self._spellings}
+        found = list(map(self._spelled.get, ids))
+        if None in found:  # Perhaps of tensors, which are never equal to their hash's int.
+            return [self.id_to_token(int(id)) if token is None else token for id, token in zip(ids, found, strict=True)]
+        return found
 
     def tokens(self) -> dict[str, int]:
         """Token to id, added tokens included. A new dict."""

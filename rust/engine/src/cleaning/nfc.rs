@@ -36,21 +36,21 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
 /// A character with its combining class, which is a rank that keeps the order.
 type Ranked = (u16, char);
 
-/// The text in NFC. Only stretches are looked at more closely that have something to compose, to reorder or to replace.
+/// The text in NFC. Only runs are looked at more closely that have something to compose, to reorder or to replace.
 pub(super) fn nfc(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut stretch: Vec<Ranked> = Vec::new();
+    let mut run: Vec<Ranked> = Vec::new();
     let mut plain: Option<char> = None; // the last starter, with which what follows may compose
     for c in text.chars() {
         if Flags::of(c).composes() {
-            plain.take().into_iter().for_each(|starter| decompose(starter, &mut stretch));
-            decompose(c, &mut stretch);
+            plain.take().into_iter().for_each(|starter| decompose(starter, &mut run));
+            decompose(c, &mut run);
         } else {
-            compose(&mut stretch, &mut out);
+            compose(&mut run, &mut out);
             out.extend(plain.replace(c));
         }
     }
-    compose(&mut stretch, &mut out);
+    compose(&mut run, &mut out);
     out.extend(plain);
     out
 }
@@ -78,21 +78,21 @@ fn decompose(c: char, out: &mut Vec<Ranked>) {
     }
 }
 
-/// Reorders a decomposed stretch, composes it, and appends it to `out`.
-fn compose(stretch: &mut Vec<Ranked>, out: &mut String) {
-    for marks in stretch.split_mut(|&(rank, _)| rank == 0) {
+/// Reorders a decomposed run, composes it, and appends it to `out`.
+fn compose(run: &mut Vec<Ranked>, out: &mut String) {
+    for marks in run.split_mut(|&(rank, _)| rank == 0) {
         marks.sort_by_key(|&(rank, _)| rank);
     }
     let mut starter: Option<usize> = None; // where in `kept` the last one is
     let mut last = 0; // the rank of the last mark behind it that stays
     let mut kept: usize = 0;
-    for i in 0..stretch.len() {
-        let (rank, c) = stretch[i];
+    for i in 0..run.len() {
+        let (rank, c) = run[i];
         if let Some(at) = starter
             && (last < rank || kept == at + 1)
-            && let Some(composed) = pair(stretch[at].1, c)
+            && let Some(composed) = pair(run[at].1, c)
         {
-            stretch[at].1 = composed;
+            run[at].1 = composed;
             continue;
         }
         if rank == 0 {
@@ -100,10 +100,10 @@ fn compose(stretch: &mut Vec<Ranked>, out: &mut String) {
         } else {
             last = rank;
         }
-        stretch[kept] = (rank, c);
+        run[kept] = (rank, c);
         kept += 1;
     }
-    out.extend(stretch.drain(..).take(kept).map(|(_, c)| c));
+    out.extend(run.drain(..).take(kept).map(|(_, c)| c));
 }
 
 /// What two characters compose to.

@@ -1,0 +1,84 @@
+//! Added tokens of every kind in any text: as the `tokenizers` crate finds them.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use cliptok::{AddedToken, Engine, Profile, Vocabulary};
+use libfuzzer_sys::fuzz_target;
+use std::sync::OnceLock;
+use tokenizers::Tokenizer;
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::replace::{Replace, ReplacePattern};
+use tokenizers::normalizers::{Lowercase, NFC, Sequence};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence as Splits;
+use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
+use tokenizers::tokenizer::normalizer::SplitDelimiterBehavior;
+
+#[derive(Arbitrary, Debug)]
+struct Token<'a> {
+    content: &'a str,
+    special: bool,
+    normalized: bool,
+    lstrip: bool,
+    rstrip: bool,
+    single_word: bool,
+}
+
+const WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
+
+/// Bytes alone, which is enough for what is an added token's and quick to copy: ours, and the reference's.
+static BASES: OnceLock<(Vocabulary, Tokenizer)> = OnceLock::new();
+
+fn bases() -> (Vocabulary, Tokenizer) {
+    let tokens: Vec<(String, u32)> =
+        Vocabulary::clip().tokens().take(512).map(|(token, id)| (token.to_owned(), id)).collect();
+    let model = BPE::builder()
+        .vocab_and_merges(tokens.iter().cloned().collect::<Vocab>(), Vec::new())
+        .end_of_word_suffix("</w>".to_owned())
+        .build()
+        .expect("a model");
+    let mut reference = Tokenizer::new(model);
+    let space = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ").expect("a pattern");
+    reference.with_normalizer(Some(Sequence::new(vec![NFC.into(), space.into(), Lowercase.into()])));
+    let words = Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Removed, true).expect("words");
+    let bytes = ByteLevel::new(false, true, true);
+    reference.with_pre_tokenizer(Some(Splits::new(vec![words.into(), bytes.into()])));
+    (Vocabulary::new(tokens, Vec::new(), None).expect("a vocabulary"), reference)
+}
+
+fuzz_target!(|input: (Vec<Token>, Vec<&str>)| {
+    let (tokens, texts) = input;
+    let (vocabulary, base) = BASES.get_or_init(bases);
+    let mut seen = std::collections::HashSet::new();
+    let mut reference = base.clone();
+    let mut added = Vec::new();
+    for token in tokens.into_iter().take(8) {
+        if token.content.is_empty() || vocabulary.id(token.content).is_some() || !seen.insert(token.content) {
+            continue;
+        }
+        let theirs = tokenizers::AddedToken::from(token.content.to_owned(), token.special)
+            .normalized(token.normalized)
+            .lstrip(token.lstrip)
+            .rstrip(token.rstrip)
+            .single_word(token.single_word);
+        let id = 512 + added.len() as u32;
+        reference.add_tokens([theirs]).expect("a token");
+        assert_eq!(reference.token_to_id(token.content), Some(id));
+        added.push(AddedToken {
+            id,
+            content: token.content.to_owned(),
+            special: token.special,
+            normalized: token.normalized,
+            lstrip: token.lstrip,
+            rstrip: token.rstrip,
+            single_word: token.single_word,
+        });
+    }
+    let engine = Engine::new(Profile::Transformers, vocabulary.clone(), added, 0, 1).expect("an engine");
+    for text in texts.into_iter().take(8) {
+        let wanted = reference.encode(text, false).expect("ids");
+        assert_eq!(engine.encode(text), wanted.get_ids(), "{text:?}");
+        let (ids, _): (Vec<u32>, Vec<_>) = engine.encode_offsets(text).into_iter().unzip();
+        assert_eq!(ids, wanted.get_ids(), "{text:?}, with offsets");
+    }
+});

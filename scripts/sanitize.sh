@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# The extension under a sanitizer, with the tests of arrays, threads, Arrow and interrupts.
+#
+#     scripts/sanitize.sh address|thread [pytest's arguments]
+#
+# Needs a nightly toolchain with rust-src, and gcc for its runtime, since Python itself is not instrumented. The memory
+# that a sanitizer maps is beyond every limit, so the test of a limit on memory is left out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+sanitizer=${1:?address or thread}
+shift
+case $sanitizer in
+    address) runtime=libasan.so ;;
+    thread) runtime=libtsan.so ;;
+    *) echo "no sanitizer $sanitizer; address or thread" >&2; exit 2 ;;
+esac
+host=$(rustc +nightly -vV | sed -n 's/^host: //p')
+out=target/$sanitizer
+
+# The standard library is built with the sanitizer too: the thread sanitizer must see its locks.
+RUSTFLAGS="-Zsanitizer=$sanitizer -Zexternal-clangrt -Cunsafe-allow-abi-mismatch=sanitizer -Cforce-frame-pointers=yes" \
+    cargo +nightly build --quiet -Zbuild-std --target "$host" --target-dir "$out/build" --package cliptok-python \
+    --features pyo3/abi3-py310 --config 'profile.dev.opt-level=1' --config 'profile.dev.debug="line-tables-only"'
+rm -rf "$out/package"
+mkdir -p "$out/package"
+cp -r python/cliptok "$out/package/"
+rm -f "$out"/package/cliptok/_engine*.so
+cp "$out/build/$host/debug/lib_engine.so" "$out/package/cliptok/_engine.abi3.so"
+
+tests=("$@")
+if [ ${#tests[@]} -eq 0 ]; then
+    tests=(tests/tokenizer/test_{batch,arrow,concurrency,boundary,bindings,memory}.py
+        --deselect tests/tokenizer/test_boundary.py::test_no_memory_is_a_memory_error)
+fi
+ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1" \
+    LD_PRELOAD=$(gcc -print-file-name=$runtime) PYTHONPATH=$out/package PYTHONMALLOC=malloc \
+    .venv/bin/python -m pytest -q -p no:cacheprovider "${tests[@]}"
