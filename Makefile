@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test fuzz asan tsan mutants integrations test-rust test-arm test-windows check-targets test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,16 +29,18 @@ test-windows: ## run the engine's tests on Windows, emulated
 check-targets: ## check that the Rust code compiles for other machines
 	scripts/cross.sh check $(TARGETS)
 
-test-python: .venv/tests .venv-slow/installed ## run the package's tests
+test-forced: .venv/tests .venv-slow/installed ## run the encoder's and tokenizer's tests as on a CPU with AVX2 alone, and with plain instructions
+	CLIPTOK_INSTRUCTIONS=avx2 ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 \
+	    $(BIN)/python -m pytest tests/encoder tests/tokenizer
+	CLIPTOK_INSTRUCTIONS=plain ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
+	    $(BIN)/python -m pytest tests/encoder tests/tokenizer
+
+test-python: .venv/tests .venv/suites .venv/integrations .venv-slow/installed ## run the package's tests
 	$(BIN)/python -m pytest
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest
 	PYTHONPATH=.venv-oldest/hub .venv-oldest/bin/python -m pytest -k hub_name tests/tokenizer/test_files.py tests/encoder
-
-integrations: .venv/tests ## torchmetrics' and sentence-transformers' CLIP with our tokenizer
-	$(UV) --group integrations
-	$(BIN)/python -m pytest tests/integrations
 
 ftfy-twin: .venv/tests ## compare the cleaning with ftfy on ten million generated strings (COUNT=...)
 	$(BIN)/python tests/ftfy_twin.py $(or $(COUNT),10000000)
@@ -103,7 +105,7 @@ docs: .venv/docs ## build the documentation into target/site, and the engine's i
 constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
-	    --all-extras --group test --group lint --group peers --group dist --group docs >> constraints.new
+	    --all-extras --group test --group integrations --group lint --group peers --group dist --group docs >> constraints.new
 	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
@@ -122,6 +124,14 @@ clean: ## remove everything that was built or installed
 
 .venv/tests: .venv/built constraints.txt
 	$(UV) --group test --group lint --group docs torch safetensors huggingface_hub
+	@touch $@
+
+.venv/integrations: .venv/tests
+	$(UV) --group integrations
+	@touch $@
+
+.venv/suites: .venv/tests scripts/suites.py
+	$(BIN)/python scripts/suites.py $@
 	@touch $@
 
 .venv/dist: .venv/built constraints.txt

@@ -41,15 +41,15 @@ def weighted(prompt: str, compel: bool) -> str:
     return ", ".join(phrases)
 
 
-def real_prompts(count: int) -> list[str]:
+def real_prompts(count: int, commas: int = 0) -> list[str]:
+    """Prompts of Stable Diffusion's users with so many commas at least: DiffusionDB's, Pick-a-Pic's, open-prompts'."""
     shared = Path(os.environ.get("CLIPTOK_SHARED", Path(__file__).resolve().parents[2] / "shared"))
     lines: list[str] = []
-    for path in sorted((shared / "corpora").rglob("*")):
-        if path.is_file() and "diffusiondb" in path.name.lower() and path.suffix == ".txt":
-            lines += path.read_text(encoding="utf-8").splitlines()
+    for path in sorted((shared / "corpora" / "1_prompts").glob("sd_*.txt")):
+        lines += path.read_text(encoding="utf-8").split("\n")
     if not lines:
-        sys.exit(f"no DiffusionDB prompts in {shared}/corpora; set CLIPTOK_SHARED")
-    return [line for line in lines if line.count(",") >= 3][:count]
+        sys.exit(f"no prompts in {shared}/corpora; set CLIPTOK_SHARED")
+    return [line for line in dict.fromkeys(lines) if line.count(",") >= commas][:count]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -59,13 +59,15 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def planning(prompts: list[str]) -> None:
-    print(f"planning {len(prompts)} prompts, CPU seconds (the best of 3)")
+    print(f"planning {len(prompts)} prompts, CPU seconds (the best of 3): as they are, with weights, and for SDXL")
     for name in DIALECTS:
-        planner = Planner(name, "sd1", on_error="literal", max_chunks=None)
-        texts = [weighted(prompt, name in ("compel", "invokeai")) for prompt in prompts]
-        planner.plan(texts[:100])
-        best = min(seconds(lambda planner=planner, texts=texts: planner.plan(texts)) for _ in range(3))  # type: ignore[misc]
-        print(f"  {name:12s} {best:6.2f}", flush=True)
+        own = [weighted(prompt, name in ("compel", "invokeai")) for prompt in prompts]
+        best = []
+        for family, texts in (("sd1", prompts), ("sd1", own), ("sdxl", own)):
+            planner = Planner(name, family, on_error="literal", max_chunks=None)
+            planner.plan(texts[:100])
+            best.append(min(seconds(lambda p=planner, texts=texts: p.plan(texts)) for _ in range(3)))  # type: ignore[misc]
+        print(f"  {name:12s} {best[0]:6.2f} {best[1]:6.2f} {best[2]:6.2f}", flush=True)
 
 
 def encoding(prompts: list[str], rounds: int) -> None:
@@ -128,7 +130,7 @@ def main() -> None:
     parser.add_argument("--planned", type=int, default=10_000)
     options = parser.parse_args()
     planning(real_prompts(options.planned))
-    encoding(real_prompts(options.prompts), options.rounds)
+    encoding(real_prompts(options.prompts, commas=3), options.rounds)
 
 
 if __name__ == "__main__":

@@ -219,7 +219,48 @@ def replace_forward(encoder):
     layer.forward = lambda x: x * 0.1
 
 
-CHANGES = [adapt, wrap, hook, hook_itself, parametrize, weight_norm, replace_forward]
+def project_with_a_bias(encoder):
+    encoder.text_projection = torch.nn.Linear(64, 48)
+
+
+def drop_a_bias(encoder):
+    encoder.encoder.layers[1].mlp.fc1.bias = None
+
+
+def raise_an_epsilon(encoder):
+    encoder.encoder.layers[1].layer_norm2.eps = 5.0
+
+
+def split_into_more_heads(encoder):
+    encoder.encoder.layers[1].self_attn.heads = 4
+
+
+class Doubled(torch.Tensor):
+    """Weights that are more than numbers, as quantized and sharded ones are."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        found = super().__torch_function__(function, types, args, kwargs or {})
+        return (found * 2).as_subclass(torch.Tensor) if function is torch.nn.functional.linear else found
+
+
+def exchange_a_tensor(encoder):
+    layer = encoder.encoder.layers[1].mlp.fc1
+    layer.weight = torch.nn.Parameter(layer.weight.detach().as_subclass(Doubled), requires_grad=False)
+
+
+def limit_norms(encoder):
+    encoder.embeddings.token_embedding.max_norm = 0.05
+
+
+def take_a_block_away(encoder):
+    encoder.encoder.layers = encoder.encoder.layers[:-1]
+
+
+CHANGES = [
+    *(adapt, wrap, hook, hook_itself, parametrize, weight_norm, replace_forward, project_with_a_bias, drop_a_bias),
+    *(raise_an_epsilon, split_into_more_heads, exchange_a_tensor, limit_norms, take_a_block_away),
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -239,6 +280,22 @@ def test_what_is_more_than_weights_goes_through_the_forward_pass(small, tokenize
     assert encoder.encode([], tokenizer).shape == (0, 48)
     pooled = encoder.encode(TEXTS, tokenizer, output="pooler_output")
     assert pooled.shape == (len(TEXTS), 64) and not pooled.requires_grad
+
+
+def test_padding_is_complete_where_a_layer_looks_ahead(small, tokenizer):
+    encoder = copy.deepcopy(small)
+    encoder.encoder.layers[0].self_attn.causal = False
+    ids = tokenizer(TEXTS, padding="max_length", truncation=True, return_tensors="pt").input_ids
+    with torch.no_grad():
+        assert relative(encoder.encode(TEXTS, tokenizer), encoder(ids).text_embeds) < 2e-6
+
+
+def test_a_wrapped_encoder_gives_only_what_its_output_has(small, tokenizer):
+    encoder = copy.deepcopy(small)
+    encoder.register_forward_pre_hook(lambda module, args: (args[0] * 0 + END,))
+    assert relative(encoder.encode(TEXTS, tokenizer), reference(encoder, tokenizer)) < 2e-6
+    with pytest.raises(ValueError, match=r"hooks or a forward method of its own, and its output has no pooler_output"):
+        encoder.encode(TEXTS, tokenizer, output="pooler_output")
 
 
 def test_errors_are_the_same_through_the_forward_pass(small, tokenizer, capsys):

@@ -59,10 +59,115 @@ def test_fewer_layers_in_the_configuration_are_obeyed(saved):
     )
 
 
-@pytest.mark.parametrize(("name", "value"), [("intermediate_size", 128), ("vocab_size", 601), ("hidden_size", 32)])
+SIZES = [("intermediate_size", 128), ("vocab_size", 601), ("hidden_size", 32), ("projection_dim", 32)]
+
+
+@pytest.mark.parametrize(("name", "value"), SIZES)
 def test_other_sizes_must_agree(saved, name, value):
     with pytest.raises(ValueError, match=rf"config\.json says \w+ {value}, but .* has \w+ \d+"):
         TextEncoder.from_pretrained(saved(**{name: value}))
+
+
+STRANGE = [
+    ({"architectures": ["ContextCLIPTextModel"]}, "describes ContextCLIPTextModel .*The library that has the class"),
+    ({"model_type": None, "architectures": ["BertModel"]}, "describes BertModel"),
+    ({"auto_map": {"AutoModel": "modeling.Model"}}, "code of its own"),
+    ({"quantization_config": {"quant_method": "fp8"}}, r"quantized \(fp8\)"),
+    ({"hidden_act": "gelu_new"}, "not 'gelu_new'"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), STRANGE)
+def test_configurations_of_other_models_are_refused(saved, values, message):
+    with pytest.raises(ValueError, match=message):
+        TextEncoder.from_pretrained(saved(**values))
+
+
+def test_dropout_is_not_passed_over_in_silence(saved):
+    with pytest.warns(UserWarning, match=r"attention_dropout 0\.1; there is no dropout here"):
+        TextEncoder.from_pretrained(saved(attention_dropout=0.1))
+
+
+@torch.no_grad()
+def test_an_old_whole_clip_that_describes_its_text_twice(tmp_path):
+    """`text_config_dict` goes before `text_config`, also in what it leaves out."""
+    from transformers import CLIPConfig, CLIPModel
+
+    text = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 2, "num_hidden_layers": 2}
+    text = {**text, "hidden_act": "gelu", "projection_dim": 32}
+    vision = {**text, "image_size": 32, "patch_size": 16}
+    CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=32)).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["text_config"].update(hidden_act="quick_gelu", layer_norm_eps=0.1)
+    config["text_config_dict"] = text
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    reference, encoder = CLIPModel.from_pretrained(tmp_path).eval(), TextEncoder.from_pretrained(tmp_path)
+    ids = Tokenizer()(TRICKY, padding=True, return_tensors="pt").input_ids
+    assert relative(encoder(ids).last_hidden_state, reference.text_model(ids).last_hidden_state) < 1e-6
+    config["text_config_dict"].pop("intermediate_size")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="says mlp 2048"):
+        TextEncoder.from_pretrained(tmp_path)
+
+
+UNKNOWN = [
+    ({"tokenizer_kwargs": {"clean": "canonicalize"}}, {}, "tokenizer_kwargs="),
+    ({"act_layer": "relu"}, {}, "act_layer=relu"),
+    ({"pos_embed_type": "sinusoidal"}, {}, "pos_embed_type="),
+    ({"norm_kwargs": {"bias": False}}, {}, "norm_kwargs="),
+    ({"text_mask": "syntax"}, {}, "text_mask=syntax"),
+    ({}, {"clstext_cfg": {"layers": 1}}, "clstext_cfg"),
+    ({"mlp_ratio": 2.0}, {}, "says mlp 128"),
+    ({"layers": 2}, {}, "says layers 2, but .* has layers 3"),
+    ({}, {"embed_dim": 64}, "says projection 64"),
+]
+
+
+@pytest.mark.parametrize(("text", "model", "message"), UNKNOWN)
+def test_open_clip_options_that_are_not_known_are_refused(tmp_path, text, model, message):
+    """Those of its newer versions too: TIPSv2's, SuperCLIP's and the inverse scaling law's are here."""
+    tower = open_clip_model(TextConfig(**FAMILIES["ViT-B"]))
+    save_file(tower.state_dict(), tmp_path / "open_clip_model.safetensors")
+    known = {"width": 64, "heads": 2, "layers": 3}
+    description = {"embed_dim": 48, "vision_cfg": {}, **model, "text_cfg": {**known, **text}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": description}))
+    with pytest.raises(ValueError, match=message):
+        TextEncoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["CLIPTextModelWithProjection", "ContextCLIPTextModel"])
+def test_the_class_in_a_pipeline_goes_before_the_configurations(tmp_path, name):
+    """SDXL's second encoder in a folder that says CLIPTextModel: without `text_embeds` its images would be others."""
+    hf_model(config_of("bigG")).save_pretrained(tmp_path / "text_encoder_2")
+    path = tmp_path / "text_encoder_2" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": ["CLIPTextModel"]}))
+    (tmp_path / "model_index.json").write_text(json.dumps({"text_encoder_2": ["transformers", name]}))
+    if name == "ContextCLIPTextModel":
+        with pytest.raises(ValueError, match=r"transformers\.ContextCLIPTextModel for text_encoder_2"):
+            TextEncoder.from_pretrained(tmp_path, subfolder="text_encoder_2")
+    else:
+        encoder = TextEncoder.from_pretrained(tmp_path, subfolder="text_encoder_2")
+        assert "text_embeds" in encoder(torch.tensor([[598, 3, 599]]))
+
+
+@pytest.mark.parametrize("kind", ["XLMRobertaTokenizer", "GPT2Tokenizer", "sentencepiece"])
+def test_another_tokenizer_beside_an_encoder_is_refused(saved, kind):
+    folder = saved()
+    if kind == "sentencepiece":
+        (folder / "sentencepiece.bpe.model").write_bytes(b"x")
+    else:
+        Tokenizer().save_pretrained(folder)
+        path = folder / "tokenizer_config.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "tokenizer_class": kind}))
+    encoder = TextEncoder.from_pretrained(folder)  # what it computes of ids is right
+    with pytest.raises((ValueError, FileNotFoundError), match=kind):
+        encoder.encode(TRICKY)
+
+
+def test_other_libraries_tokenizers_are_named(saved):
+    encoder = TextEncoder.from_pretrained(saved())
+    with pytest.raises(TypeError, match="tokenizer is of type CLIPTokenizer; expected a cliptok"):
+        encoder.encode(TRICKY, Tokenizer().as_transformers())
 
 
 def test_the_place_in_a_pipeline_says_which_class(tmp_path):

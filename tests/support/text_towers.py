@@ -127,6 +127,10 @@ def page(open_clip: dict[str, str], transformers: dict[str, str]) -> str:
         "Made by `python tests/encoder/test_encoder_towers.py`, which builds each tower in small with its library.",
         "*Equal*: the folder loads, and `encode` gives the library's embeddings of the same texts, tokenizer included.",
         "Everything else is refused with the reason given; nothing loads and computes something else.",
+        "",
+        "open_clip's main branch has 181 presets. Those that are not in 3.3 are in no package and were not built here;",
+        "what decides is the configuration. A preset loads if all of its options are ones that 3.3 has and that leave",
+        "the tower CLIP's. Any other option is refused by its name (`act_layer`, `pos_embed_type`, `text_mask`, ...).",
     ]
     for title, results in (("open_clip presets", open_clip), ("transformers classes", transformers)):
         equal = [name for name, result in results.items() if result == EQUAL]

@@ -9,6 +9,7 @@ from cliptok.tokenizer.calls.options import one_of
 
 if TYPE_CHECKING:
     from cliptok.encoder import TextEncoder
+    from cliptok.prompts import Conditioner
 
 
 class EncoderSource(NamedTuple):
@@ -43,17 +44,46 @@ class EncoderSource(NamedTuple):
             if self[1:] != EncoderSource(None)[1:]:
                 raise ValueError("model is an encoder already; subfolder, device, dtype and such are for loading one")
             return self.source
+        encoder: TextEncoder = self._loaded(
+            TextEncoder.from_pretrained, device, "a text encoder", subfolder=self.subfolder
+        )
+        return encoder
+
+    def load_conditioner(self, dialect: str) -> Conditioner:
+        """The conditioner that is given, or one of the CLIP parts of a pipeline in its dialect, without a cache.
+
+        Raises ValueError as `load`, and for another dialect than that of a conditioner that is given.
+        """
+        need("embedding", "torch", "safetensors")
+        from cliptok.prompts import Conditioner
+
+        if isinstance(self.source, Conditioner):
+            if self[1:] != EncoderSource(None)[1:]:
+                raise ValueError("pipeline is a conditioner already; device, dtype and such are for loading one")
+            if dialect not in ("diffusers", self.source.dialect.name):
+                raise ValueError(f"dialect is {dialect!r}, but the conditioner has {self.source.dialect.name!r}")
+            return self.source
+
+        def load(source: Any, *, device: Any, dtype: Any, **loading: Any) -> Conditioner:
+            return Conditioner.from_pretrained(
+                source, dialect=dialect, device=device, dtype=dtype, loading=loading, cache_bytes=0
+            )
+
+        made: Conditioner = self._loaded(load, None, "the CLIP parts of a pipeline")
+        return made
+
+    def _loaded(self, load: Any, device: str | None, what: str, **options: Any) -> Any:
+        """What `load` makes of the source, with errors that say what it is."""
+        import torch
+
         dtype = self.dtype
         if dtype is not None:
             dtype = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
         device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            encoder: TextEncoder = TextEncoder.from_pretrained(
-                self.source, subfolder=self.subfolder, dtype=dtype, device=device, **dict(self.options)
-            )
+            return load(self.source, dtype=dtype, device=device, **options, **dict(self.options))
         except (OSError, ValueError, TypeError, ImportError):
             raise
         except Exception as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise ValueError(f"{self.source} does not load as a text encoder: {reason}") from error
-        return encoder
+            raise ValueError(f"{self.source} does not load as {what}: {reason}") from error

@@ -26,6 +26,16 @@ def of_tokenizer(tok: "Tokenizer") -> str:
     return f"{tok.profile} {_digest(json.dumps(parts).encode())}"
 
 
+def of_any_tokenizer(tok: Any) -> str:
+    """The same for transformers' too: its class, and a digest of its vocabulary and special tokens."""
+    from cliptok import Tokenizer
+
+    if isinstance(tok, Tokenizer):
+        return of_tokenizer(tok)
+    parts = [sorted(tok.get_vocab().items()), sorted(map(str, tok.special_tokens_map.items())), tok.pad_token_id]
+    return f"{type(tok).__name__} {_digest(json.dumps(parts).encode())}"
+
+
 def of_encoder(encoder: "TextEncoder") -> str:
     """A digest of the sizes and of the beginning of every weight."""
     import torch

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,9 @@ from cliptok.tokenizer.calls.options import check_int, one_of
 if TYPE_CHECKING:
     import torch
 
+    from cliptok.batch.encoding import Encoding
     from cliptok.encoder import TextEncoder
+    from cliptok.prompts import Conditioner
 
 _WINDOW = 1 << 14
 """Texts per chunk for the encoder, which sorts as many together."""
@@ -122,7 +124,10 @@ def embed_files(
     inputs: Paths | Iterable[Paths],
     out: Paths,
     *,
-    model: "Paths | TextEncoder",
+    model: "Paths | TextEncoder | None" = None,
+    pipeline: "Paths | Conditioner | None" = None,
+    dialect: str = "diffusers",
+    prompt_settings: Mapping[str, Any] | None = None,
     subfolder: str | None = None,
     encoder: Literal["clip_l", "clip_g"] | None = None,
     activation: str | None = None,
@@ -164,12 +169,37 @@ def embed_files(
     texts are computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16
     where the encoder has that dtype, else as float32.
 
-    Raises as `tokenize_files` and `TextEncoder.from_pretrained`.
+    `pipeline`, in place of `model`, writes what a diffusion model is conditioned on: `prompt_embeds`, and
+    `pooled_prompt_embeds` where the model has them, as `cliptok.prompts.Conditioner` makes them. It is a `Conditioner`,
+    or a diffusers pipeline's folder, a single file or a hub name, of which only the CLIP parts are loaded (with
+    `variant`, `revision`, `device` and `dtype`). `dialect` says how prompts are read; "diffusers" is the pipeline's own
+    `encode_prompt`. `prompt_settings` are the dialect's, such as `{"clip_skip": 2}`. Every prompt is encoded as if it
+    were alone. States are (77, width) in the dialect "diffusers"; others give each prompt as many as it needs, for
+    which only Parquet has room. `batch_size` is 128 prompts.
+
+    Raises as `tokenize_files` and `TextEncoder.from_pretrained`, and BadInputError for a prompt that the dialect cannot
+    read.
     """
+    if (model is None) == (pipeline is None):
+        raise TypeError("embed_files takes a model or a pipeline: one of the two")
+    from cliptok.batch.conditioning import TOGETHER, Conditions, Planning
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
 
     _check_running(ray, progress, "torch")
+    if pipeline is not None:
+        of_models: dict[str, Any] = {
+            "subfolder": subfolder,
+            "encoder": encoder,
+            "activation": activation,
+            "output": output,
+        }
+        of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
+        of_models |= {"max_length": max_length, "ray": ray or None}
+        if wrong := [name for name, value in of_models.items() if value is not None]:
+            raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
+    elif prompt_settings or dialect != "diffusers":
+        raise ValueError("dialect and prompt_settings are for a pipeline")
     shards, kind = find(inputs, out, format, input_format)
     reading = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
@@ -179,16 +209,23 @@ def embed_files(
         check_int("batch_size", batch_size, 1)
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}
     options = tuple((name, value) for name, value in named.items() if value is not None)
-    given = os.fspath(model) if isinstance(model, os.PathLike) else model
+    named_or_loaded = model if pipeline is None else pipeline
+    given = os.fspath(named_or_loaded) if isinstance(named_or_loaded, os.PathLike) else named_or_loaded
     source = EncoderSource(given, subfolder, device, dtype, options)
-    tok = as_tokenizer(tokenizer, profile)
-    begin = perf_counter()
-    encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tok, max_length, batch_size)
     clock = Clock()
+    begin = perf_counter()
+    encoding: Encoding | Conditions
+    if pipeline is None:
+        tok = as_tokenizer(tokenizer, profile)
+        encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tok, max_length, batch_size)
+        tokenizing = tokenizing._replace(threads=threads)
+        settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
+        job = Job(reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings))
+    else:
+        planning = Planning(source.load_conditioner(dialect), prompt_settings or {})
+        encoding = Conditions.of(planning, kind)
+        job = Job(reading, planning, batch_size or TOGETHER, _recorded({**reading._asdict(), **planning.record()}))
     clock.seconds["loading"] = perf_counter() - begin
-    tokenizing = tokenizing._replace(threads=threads)
-    settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
-    job = Job(reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings))
     planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
         planned.report.outputs = planned.outputs()
@@ -220,12 +257,10 @@ def _keeping(reading: Reading, keep: str | Iterable[str], format: str) -> Readin
 
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:
     """Everything that determines the content of an output, in the types that JSON gives back."""
-    settings = {
-        "cliptok": __version__,
-        **reading._asdict(),
-        "tokenizer": of_tokenizer(tokenizing.tokenizer),
-        "max_length": tokenizing.max_length,
-        **more,
-    }
-    found: Record = json.loads(json.dumps(settings))
+    tokenizer = of_tokenizer(tokenizing.tokenizer)
+    return _recorded({**reading._asdict(), "tokenizer": tokenizer, "max_length": tokenizing.max_length, **more})
+
+
+def _recorded(settings: Record) -> Record:
+    found: Record = json.loads(json.dumps({"cliptok": __version__, **settings}))
     return found

@@ -19,6 +19,7 @@ from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.pipeline import Item, Job, Writer, encode, read, tokenize
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Clock, Counts
+from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.outputs import Record
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def run_on_ray(
     """Make the shards in the cluster at `address`; without that in the one Ray finds, or one on this machine."""
     with _cluster(address) as ray:
         resolved = [shard._replace(source=shard.source.resolve(), target=shard.target.resolve()) for shard in shards]
+        assert isinstance(job.tokenizing, Tokenizing)  # A job with a pipeline has no Ray.
         job = job._replace(tokenizing=job.tokenizing._replace(threads=1))
         rows = ray.data.from_items([{"number": i} for i in range(len(shards))], override_num_blocks=len(shards))
         if encoding is None or model is None:

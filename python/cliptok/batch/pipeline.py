@@ -17,8 +17,10 @@ from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.checksums import PLACEHOLDER, seal
 from cliptok.batch.writing.outputs import Output, Record, create
+from cliptok.prompts.errors import PromptError
 
 if TYPE_CHECKING:
+    from cliptok.batch.conditioning import Conditions, Planning
     from cliptok.batch.encoding import Encoding
 
 
@@ -38,7 +40,7 @@ class Job(NamedTuple):
     """What is done to every shard. Picklable, for Ray."""
 
     reading: Reading
-    tokenizing: Tokenizing
+    tokenizing: "Tokenizing | Planning"
     rows: int
     """Rows per chunk."""
     settings: Record
@@ -62,18 +64,25 @@ def read(job: Job, shards: Iterable[Shard], clock: Clock) -> Iterator[Item]:
 
 
 def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
-    """Replace texts by ids."""
+    """Replace texts by ids. Raises BadInputError for a prompt that cannot be read."""
+    before = 0
     for item in items:
         if item.table is None:
+            before = 0
             yield item
-        else:
-            with clock("tokenizing"):
+            continue
+        with clock("tokenizing"):
+            try:
                 table = job.tokenizing.table(item.table, item.counts)
-            yield item._replace(table=table)
+            except PromptError as error:
+                error.row = None if error.row is None else error.row + before
+                raise BadInputError(f"{item.shard.source}: {error}") from None
+        before += len(item.table)
+        yield item._replace(table=table)
 
 
-def encode(encoding: "Encoding", items: Iterable[Item], clock: Clock) -> Iterator[Item]:
-    """Replace ids by embeddings. Those of a shard never depend on another shard."""
+def encode(encoding: "Encoding | Conditions", items: Iterable[Item], clock: Clock) -> Iterator[Item]:
+    """Replace ids by embeddings, or prompts by conditioning. Those of a shard never depend on another shard."""
     items = iter(items)
     for first in items:
         last = first
@@ -154,7 +163,9 @@ class Writer:
         self._open.__exit__(kind, error, trace)
 
 
-def run(job: Job, encoding: "Encoding | None", shards: Iterable[Shard], writer: Writer, clock: Clock) -> None:
+def run(
+    job: Job, encoding: "Encoding | Conditions | None", shards: Iterable[Shard], writer: Writer, clock: Clock
+) -> None:
     """Run all stages in this process: one thread reads, one tokenizes, one encodes, one writes."""
     items = tokenize(job, prefetch(read(job, shards, clock)), clock)
     if encoding is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
@@ -17,6 +17,7 @@ from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index, find_finished
 
 if TYPE_CHECKING:
+    from cliptok.batch.conditioning import Conditions
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import Encoding
 
@@ -69,7 +70,7 @@ class PlannedJob:
 
     def run(
         self,
-        encoding: Encoding | None,
+        encoding: Encoding | Conditions | None,
         source: EncoderSource | None,
         ray: bool | str,
         clock: Clock,
@@ -86,7 +87,7 @@ class PlannedJob:
                     run(self._job, encoding, todo, Writer(self._job.settings, clock, job_progress), clock)
                 else:
                     address = None if ray is True else ray
-                    run_on_ray(self._job, encoding, source, todo, job_progress, address)
+                    run_on_ray(self._job, cast("Encoding | None", encoding), source, todo, job_progress, address)
             if index is not None:
                 index.write(self._shards)
         except OSError as error:

@@ -8,6 +8,7 @@ from cliptok._common.errors import BadInputError
 from cliptok._common.extras import need
 from cliptok.cli.inputs import add_inputs, reading_options
 from cliptok.cli.parser import add_command
+from cliptok.cli.prompts import add_pipeline, pipeline_arguments
 from cliptok.cli.tokenizers import add_tokenizer, load
 
 if TYPE_CHECKING:
@@ -57,11 +58,14 @@ def add_embed(commands: Any) -> None:
             "cliptok embed 'data/*.parquet' --column caption -o embeddings/ --model openai/clip-vit-large-patch14"
             " --normalize --resume",
             "cliptok embed captions.txt -o g.npy --model sdxl.safetensors --encoder clip_g",
+            "cliptok embed prompts.txt -o conditioning/ --pipeline stabilityai/stable-diffusion-xl-base-1.0"
+            " --dialect a1111 --set clip_skip=2",
         ],
     )
     add_inputs(parser, "+")
     _add_output(parser, is_required=True)
-    parser.add_argument("--model", required=True, help="an encoder's folder, file or hub name")
+    parser.add_argument("--model", help="an encoder's folder, file or hub name")
+    add_pipeline(parser)
     parser.add_argument("--subfolder", help="where the encoder is in it, such as text_encoder")
     parser.add_argument("--encoder", choices=("clip_l", "clip_g"), help="which of an SDXL or SD 3 file's encoders")
     parser.add_argument("--activation", help="where the checkpoint does not say: quick_gelu or gelu")
@@ -146,7 +150,15 @@ def embed(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     names = ("model", "subfolder", "encoder", "activation", "variant", "revision", "device", "dtype", "output")
     own = {name: getattr(options, name) for name in (*names, "normalize", "batch_size")}
-    return _summary(options, embed_files(options.inputs, tokenizer=load(options), **own, **_common(options)))
+    if options.pipeline is not None:
+        own |= pipeline_arguments(options)
+    elif options.model is None:
+        raise BadInputError("embed needs a --model, or a --pipeline whose image model is to be conditioned")
+    elif options.dialect or options.set:
+        raise BadInputError("--dialect and --set are for a --pipeline")
+    else:
+        own["tokenizer"] = load(options)
+    return _summary(options, embed_files(options.inputs, **own, **_common(options)))
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:

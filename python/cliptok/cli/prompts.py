@@ -19,6 +19,47 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--family", help="of --dialect and --compare: the models (default: sd1)")
 
 
+def add_pipeline(parser: argparse.ArgumentParser) -> None:
+    """The options of `embed` for prompts to conditioning."""
+    parser.add_argument(
+        "--pipeline",
+        metavar="FOLDER",
+        help="in place of --model: a diffusers pipeline's folder, file or hub name, for prompt_embeds and"
+        " pooled_prompt_embeds",
+    )
+    parser.add_argument(
+        "--dialect", metavar="NAME", help="with --pipeline: how prompts are read, such as a1111 (default: diffusers)"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        help="with --pipeline: a setting of the dialect, such as clip_skip=2; again for another",
+    )
+
+
+def pipeline_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `embed_files` for a pipeline."""
+    import json
+
+    settings: dict[str, Any] = {}
+    for setting in options.set or ():
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise BadInputError(f"--set {setting}: expected NAME=VALUE, as in clip_skip=2")
+        try:
+            settings[name] = json.loads(value)
+        except ValueError:
+            settings[name] = value  # a word, such as original
+    return {
+        "pipeline": options.pipeline,
+        "dialect": options.dialect or "diffusers",
+        "prompt_settings": settings,
+        "tokenizer": options.tokenizer,
+        "profile": options.profile,
+    }
+
+
 def add(commands: Any) -> None:
     """`cliptok prompts check`."""
     parser = add_command(

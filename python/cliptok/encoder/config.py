@@ -114,10 +114,7 @@ class TextConfig:
 
         Raises TypeError or ValueError that names a field, as it is called there, of another type or out of range.
         """
-        if "text_config" in config:
-            text = dict(wanted(config["text_config"], dict, "text_config"))
-            text.setdefault("projection_dim", config.get("projection_dim"))
-            config = text
+        config = text_part(config)
         values = {ours: config[theirs] for ours, theirs in _TRANSFORMERS_NAMES.items() if theirs in config}
         for name in _IDS:
             if isinstance(values.get(name), list):
@@ -218,6 +215,21 @@ class TextConfig:
     def tie_word_embeddings(self) -> bool:
         """False: nothing here predicts tokens."""
         return False
+
+
+def text_part(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The text tower's part of a `config.json`: all of it, or what a whole CLIP says of its text half.
+
+    `text_config_dict`, where an old file has it too, goes before `text_config`, and before it what it leaves out.
+    """
+    if "text_config" not in config:
+        return config
+    text = dict(wanted(config["text_config"], dict, "text_config"))
+    text.setdefault("projection_dim", config.get("projection_dim"))
+    if config.get("text_config_dict"):
+        defaults = {theirs: getattr(TextConfig(projection=512), ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
+        text.update({**defaults, **wanted(config["text_config_dict"], dict, "text_config_dict")})
+    return text
 
 
 def _checked(field: str, value: Any, what: str) -> Any:

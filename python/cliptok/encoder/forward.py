@@ -74,7 +74,7 @@ class _Pass:
     """The forward pass as a computation from ids (rows, length) alone, keeping few hidden states."""
 
     def __init__(self, model: TextModel, length: int, states: Sequence[int]) -> None:
-        count = model.config.layers + 1
+        count = model.depth + 1
         self.model, self.length = model, length
         self.states = tuple(range(count)[state] for state in states)
 

@@ -239,12 +239,21 @@ class TextTower(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return self.final_layer_norm.weight.device
+        return self._first_weight().device
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the weights."""
-        return self.final_layer_norm.weight.dtype
+        return self._first_weight().dtype
+
+    @property
+    def depth(self) -> int:
+        """How many blocks there are now: `config.layers`, unless someone has taken some away."""
+        return len(self.encoder.layers)
+
+    def _first_weight(self) -> Tensor:
+        weight = getattr(self.final_layer_norm, "weight", None)  # the last to change its dtype, and quickly found
+        return weight if isinstance(weight, Tensor) else next(self.parameters())
 
 
 # What a `TextModel` has as attributes of its own, wherever the tower is.

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cliptok.encoder.model import TextModel
+from cliptok.encoder.model import Attention, TextModel, TextTower
+from cliptok.encoder.output import OUTPUTS
 from cliptok.encoder.sharing.fingerprint import obstacle
 from cliptok.encoder.sharing.graphs import GraphRunner
 from cliptok.encoder.sharing.stream import is_lazy, slices, tokenize
@@ -29,10 +30,9 @@ def needs_modules(encoder: TextModel, graphs: GraphRunner | None) -> bool:
     So it is with attention in both directions, a class token, hooks, wrapped and parametrized layers: adapters that
     are not merged, offloaded and sharded weights, weights that are stored in another dtype than they compute in.
     """
-    if not encoder.config.causal or encoder.config.class_token or type(encoder).forward is not TextModel.forward:
+    if not encoder.config.causal or encoder.config.class_token or is_wrapped(encoder):
         return True
-    hooked = encoder._forward_hooks or encoder._forward_pre_hooks or "forward" in encoder.__dict__
-    return bool(hooked) or (obstacle(encoder) if graphs is None else graphs.fingerprint.obstacle) is not None
+    return (obstacle(encoder) if graphs is None else graphs.fingerprint.obstacle) is not None
 
 
 def encode_by_modules(
@@ -67,15 +67,17 @@ def _blocks(
         bar = tqdm(total=None if is_lazy(texts) else _count(texts), unit="text", desc="encode")
     first_row = 0
     packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
-    length = encoder.config.context_length
+    length, pad = encoder.config.context_length, encoder.config.pad_id
+    if encoder.config.causal:  # where it is seen all the same, a layer was exchanged: pad as the tokenizer does
+        pad = pad if (own := getattr(tokenizer, "pad_token_id", None)) is None else own
     for part in [texts] if packed else slices(texts, window):
         ids, offsets = (part.input_ids, part.offsets) if packed else tokenize(part, tokenizer, length, first_row)
         ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
         kept, ends = _truncate_at_eos(ids, offsets, encoder.config.end_id, length, first_row)
-        if encoder.config.causal and not encoder.config.class_token:
+        if _looks_back_only(encoder):
             ids, offsets = kept, ends  # what follows the end of a text cannot change it
         for start in range(0, len(offsets) - 1, window):
-            yield _encode(encoder, ids, offsets[start : start + window + 1], output, normalize, rows, bar)
+            yield _encode(encoder, ids, offsets[start : start + window + 1], pad, output, normalize, rows, bar)
         first_row += len(offsets) - 1
     if bar is not None:
         bar.close()
@@ -105,16 +107,18 @@ def _truncate_at_eos(
 
 
 @torch.no_grad()
-def _encode(encoder: TextModel, ids: Any, offsets: Any, output: Any, normalize: bool, rows: int, bar: Any) -> Tensor:
+def _encode(
+    encoder: TextModel, ids: Any, offsets: Any, pad: int, output: Any, normalize: bool, rows: int, bar: Any
+) -> Tensor:
     """The embeddings of some texts, batches of similar length at a time, in input order."""
     config, lengths = encoder.config, np.diff(offsets)
+    sees_padding = not _looks_back_only(encoder)
     order = np.argsort(lengths, kind="stable")
     parts = []
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
-        seen = not config.causal or config.class_token  # padding is
-        longest = config.context_length if seen else int(lengths[chosen].max())
-        batch = np.full((len(chosen), longest), config.pad_id, dtype=np.int64)
+        longest = config.context_length if sees_padding else int(lengths[chosen].max())
+        batch = np.full((len(chosen), longest), pad, dtype=np.int64)
         for row, text in enumerate(chosen):
             batch[row, : lengths[text]] = ids[offsets[text] : offsets[text + 1]]
         if len(batch) and batch.max() >= config.vocabulary:
@@ -122,7 +126,7 @@ def _encode(encoder: TextModel, ids: Any, offsets: Any, output: Any, normalize: 
                 f"texts have the id {batch.max()} but the encoder's vocabulary has {config.vocabulary} entries; "
                 "use the encoder's own tokenizer, or resize_token_embeddings(len(tokenizer))"
             )
-        source = encoder if output == "text_embeds" else encoder.text_model
+        source = _source(encoder, output)
         rows_of_ids = torch.from_numpy(batch)
         if encoder.device.type != "meta":  # where weights are elsewhere, accelerate moves the ids
             rows_of_ids = rows_of_ids.to(encoder.device)
@@ -131,6 +135,32 @@ def _encode(encoder: TextModel, ids: Any, offsets: Any, output: Any, normalize: 
             bar.update(len(chosen))
     found = torch.cat(parts)[torch.from_numpy(np.argsort(order)).to(parts[0].device)]
     return F.normalize(found, dim=-1) if normalize else found
+
+
+def _looks_back_only(encoder: TextModel) -> bool:
+    """Whether no position can depend on those after it, so that padding changes nothing. Unknown blocks may."""
+    if not encoder.config.causal or encoder.config.class_token:
+        return False
+    attentions = [getattr(block, "self_attn", None) for block in encoder.blocks()]
+    return all(type(attention) is Attention and attention.causal for attention in attentions)
+
+
+def _source(encoder: TextModel, output: str) -> TextTower:
+    """The encoder, or its tower where that alone has `output`, which must then be all that computes it."""
+    if output in OUTPUTS[encoder.config.architecture].fields:
+        return encoder
+    if is_wrapped(encoder):
+        raise ValueError(
+            f"the encoder has hooks or a forward method of its own, and its output has no {output}, so what they make "
+            'of it is not known; take output="text_embeds", or remove them'
+        )
+    return encoder.text_model
+
+
+def is_wrapped(encoder: TextModel) -> bool:
+    """Whether more runs around the encoder as a whole than its own forward pass."""
+    hooked = encoder._forward_hooks or encoder._forward_pre_hooks or "forward" in encoder.__dict__
+    return bool(hooked) or type(encoder).forward is not TextModel.forward
 
 
 def _count(texts: Any) -> int | None:

@@ -38,14 +38,15 @@ class OwnTokenizer:
 def contradiction(own: Tokenizer, given: Any, padded: bool = False) -> str | None:
     """In what `given` differs from an encoder's own tokenizer, so that its results are not the checkpoint's.
 
-    `padded` asks about padding too, which only states at padding positions depend on. None for tokenizers that are
-    not ours, and where nothing differs.
+    `padded` asks about padding too, which only states at padding positions depend on. None where nothing differs; of
+    other libraries' tokenizers only the ids are known.
     """
+    for name in ("bos_token_id", "eos_token_id", *(("pad_token_id",) if padded else ())):
+        theirs = getattr(given, name, None)
+        if theirs is not None and theirs != getattr(own, name):
+            return f"{name} is {theirs}, and {getattr(own, name)} in the encoder's own tokenizer"
     if not isinstance(given, Tokenizer):
         return None
-    for name in ("bos_token_id", "eos_token_id", *(("pad_token_id",) if padded else ())):
-        if getattr(given, name) != getattr(own, name):
-            return f"{name} is {getattr(given, name)}, and {getattr(own, name)} in the encoder's own tokenizer"
     profiles = [_CLEANING.get(tokenizer.profile, "transformers") for tokenizer in (given, own)]
     if profiles[0] != profiles[1]:
         return (

@@ -58,37 +58,46 @@ def encode_rows(
     hidden: npt.NDArray[np.bool_] | None = None,
     pool_at: npt.NDArray[np.integer] | None = None,
     vectors: Tensor | None = None,
+    lengths: npt.NDArray[np.integer] | None = None,
 ) -> RowStates:
     """The states of all positions of `ids` (rows, length), each distinct row and each common beginning computed once.
 
     `layer` counts from 0, the embeddings, to the number of blocks, the default; `final_norm` sends the states through
     the final LayerNorm. `hidden` (rows, length) marks tokens that attention does not see; the first cannot be one.
     `pool_at` (rows,) gives the positions of pooled outputs, which are the last layer's whatever `layer` is. Ids from
-    the vocabulary's size on are rows of `vectors` (n, width). There is no attention mask but causality.
+    the vocabulary's size on are rows of `vectors` (n, width). There is no attention mask but causality. Of each row
+    only the first `lengths` (rows,) positions are computed, by default all; the others are undefined.
 
     Raises ValueError for wrong shapes, for ids without an embedding and for a layer that there is not; TypeError for
     layers that are wrapped.
     """
     symbols = _checked(encoder, np.asarray(ids), hidden, vectors)
     rows, length = symbols.shape
-    depth = encoder.config.layers if layer is None else layer
-    if not 0 <= depth <= encoder.config.layers:
-        raise ValueError(f"layer {depth} is not between 0 and the encoder's {encoder.config.layers} blocks")
+    depth = encoder.depth if layer is None else layer
+    if not 0 <= depth <= encoder.depth:
+        raise ValueError(f"layer {depth} is not between 0 and the encoder's {encoder.depth} blocks")
     width, device = encoder.config.width, encoder.device
     run = _Run(encoder, depth, final_norm, vectors, pool_at is not None)
     if not rows:
         empty = torch.empty(0, width, dtype=run.dtype, device=device)
         return RowStates(empty.view(0, 1, width).expand(0, length, width), None if pool_at is None else empty)
-    window = Window(symbols.ravel(), np.arange(rows + 1) * length, None, length, 1 << 31, 0)
+    lengths = np.full(rows, length) if lengths is None else np.asarray(lengths)
+    if lengths.shape != (rows,) or lengths.min() < 1 or lengths.max() > length:
+        raise ValueError(f"lengths must be {rows} numbers from 1 to {length}")
+    computed = np.arange(length) < lengths[:, None]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    window = Window(symbols[computed], offsets, None, length, 1 << 31, 0)
     first = np.empty(len(window), np.int64)
     first[window.inverse()] = np.arange(rows)
+    # The end of a row that is not computed so far is nobody's.
+    ends_at = None if pool_at is None else np.minimum(np.asarray(pool_at), lengths - 1)
     states = torch.empty(len(first), length, width, dtype=run.dtype, device=device)
     pooled = None if pool_at is None else torch.empty(len(first), width, dtype=run.dtype, device=device)
     with torch.autocast(device.type, enabled=False):
         for batches in grouped(_planned(window, encoder), CPU.per_layer if device.type != "cuda" else 1):
-            nodes = [row_nodes(window, batch) for batch in batches]
+            nodes = [_of_length(row_nodes(window, batch), length) for batch in batches]
             for batch, where in zip(batches, nodes, strict=True):
-                _prepare(batch, None if pool_at is None else np.asarray(pool_at)[first], where)
+                _prepare(batch, None if ends_at is None else ends_at[first], where)
             for batch, where, (found, ends) in zip(batches, nodes, run(batches), strict=True):
                 rows_of = slice(batch.start, batch.stop)
                 index = to_device(torch.from_numpy(where), device).flatten()
@@ -97,6 +106,11 @@ def encode_rows(
                     pooled[rows_of] = ends[: batch.stop - batch.start]
     inverse = to_device(torch.from_numpy(window.inverse()), device)
     return RowStates(states[inverse], None if pooled is None else pooled[inverse])
+
+
+def _of_length(nodes: npt.NDArray[np.int64], length: int) -> npt.NDArray[np.int64]:
+    """Nodes (rows, longest) of as many positions as rows have; any node where none is computed."""
+    return nodes if nodes.shape[1] == length else np.pad(nodes, ((0, 0), (0, length - nodes.shape[1])), mode="edge")
 
 
 def _planned(window: Window, encoder: TextModel) -> Iterator[Batch]:

@@ -180,8 +180,12 @@ class TextEncoder(TextModel):
             return self.tokenizer
         if not hasattr(tokenizer, "encode_packed"):
             raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
-        if isinstance(self._own, Tokenizer) or self._own.known:
-            differs = contradiction(self.tokenizer, tokenizer)
-            if differs is not None:
-                warnings.warn(f"tokenizer: {differs}. Leave it out to use the encoder's", UserWarning, stacklevel=3)
+        self.warn_of(tokenizer, "Leave it out to use the encoder's")
         return tokenizer
+
+    def warn_of(self, tokenizer: Any, remedy: str, padded: bool = False) -> None:
+        """Warn where `tokenizer` contradicts the checkpoint's; with `padded` in its padding too."""
+        if isinstance(self._own, Tokenizer) or self._own.known:
+            differs = contradiction(self.tokenizer, tokenizer, padded)
+            if differs is not None:
+                warnings.warn(f"tokenizer: {differs}. {remedy}", UserWarning, stacklevel=4)

@@ -80,7 +80,7 @@ class Conditioner(Planner):
         """The encoders with their tokenizers, in the family's order."""
         for name, one in zip(roles, given, strict=True):
             encoder = as_encoder(one)
-            full = encoder.config.layers == 24 if sd2_full_depth is None else sd2_full_depth
+            full = encoder.depth == 24 if sd2_full_depth is None else sd2_full_depth
             zero = name in self.dialect.zero_pad
             self.roles.append(Role(name, encoder, self.tokenizers[name], zero, full))
         self.dtype = dtype or self.roles[-1].encoder.dtype

@@ -14,7 +14,7 @@ from cliptok.prompts.families import Family
 from cliptok.prompts.layers import Layer, layer_of
 from cliptok.prompts.plan import Chunks, Plan, Side
 from cliptok.prompts.states import StateCache, states_of
-from cliptok.prompts.summing import compose, is_composed, share_ends, sum_terms
+from cliptok.prompts.summing import compose, share_ends, sum_terms
 from cliptok.prompts.tokens import PieceTokenizer
 from cliptok.prompts.weighting import RowMaker, Terms, add_terms, rule_of
 
@@ -57,7 +57,7 @@ def encode_role(
             plan.parts["layers"],
             family.name,
             role.name,
-            role.encoder.config.layers,
+            role.encoder.depth,
             role.full,
             plan.settings,
             bool(side),
@@ -74,7 +74,7 @@ def encode_role(
         ]
     if plan.parts["layers"] == "sdnext" and plan.settings.get("clip_skip") is not None:
         # SD.Next fills with the pipeline's own empty prompt, which knows no clip skip.
-        own = layer_of("diffusers", family.name, role.name, role.encoder.config.layers, role.full, {}, False)
+        own = layer_of("diffusers", family.name, role.name, role.encoder.depth, role.full, {}, False)
         rows = _rows(role)
         rows.empty()
         filler = states_of(role.encoder, rows, own, False, None, cache).states[0]
@@ -105,7 +105,8 @@ def _encode(
         for _ in range(lacking):
             terms.add(total, empty_row)
             total += 1
-    pooled_rows = [_pooled_row(text, rows, plan.parts["pooled"]) for text in texts] if pooled else []
+    of_last = plan.parts["pooled"] == "last" and "last-pooled" not in plan.fixed
+    pooled_rows = [_pooled_row(text, rows, of_last) for text in texts] if pooled else []
     found = states_of(role.encoder, rows, layer, pooled, role.vectors, cache)
     empty = found.states[empty_row]
     states = sum_terms(terms, found.states, empty, rule, groups.spans, groups.of_chunk)
@@ -113,7 +114,7 @@ def _encode(
     if cls in ("copy", "merge"):
         share_ends(states, texts, firsts, role.tokenizer.end, cls == "merge")
     lengths = [len(text.ids) + lacking for text, lacking in zip(texts, groups.lacking, strict=True)]
-    if any(is_composed(text) for text in texts):
+    if any(text.is_composed for text in texts):
         states = compose(states, empty, texts, firsts)
         lengths = [text.length for text in texts]
     made = [_joined(part, text) for part, text in zip(torch.split(states, lengths), texts, strict=True)]
@@ -135,10 +136,10 @@ def _joined(states: Tensor, text: Chunks) -> Tensor:
     return flat[torch.from_numpy(places).to(flat.device)]
 
 
-def _pooled_row(text: Chunks, rows: RowMaker, rule: str) -> int:
+def _pooled_row(text: Chunks, rows: RowMaker, of_last: bool) -> int:
     if text.pooled_ids is not None:
         return rows.add(text.pooled_ids)
-    chunk = len(text.ids) - 1 if rule == "last" else 0
+    chunk = len(text.ids) - 1 if of_last else 0
     return rows.add(text.ids[chunk], fixes=tuple(fix for fix in text.fixes if fix.chunk == chunk))
 
 
@@ -158,7 +159,7 @@ class _Groups:
         longest: dict[tuple[int, int], int] = {}
         for which, group, text in texts:
             longest[which, group] = max(longest.get((which, group), 0), len(text.ids))
-        batched = mean == "chunk" and not alone and not any(is_composed(text) for _, _, text in texts)
+        batched = mean == "chunk" and not alone and not any(text.is_composed for _, _, text in texts)
         self.lacking = [longest[which, group] - len(text.ids) if batched else 0 for which, group, text in texts]
         keys: dict[tuple[int, ...], int] = {}
         numbers: list[int] = []

@@ -74,7 +74,7 @@ class Explanation:
             lines.append(f"  {number + 1}  {len(chunk.tokens):>2}  {shown}{_PLAIN if colour else ''}")
             if chunk.why:
                 lines.append(f"         -- {chunk.why}")
-        lines += [f"  {kind} {name} {' '.join(rest)}".rstrip() for kind, name, rest in self.networks]
+        lines += [f"  {_printable(' '.join([kind, name, *rest]))}" for kind, name, rest in self.networks]
         lines += [f"  ! {warning.line}:{warning.column} {warning.message}" for warning in self.warnings]
         return "\n".join(lines)
 
@@ -89,7 +89,8 @@ class Explanation:
                 f"<tr><td>{number + 1}</td><td>{len(chunk.tokens)}</td>"
                 f'<td style="text-align:left">{shown}</td><td>{escape(chunk.why)}</td></tr>'
             )
-        notes = "".join(f"<li>{w.line}:{w.column} {escape(w.message)}</li>" for w in self.warnings)
+        notes = "".join(f"<li>{escape(' '.join([kind, name, *rest]))}</li>" for kind, name, rest in self.networks)
+        notes += "".join(f"<li>{w.line}:{w.column} {escape(w.message)}</li>" for w in self.warnings)
         return (
             f"<p><b>{escape(self.dialect)}</b>: {self.tokens} tokens</p>"
             "<table><tr><th>chunk</th><th>tokens</th><th>text, weights as colours</th><th>ends</th></tr>"
@@ -127,12 +128,17 @@ def _shown(chunks: Chunks, tokenizer: PieceTokenizer) -> list[ShownChunk]:
             text = token.removesuffix("</w>")
             if not text.isascii():
                 decoded = str(tokenizer.tokenizer.decode([int(ids[place])])).strip()
-                # A part of a character has no text of its own.
-                text = text if "\ufffd" in decoded else decoded
+                # A part of a character has no text of its own, and no text moves a terminal's cursor.
+                text = decoded if decoded.isprintable() and "\ufffd" not in decoded else text
             glued = token == text and place not in names
             tokens.append(ShownToken(text, float(chunks.weights[number, place]), glued))
         result.append(ShownChunk(tokens, _WHY.get(chunks.notes[number], "")))
     return result
+
+
+def _printable(text: str) -> str:
+    """Without what would move a terminal's cursor."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _run(weight: float, text: str, colour: bool) -> str:

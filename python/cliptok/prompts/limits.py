@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 
 from cliptok.prompts.errors import PromptError
 
-_LARGEST = 3.4028234663852886e38  # float32
+LARGEST, HALF_LARGEST = 3.4028234663852886e38, 65519.99
+"""Of float32 and of float16."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Limits:
             )
 
 
-def check_weight(weight: float, text: str, start: int) -> None:
-    """Refuse a weight that is no number in float32."""
-    if not math.isfinite(weight) or abs(weight) > _LARGEST:
+def check_weight(weight: float, text: str, start: int, most: float = LARGEST) -> None:
+    """Refuse a weight that is no number in float32, or in float16 where that is the largest."""
+    if not -most <= weight <= most:
         raise PromptError(
-            f"the weight {weight:g} is not finite in float32",
+            f"the weight {weight:g} is not finite in {'float32' if most == LARGEST else 'float16'}",
             text=text,
             start=start,
             remedy="write a finite weight, or fewer brackets",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +40,7 @@ class Removed(NamedTuple):
     weights: Float32
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Section:
     """One text among those that are joined or blended: chunks `start` to `stop`, which go to chunk `first` on."""
 
@@ -57,7 +57,7 @@ class Section:
     removed: list[Removed] = dataclasses.field(default_factory=list)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Chunks:
     """One prompt for one encoder."""
 
@@ -89,6 +89,23 @@ class Chunks:
         """Chunks of the result."""
         return max((section.first + section.length for section in self.sections), default=0)
 
+    @property
+    def is_composed(self) -> bool:
+        """Whether the text is more than its own chunks one after the other."""
+        at = 0
+        for section in self.sections:
+            if section.mix != 1 or section.weight != 1 or section.first != at or section.start != at:
+                return True
+            at = section.stop
+            if section.length != section.stop - section.start:
+                return True
+        return False
+
+    @property
+    def positions(self) -> int:
+        """Positions of the result."""
+        return 77 * self.length if self.is_composed else int((self.spans[:, 1] - self.spans[:, 0]).sum())
+
 
 @dataclasses.dataclass
 class Side:
@@ -108,6 +125,17 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @classmethod
+    def joined(cls, sides: Sequence[Side]) -> Side:
+        """The texts of several sides, each with batches of its own."""
+        made = cls([])
+        for side in sides:
+            offset = max(made.groups, default=-1) + 1
+            made.groups += [group + offset for group in side.groups]
+            for name in ("texts", "pieces", "spans", "chunks", "networks"):
+                getattr(made, name).extend(getattr(side, name))
+        return made
 
 
 @dataclasses.dataclass
@@ -155,6 +183,22 @@ class Plan:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Plan) and self.to_json() == other.to_json()
+
+    @classmethod
+    def joined(cls, plans: Sequence[Plan]) -> Plan:
+        """The prompts of plans without negatives, each a batch of its own. Raises ValueError for plans that differ."""
+        first = plans[0]
+        for name in ("dialect", "family", "parts", "settings", "fixed"):
+            if any(getattr(plan, name) != getattr(first, name) for plan in plans):
+                raise ValueError(f"the plans have different {name}")
+        if any(plan.negatives is not None for plan in plans):
+            raise ValueError("the plans have negative prompts; make them with negative=False")
+        warnings: list[PromptWarning] = []
+        start = 0
+        for plan in plans:
+            warnings += [warning._replace(row=warning.row + start) for warning in plan.warnings]
+            start += len(plan.prompts)
+        return dataclasses.replace(first, prompts=Side.joined([plan.prompts for plan in plans]), warnings=warnings)
 
     def to_json(self) -> str:
         """The plan as one JSON text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from cliptok._common.collector import collector_paused
 from cliptok.prompts.chunking.chunker import Chunker
 from cliptok.prompts.dialects import Dialect, dialect_named
 from cliptok.prompts.errors import PromptError, PromptWarning, place
@@ -105,14 +106,8 @@ class Planner:
                     f"negative has {len(negatives)} prompts for {len(positives)} prompts; give one, or one for each"
                 )
             sides.append(Side(negatives, groups=[0] * len(negatives)))
-        warnings: list[list[PromptWarning]] = []
-        trees: list[list[tuple[Parsed, ...]]] = []
-        for number, side in enumerate(sides):
-            parsed, found = self._read(side, known, bool(number))
-            trees.append(parsed)
-            warnings.append(found)
-        chunker = Chunker(self.dialect, self.tokenizers, known, self.fixed, self.limits, self.inversions)
-        chunker.chunk(sides, trees, warnings)
+        with collector_paused():
+            warnings = self._fill(sides, known)
         if self.strict:
             self._raise(warnings, sides)
         # What a caller asked of the negative prompt matters to diffusers' pipelines: None is zeros, "" is not.
@@ -131,6 +126,21 @@ class Planner:
             negative_warnings=warnings[1] if len(warnings) > 1 else [],
         )
 
+    def plan_each(self, prompts: Sequence[str], **settings: Any) -> Plan:
+        """Plan prompts without negatives, as if each were a call of its own: no length and no mean depends on another.
+
+        Raises as `plan`.
+        """
+        if self.dialect.chunking not in ("lpw", "blocks", "padded-blocks"):
+            return self.plan(prompts, negative=False, groups=range(len(prompts)), **settings)
+        return Plan.joined([self._plan_one(prompt, row, settings) for row, prompt in enumerate(prompts)])
+
+    def _plan_one(self, prompt: str, row: int, settings: Mapping[str, Any]) -> Plan:
+        try:
+            return self.plan([prompt], negative=False, **settings)
+        except PromptError as error:
+            raise error.located(self.dialect.name, row) from None
+
     def parse(self, prompt: str, negative: bool = False, **settings: Any) -> Parsed:
         """The tree of one prompt; `str()` prints it. Raises PromptError."""
         known = settings_for(self.dialect, settings)
@@ -146,6 +156,14 @@ class Planner:
             return prepared(text, self.dialect.grammar, settings, self.limits, self.fixed, negative, self.literal)
         except PromptError as error:
             raise error.located(self.dialect.name, row, text) from None
+
+    def _fill(self, sides: list[Side], settings: Mapping[str, Any]) -> list[list[PromptWarning]]:
+        """Read and chunk the texts of all sides; the warnings of each."""
+        read = [self._read(side, settings, bool(number)) for number, side in enumerate(sides)]
+        trees, warnings = [found for found, _ in read], [found for _, found in read]
+        chunker = Chunker(self.dialect, self.tokenizers, settings, self.fixed, self.limits, self.inversions)
+        chunker.chunk(sides, trees, warnings)
+        return warnings
 
     def _read(
         self, side: Side, settings: Mapping[str, Any], negative: bool
@@ -164,8 +182,8 @@ class Planner:
             first = each[0]
             trees.append(tuple(each))
             shown = first.pieces
-            side.pieces.append([(piece.text, piece.weight) for piece in shown])
-            side.spans.append([(piece.start, piece.end) for piece in shown])
+            side.pieces.append(list(zip(shown.texts, shown.weights, strict=True)))
+            side.spans.append(shown.spans)
             side.networks.append(first.networks)
             warnings += [
                 PromptWarning(row, *place(first.text, notice.start), notice.kind, notice.message)

@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from cliptok.prompts.errors import PromptError
-from cliptok.prompts.grammars import compose, plain, read, schedule
-from cliptok.prompts.limits import Limits, check_weight
-from cliptok.prompts.tree import Network, Notice, Parsed
+from cliptok.prompts.grammars import compose, plain, read, schedule, swarmui
+from cliptok.prompts.limits import HALF_LARGEST, LARGEST, Limits, check_weight
+from cliptok.prompts.tree import Network, Notice, Parsed, Pieces
 
 
 def prepared(
@@ -39,17 +39,21 @@ def _prepared(
     text: str, grammar: str, settings: Mapping[str, Any], limits: Limits, fixed: Collection[str], negative: bool
 ) -> Parsed:
     source, networks, notices = cleaned(text, settings)
-    if settings.get("prompt_editing"):
+    if settings.get("prompt_editing") and grammar == "swarmui":
+        _refuse_edit(swarmui.first_edit(source, limits), source)
+        source = swarmui.plain(source)
+    elif settings.get("prompt_editing"):
         source, more = _single(source, limits, fixed, negative)
         notices += more
     parsed = read(grammar, source, settings, limits, fixed, negative)
-    for piece in parsed.pieces:
-        if piece.weight != 1.0:
-            check_weight(piece.weight, source, piece.start)
+    most = HALF_LARGEST if settings.get("half_weights") and not settings.get("two_prompts") else LARGEST
     for part in parsed.parts:
         check_weight(part.weight, source, 0)
         for member in part.members:
             check_weight(member.weight, source, 0)
+            for number, weight in enumerate(member.pieces.weights):
+                if not -most <= weight <= most:
+                    check_weight(weight, source, member.pieces.spans[number][0], most)
     if settings.get("mean_norm"):
         _normalize(parsed)
     parsed.networks = [*networks, *parsed.networks]
@@ -71,22 +75,23 @@ def cleaned(text: str, settings: Mapping[str, Any]) -> tuple[str, list[Network],
 
 def _normalize(parsed: Parsed) -> None:
     """Divide the weights by their mean over words, rounded to two decimals. The pieces that are shown stay."""
-    pieces = [piece for part in parsed.parts for member in part.members for piece in member.pieces]
-    words = sum(len(piece.text.split()) for piece in pieces)
-    mean = round(sum(piece.weight * len(piece.text.split()) for piece in pieces) / words, 2) if words else 1.0
+    every = [piece for part in parsed.parts for member in part.members for piece in member.pieces]
+    words = sum(len(piece.text.split()) for piece in every)
+    mean = round(sum(piece.weight * len(piece.text.split()) for piece in every) / words, 2) if words else 1.0
     if mean == 0:
         raise PromptError("the weights' mean is 0, and dividing by that gives no numbers", text=parsed.text, start=0)
     parsed.shown = parsed.pieces
     for part in parsed.parts:
         for member in part.members:
-            member.pieces = [piece._replace(weight=piece.weight / mean) for piece in member.pieces]
+            pieces = member.pieces
+            member.pieces = Pieces(pieces.texts, [weight / mean for weight in pieces.weights], pieces.spans)
 
 
 def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -> tuple[str, list[Notice]]:
     """The text of the only part, refused if there are several parts or a schedule."""
     notices: list[Notice] = []
     if not negative and ("AND" in text or ":" in text):
-        parts = compose.split_and(text)
+        parts = compose.split_and(text, fixed)
         if len(parts) > 1:
             raise PromptError(
                 f"AND makes {len(parts)} prompts of this one",
@@ -95,16 +100,18 @@ def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -
                 remedy="use schedule(), which gives the parts and weights, or prompt_editing=False for plain text",
             )
         part = parts[0]
-        if part.weighted and "weight-at-end" not in fixed:
+        if part.weighted:
             notices.append(
                 Notice(
                     len(part.text), "weight", f"the number at the end is read as weight {part.weight:g} of the prompt"
                 )
             )
-            text = part.text
-        elif not part.weighted:
-            text = part.text
-    edit = schedule.first_edit(text, limits)
+        text = part.text
+    _refuse_edit(schedule.first_edit(text, limits), text)
+    return text, notices
+
+
+def _refuse_edit(edit: int | None, text: str) -> None:
     if edit is not None:
         raise PromptError(
             "the prompt changes from step to step here",
@@ -112,4 +119,3 @@ def _single(text: str, limits: Limits, fixed: Collection[str], negative: bool) -
             start=edit,
             remedy="use schedule(), or prompt_editing=False for plain text",
         )
-    return text, notices

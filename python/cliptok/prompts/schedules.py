@@ -11,9 +11,9 @@ from torch import Tensor
 
 from cliptok.prompts.conditioning import Conditioning
 from cliptok.prompts.errors import PromptError
+from cliptok.prompts.grammars import swarmui
 from cliptok.prompts.grammars.compose import Subprompt, split_and
-from cliptok.prompts.grammars.schedule import Steps
-from cliptok.prompts.grammars.schedule import schedule as read_schedule
+from cliptok.prompts.grammars.schedule import Steps, schedule
 from cliptok.prompts.preparing import cleaned
 from cliptok.prompts.settings import settings_for
 from cliptok.prompts.tree import Network
@@ -154,17 +154,26 @@ def make_schedule(
     text, networks, _ = cleaned(prompt, known)
     old = rules == "old" if old is None else old
     counted = Steps(steps, old=old) if hires_steps is None else Steps(hires_steps, steps, True, old)
-    subprompts = split_and(text) if rules == "a1111" else [Subprompt(text, 1.0, 0, False)]
+    subprompts = split_and(text, planner.fixed) if rules == "a1111" else [Subprompt(text, 1.0, 0, False)]
+    if rules == "swarmui" and (hires_steps is not None or old):
+        raise ValueError("SwarmUI's schedules have no second pass and no old rules; leave hires_steps and old out")
+
+    def read_schedule(text: str) -> list[tuple[int, str]]:
+        if rules == "swarmui":
+            return swarmui.schedule(text, steps, planner.limits)
+        return schedule(text, counted, planner.limits)
+
     try:
-        texts = [read_schedule(part.text, counted, planner.limits) for part in subprompts]
+        texts = [read_schedule(part.text) for part in subprompts]
         against = [(counted.steps, "")]
         if isinstance(negative, str):
-            against = read_schedule(cleaned(negative, known)[0], counted, planner.limits)
+            against = read_schedule(cleaned(negative, known)[0])
     except PromptError as error:
         raise error.located(planner.dialect.name, None, prompt) from None
     if "prompt_editing" in known:
         # What is planned now has been split and scheduled, and cleaned, already.
-        settings = {**settings, "prompt_editing": False, "comments": False, "extra_networks": False}
+        editing = ("prompt_editing", "comments", "extra_networks")
+        settings = {**settings, **{name: False for name in editing if name in known}}
     if len(subprompts) > 1 and "fill" not in settings:
         settings["fill"] = "last"  # the web UI stacks parts of unequal length by repeating the last state
     plan = planner.plan(

@@ -87,6 +87,7 @@ def _distinct_ids(encoder: TextEncoder, tokenizer: Any, prompts: str | Sequence[
         raise ValueError("prompts is empty; give at least one")
     rows = {prompt: row for row, prompt in enumerate(dict.fromkeys(prompts))}
     texts = expand_placeholders(tokenizer, list(rows))
+    encoder.warn_of(tokenizer, "The image model reads padding too; take encoder.tokenizer", padded=True)
     length = min(tokenizer.model_max_length, encoder.config.positions)
     ids = tokenizer(texts, padding="max_length", max_length=length, truncation=True, return_tensors="pt").input_ids
     return ids, [rows[prompt] for prompt in prompts]
@@ -100,5 +101,5 @@ def _repeated(rows: Tensor, inverse: list[int]) -> Tensor:
 
 
 def _check_skip(encoder: TextEncoder, clip_skip: int, back: int) -> None:
-    if clip_skip < 0 or back > encoder.config.layers + 1:
-        raise ValueError(f"clip_skip {clip_skip} does not fit an encoder of {encoder.config.layers} layers")
+    if clip_skip < 0 or back > encoder.depth + 1:
+        raise ValueError(f"clip_skip {clip_skip} does not fit an encoder of {encoder.depth} layers")

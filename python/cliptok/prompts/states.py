@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cliptok.encoder.rows import encode_rows
 from cliptok.prompts.layers import Layer
@@ -31,7 +32,10 @@ class Stats:
 
 
 class Encoded(NamedTuple):
-    """The states of rows (rows, 77, width) and their pooled outputs (rows, width) if these were asked for."""
+    """The states of rows (rows, 77, width), and their pooled outputs (rows, width) if these were asked for.
+
+    What stands past the positions that were asked for is finite and means nothing.
+    """
 
     states: Tensor
     pooled: Tensor | None
@@ -110,12 +114,14 @@ def states_of(
     if fresh is not None:
         for place, number in enumerate(new):
             at = None if fresh.pooled is None else fresh.pooled[place]
-            cache.put(keys[number], fresh.states[place], at)
-            found[number] = fresh.states[place], at
+            states = fresh.states[place, : rows.lengths[number]]
+            cache.put(keys[number], states, at)
+            found[number] = states, at
         if len(new) == count:
             return fresh
     entries = [entry for entry in found if entry is not None]
-    states = torch.stack([entry[0] for entry in entries])
+    full = [state if len(state) == 77 else pad(state, (0, 0, 0, 77 - len(state))) for state, _ in entries]
+    states = torch.stack(full)
     ends = [entry[1] for entry in entries if entry[1] is not None]
     return Encoded(states, torch.stack(ends) if pooled else None)
 
@@ -135,7 +141,14 @@ def _encode(
 
     def run(depth: int, final_norm: bool, pool_at: npt.NDArray[np.int64] | None) -> Encoded:
         found = encode_rows(
-            encoder, ids, layer=depth, final_norm=final_norm, hidden=hidden, pool_at=pool_at, vectors=vectors
+            encoder,
+            ids,
+            layer=depth,
+            final_norm=final_norm,
+            hidden=hidden,
+            pool_at=pool_at,
+            vectors=vectors,
+            lengths=np.array([rows.lengths[number] for number in new]),
         )
         return Encoded(found.states.float(), None if found.pooled is None else found.pooled.float())
 

@@ -99,18 +99,6 @@ def compose(states: Tensor, empty: Tensor, texts: Sequence[Chunks], firsts: Sequ
     return result
 
 
-def is_composed(text: Chunks) -> bool:
-    """Whether a text is more than its own chunks one after the other."""
-    at = 0
-    for section in text.sections:
-        if section.mix != 1 or section.weight != 1 or section.first != at or section.start != at:
-            return True
-        at = section.stop
-        if section.length != section.stop - section.start:
-            return True
-    return False
-
-
 def share_ends(states: Tensor, texts: Sequence[Chunks], firsts: Sequence[int], end: int, merge: bool) -> None:
     """compel's options for the state of the first end of every chunk: that of the first chunk, or the mean of all."""
     for text, first in zip(texts, firsts, strict=True):

@@ -1,35 +1,38 @@
-"""What a rule for chunks takes and gives: tokens of pieces in, rows of at most 75 ids out."""
+"""What a rule for chunks takes and gives: a text in ids, and the rows of at most 75 ids that it is cut into."""
 
 from __future__ import annotations
 
 import dataclasses
+from itertools import accumulate
 from typing import NamedTuple
 
 PLACES = 75
 """Ids in a chunk between its begin and its end."""
 
 
-class Tokens(NamedTuple):
-    """The ids of one piece."""
-
-    ids: list[int]
-    weight: float
-    piece: int
-    """Its number in the prompt, -1 for what no piece asked for."""
-    word: int = 0
-    """Its number among the groups that are weighted together, from 1."""
-    breaks: bool = False
-    inversion: str | None = None
-    """The textual inversion whose vectors these are, one for each id."""
-
-
-class Run(NamedTuple):
-    """Consecutive ids of a row that come from one piece."""
+class Segment(NamedTuple):
+    """Consecutive ids of a text that come from one piece."""
 
     length: int
     weight: float
     piece: int
+    """Its number in the prompt."""
     word: int
+    """Its number among the groups that are weighted together, from 1."""
+    inversion: str | None = None
+    """The textual inversion whose vectors these are, one for each id."""
+
+
+class TokenText(NamedTuple):
+    """One text in ids. `breaks` are the numbers of segments that are empty and end a chunk."""
+
+    ids: list[int]
+    segments: list[Segment]
+    breaks: set[int]
+
+    def starts(self) -> list[int]:
+        """Where each segment begins, and where the last one ends."""
+        return [0, *accumulate(segment.length for segment in self.segments)]
 
 
 class Fix(NamedTuple):
@@ -41,29 +44,19 @@ class Fix(NamedTuple):
     vectors: int
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Row:
-    """The content of one chunk, without begin, end and padding."""
+    """One chunk: ids `start` to `stop` of its text, between begin and end."""
 
-    ids: list[int] = dataclasses.field(default_factory=list)
-    runs: list[Run] = dataclasses.field(default_factory=list)
-    fixes: list[Fix] = dataclasses.field(default_factory=list)
-    first: int = 0
-    stop: int = 77
-    """Positions `first` to `stop` take part in the result."""
-    end_last: bool = False
-    """The end stands at position 76, after the padding."""
+    start: int
+    stop: int
     note: str = ""
     """Why the next chunk begins: "full", "break", "comma", "word", "sentence", "phrase"."""
-
-    def add(self, tokens: Tokens, start: int, stop: int) -> None:
-        """Append ids `start` to `stop` of a piece."""
-        if stop <= start:
-            return
-        if tokens.inversion is not None:
-            self.fixes.append(Fix(len(self.ids) + 1, tokens.inversion, start, stop - start))
-        self.ids += tokens.ids[start:stop]
-        self.runs.append(Run(stop - start, tokens.weight, tokens.piece, tokens.word))
+    span: tuple[int, int] = (0, 77)
+    """The positions that take part in the result, from and to."""
+    end_last: bool = False
+    """The end stands at position 76, after the padding."""
+    fixes: list[Fix] = dataclasses.field(default_factory=list)
 
 
 class Masked(NamedTuple):
@@ -74,7 +67,7 @@ class Masked(NamedTuple):
     weight: float
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Chunked:
     """The rows of one text, and what was decided on the way."""
 
@@ -82,28 +75,26 @@ class Chunked:
     dropped: int = 0
     """Tokens that found no place."""
     masks: list[Masked] = dataclasses.field(default_factory=list)
-    without: list[tuple[float, list[Row]]] = dataclasses.field(default_factory=list)
-    """compel's REMOVE: the rows without one fragment, and its weight."""
+    without: list[tuple[float, TokenText, list[Row]]] = dataclasses.field(default_factory=list)
+    """compel's REMOVE: the text without one fragment and its rows, and the fragment's weight."""
     count: int = 0
     """Tokens, counted as the tool shows them."""
 
 
-def fill(pieces: list[Tokens], limit: int | None = None) -> list[Row]:
-    """Rows cut after every 75 ids; at most `limit` of them."""
-    rows = [Row()]
-    for tokens in pieces:
-        if tokens.breaks and len(rows) != limit:
+def cut(text: TokenText, limit: int | None = None) -> list[Row]:
+    """Rows of 75 ids, and where a chunk ends; at most `limit` of them."""
+    rows = [Row(0, 0)]
+    stops = text.starts()
+    for number in [*sorted(text.breaks), None]:
+        stop = stops[-1] if number is None else stops[number]
+        while rows[-1].start + PLACES < stop:
+            rows[-1].stop = rows[-1].start + PLACES
+            if len(rows) == limit:
+                return rows
+            rows[-1].note = "full"
+            rows.append(Row(rows[-1].stop, 0))
+        rows[-1].stop = stop
+        if number is not None and len(rows) != limit:
             rows[-1].note = "break"
-            rows.append(Row())
-            continue
-        at = 0
-        while at < len(tokens.ids):
-            if len(rows[-1].ids) == PLACES:
-                if limit is not None and len(rows) == limit:
-                    return rows
-                rows[-1].note = "full"
-                rows.append(Row())
-            stop = min(len(tokens.ids), at + PLACES - len(rows[-1].ids))
-            rows[-1].add(tokens, at, stop)
-            at = stop
+            rows.append(Row(stop, stop))
     return rows

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from cliptok import Tokenizer
 
@@ -31,21 +35,36 @@ class PieceTokenizer:
         self.pad = int(tokenizer.pad_token_id) if pad is None else pad
         self._words: dict[str, int] = {}
 
-    def ids(self, texts: Iterable[str]) -> dict[str, list[int]]:
-        """Every distinct text to its ids. Raises ValueError for a lone surrogate."""
-        distinct = list(dict.fromkeys(texts))
-        if not distinct:
-            return {}
-        given = distinct if self.clean is None else [self.clean(text) for text in distinct]
-        added = getattr(self.tokenizer, "added_tokens_encoder", {})
-        if any(f"{token}_1" in added for token in added):
-            # A textual inversion of several vectors, as diffusers loads it: its name stands for all of its tokens.
+    def packed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """The ids of all texts joined, and how many each has. Raises ValueError for a lone surrogate."""
+        given = list(texts) if self.clean is None else [self.clean(text) for text in texts]
+        if self._has_placeholders:
             from cliptok.encoder.placeholders import expand_placeholders
 
             given = expand_placeholders(self.tokenizer, given)
-        options = {} if isinstance(self.tokenizer, Tokenizer) else {"verbose": False}
-        ids = self.tokenizer(given, add_special_tokens=False, **options)["input_ids"]
-        return dict(zip(distinct, ids, strict=True))
+        if isinstance(self.tokenizer, Tokenizer):
+            ids, offsets = self.tokenizer._tokens.engine.pack(given, "int32", None, add_special_tokens=False)
+            return ids, np.diff(offsets)
+        if not given:
+            return np.zeros(0, np.int32), np.zeros(0, np.int64)
+        distinct = list(dict.fromkeys(given))
+        found = self.tokenizer(distinct, add_special_tokens=False, verbose=False)["input_ids"]
+        known = dict(zip(distinct, found, strict=True))
+        lists = [known[text] for text in given]
+        lengths = np.array([len(ids) for ids in lists], np.int64)
+        return np.fromiter(chain.from_iterable(lists), np.int32, int(lengths.sum())), lengths
+
+    def lists(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each text. Raises ValueError for a lone surrogate."""
+        ids, lengths = self.packed(texts)
+        flat, ends = ids.tolist(), np.cumsum(lengths).tolist()
+        return [flat[start:stop] for start, stop in zip([0, *ends], ends, strict=False)]
+
+    @property
+    def _has_placeholders(self) -> bool:
+        """Whether a textual inversion of several vectors was loaded as diffusers does: a name stands for its tokens."""
+        added = getattr(self.tokenizer, "added_tokens_encoder", {})
+        return any(f"{token}_1" in added for token in added)
 
     def word(self, token: str) -> int:
         """The id of a token of the vocabulary, such as `,</w>`."""

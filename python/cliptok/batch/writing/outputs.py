@@ -3,7 +3,9 @@
 import io
 import json
 import math
+import shutil
 from contextlib import suppress
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,12 +28,13 @@ class ParquetOutput:
 
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
         # Dictionary encoding makes ids smallest; embeddings gain nothing. No query uses statistics of ids or values.
-        others = first.column_names[1:]
+        values = {field.name for field in first.schema if _is_lists_of_floats(field.type)}
+        others = [name for name in first.column_names[1:] if name not in values]
         self._writer = pq.ParquetWriter(
             file,
             first.schema,
             compression="zstd",
-            use_dictionary=others if pa.types.is_floating(_innermost(first.schema.types[0])) else True,
+            use_dictionary=others if values else True,
             write_statistics=others,
             write_page_checksum=True,
         )
@@ -57,7 +60,6 @@ class ArrayOutput:
 
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
         self._file, self._rows = file, 0
-        self._name = first.column_names[0]
         empty = as_array(first.column(0).slice(0, 0))
         self._dtype, self._shape = empty.dtype, empty.shape[1:]
         self._header_size = len(self._header(_MOST, {**draft, "counts": dict.fromkeys(Counts().as_dict(), _MOST)}, 0))
@@ -95,17 +97,47 @@ class NpyOutput(ArrayOutput):
 
 
 class SafetensorsOutput(ArrayOutput):
-    """One tensor, named as the column. The library would need all of it in memory to write it."""
+    """One tensor for each column, named as it. The library would need all of them in memory to write them."""
+
+    def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
+        # A tensor's values stand together: those of the second, pooled outputs, wait beside.
+        self._more = {name: TemporaryFile() for name in first.column_names[1:]}  # noqa: SIM115 (closed by abandon)
+        self._kinds = {name: as_array(first.column(name).slice(0, 0)) for name in first.column_names}
+        super().__init__(file, first, draft)
+
+    def write(self, table: pa.Table) -> None:
+        """Add the table's rows."""
+        super().write(table)
+        for name, waiting in self._more.items():
+            waiting.write(as_array(table.column(name)).data)
+
+    def finish(self, record: Record) -> None:
+        """Write the footer or header, with the record: the file is then complete."""
+        for waiting in self._more.values():
+            waiting.seek(0)
+            shutil.copyfileobj(waiting, self._file)
+        self.abandon()
+        super().finish(record)
+
+    def abandon(self) -> None:
+        """Release the file, which the caller discards."""
+        for waiting in self._more.values():
+            waiting.close()
 
     def _header(self, rows: int, record: Record, size: int) -> bytes:
-        shape = (rows, *self._shape)
-        kind = {"u": "U", "i": "I", "f": "F"}[self._dtype.kind]
-        tensor = {
-            "dtype": f"{kind}{self._dtype.itemsize * 8}",
-            "shape": shape,
-            "data_offsets": (0, math.prod(shape) * self._dtype.itemsize),
-        }
-        header = json.dumps({"__metadata__": {RECORD: json.dumps(record)}, self._name: tensor}).encode()
+        tensors: dict[str, Any] = {}
+        start = 0
+        for name, empty in self._kinds.items():
+            shape = (rows, *empty.shape[1:])
+            stop = start + math.prod(shape) * empty.dtype.itemsize
+            kind = {"u": "U", "i": "I", "f": "F"}[empty.dtype.kind]
+            tensors[name] = {
+                "dtype": f"{kind}{empty.dtype.itemsize * 8}",
+                "shape": shape,
+                "data_offsets": (start, stop),
+            }
+            start = stop
+        header = json.dumps({"__metadata__": {RECORD: json.dumps(record)}, **tensors}).encode()
         size = max(size, -(-(8 + len(header)) // 64) * 64)
         return (size - 8).to_bytes(8, "little") + header.ljust(size - 8)
 
@@ -119,5 +151,9 @@ def create(format: str, file: BinaryIO, first: pa.Table, draft: Record) -> Outpu
     return kinds[format](file, first, draft)
 
 
+def _is_lists_of_floats(kind: pa.DataType) -> bool:
+    return pa.types.is_nested(kind) and bool(pa.types.is_floating(_innermost(kind)))
+
+
 def _innermost(kind: pa.DataType) -> pa.DataType:
-    return _innermost(kind.value_type) if pa.types.is_nested(kind) else kind
+    return _innermost(kind.value_type) if hasattr(kind, "value_type") else kind

@@ -78,8 +78,8 @@ def _look(path: Path) -> tuple[int, Record | None] | None:
             rows, text = footer.num_rows, (footer.metadata or {}).get(RECORD.encode())
         else:
             with safe_open(path, framework="np") as file:
-                (name,) = file.keys()
-                rows, text = file.get_slice(name).get_shape()[0], (file.metadata() or {}).get(RECORD)
+                (rows,) = {file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118 (it is no dict)
+                text = (file.metadata() or {}).get(RECORD)
         return rows, None if text is None else json.loads(text)
     except Exception:  # Whatever a damaged file does to one of the four parsers, it is not finished.
         return None

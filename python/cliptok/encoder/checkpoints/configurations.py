@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cliptok._common.json_files import Trouble, read_json, wanted
-from cliptok.encoder.config import TextConfig
+from cliptok.encoder.config import TextConfig, text_part
 
-# Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer; and what a whole model is called.
-_CLIPS = {
-    "clip": "CLIPModel",
-    "clip_text_model": "",
-    "clipseg": "CLIPModel",
-    "clipseg_text_model": "",
-    "xclip": "CLIPModel",
-    "xclip_text_model": "",
-    "owlvit": "CLIPModel",
-    "owlvit_text_model": "",
-    "owlv2": "CLIPModel",
-    "owlv2_text_model": "",
+# Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer, and how their classes' names begin.
+_CLIPS = {"clip": "CLIP", "clipseg": "CLIPSeg", "xclip": "XCLIP", "owlvit": "OwlViT", "owlv2": "Owlv2"}
+# What open_clip knows in `model_cfg` and in its `text_cfg`, without what makes another network of a text tower.
+_MODEL_OPTIONS = {
+    *("embed_dim", "vision_cfg", "text_cfg", "multimodal_cfg", "quick_gelu", "custom_text", "output_dict"),
+    *("init_logit_scale", "init_logit_bias", "nonscalar_logit_scale", "cast_dtype"),
 }
-# open_clip's options that make another network of a text tower.
-_FOREIGN = (
-    *("proj_bias", "act_kwargs", "ls_init_value", "block_type", "qk_norm", "use_pad_mask", "correct_cls_mask"),
-    *("scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc", "final_ln_after_pool"),
-)
+_TEXT_OPTIONS = {
+    *("context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "embed_cls", "pad_id", "eos_id"),
+    *("no_causal_mask", "pool_type", "proj_type", "output_tokens", "norm_kwargs"),
+    *("tokenizer_mode", "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"),  # without a tower of that kind unused
+}
 _CLIP_END = 49407
 
 
@@ -60,22 +56,38 @@ def read_configuration(path: Path) -> Configuration | None:
 def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | None:
     listed = wanted(content.get("architectures"), (list, type(None)), "architectures")
     architecture = wanted(listed[0], str, "architectures[0]") if listed else None
-    text = wanted(content["text_config"], dict, "text_config") if "text_config" in content else content
     kind = wanted(content.get("model_type"), (str, type(None)), "model_type")
-    if kind is not None and kind not in _CLIPS:
-        if "_class_name" in content or kind.endswith("_vision_model"):
+    family = _CLIPS.get("clip" if kind is None else kind.removesuffix("_text_model"))
+    if family is None or not _is_class_of(family, architecture):
+        if "_class_name" in content or (kind or "").endswith("_vision_model"):
             return None
-        name = architecture or kind
         raise ValueError(
-            f"{path} describes {name} (model_type {kind!r}), which is no CLIP text tower: its tokenizer, attention, "
-            f"pooling or projection is another. transformers' {architecture or 'AutoModel'} computes it"
+            f"{path} describes {architecture or kind} (model_type {kind!r}), which is no CLIP text tower: its "
+            f"tokenizer, attention, pooling or projection is another. {_who_computes(family, architecture)} computes it"
         )
+    text = text_part(content)
     if "hidden_size" not in text and "text_config" not in content:
         return None
+    if "auto_map" in content:
+        raise ValueError(f"{path} names code of its own (auto_map), which is never run; what it computes is not known")
+    if content.get("quantization_config"):
+        quantization = wanted(content["quantization_config"], dict, "quantization_config")
+        method = quantization.get("quant_method", "an unknown method")
+        raise ValueError(
+            f"{path} says that the weights are quantized ({method}); load the original, or dequantize them"
+        )
+    if text.get("attention_dropout"):
+        message = (
+            f"{path} has attention_dropout {text['attention_dropout']}; there is no dropout here, in training either"
+        )
+        warnings.warn(message, UserWarning, stacklevel=5)
     config = TextConfig.from_transformers(content)
     stated = {name: getattr(config, name) for name in ("width", "layers", "mlp", "positions", "vocabulary")}
-    whole = kind is not None and _CLIPS[kind] == "CLIPModel"
+    whole = "text_config" in content
     projected = {"CLIPTextModel": False, "CLIPTextModelWithProjection": True, "CLIPModel": True}.get(architecture or "")
+    if projected:
+        written = (content if whole else text).get("projection_dim")
+        stated.update({} if written is None else {"projection": written})
     if whole and config.projection is not None:
         config = dataclasses.replace(config, architecture="CLIPModel")
     if "cliptok_architecture" in content and config.projection is not None:
@@ -83,44 +95,68 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
     return Configuration(path, config, stated, projected, "transformers")
 
 
+def _is_class_of(family: str, architecture: str | None) -> bool:
+    """Whether a class has this family's text tower; classes of other libraries may do anything with it."""
+    if architecture is None:
+        return True
+    return re.fullmatch(rf"{family}(Text|Vision)?(Model|For[A-Za-z]+)(WithProjection)?", architecture) is not None
+
+
+def _who_computes(family: str | None, architecture: str | None) -> str:
+    if family is None or architecture in (None, "AutoModel"):
+        return f"transformers' {architecture or 'AutoModel'}"
+    return f"The library that has the class {architecture}"
+
+
 def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
-    text = wanted(model.get("text_cfg") or {}, dict, "text_cfg")
+    text = wanted(model.get("text_cfg"), dict, "text_cfg")
     pool = text.get("pool_type", "argmax")
-    norm = wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs")
+    norm = dict(wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs"))
+    eps = norm.pop("eps", 1e-5)
     flags = {
         name: wanted(of.get(name) or False, bool, name)
         for of, name in ((text, "embed_cls"), (text, "no_causal_mask"), (model, "quick_gelu"))
     }
     for option in ("hf_model_name", "hf_tokenizer_name"):
-        if option in text:
+        if text.get(option):
             what = "a text tower of" if option == "hf_model_name" else "a text tower with the tokenizer of"
             raise ValueError(f"{path} describes {what} {text[option]}, which is no CLIP tower; open_clip computes it")
-    foreign = [f"{name}={text[name]}" for name in _FOREIGN if text.get(name)]
+    foreign = [f"{name}={text[name]}" for name in text if name not in _TEXT_OPTIONS and text[name]]
+    foreign += [f"{name}" for name in model if name not in _MODEL_OPTIONS and model[name]]
+    foreign += [f"norm_kwargs={norm}"] if norm else []
     if pool not in ("argmax", "eos") or (pool == "eos" and text.get("eos_id") != _CLIP_END):
         foreign.append(f"pool_type={pool}")
+    if text.get("proj_type", "linear") not in ("linear", "none"):
+        foreign.append(f"proj_type={text['proj_type']}")
     if foreign:
         raise ValueError(
             f"{path} describes a text tower with {', '.join(foreign)}, which is no CLIP tower; open_clip computes it"
         )
 
-    def size(name: str, default: int) -> int:
-        number: int = wanted(text.get(name, default), int, name)
+    def size(name: str, default: int, of: Mapping[str, Any] = text) -> int:
+        number: int = wanted(of.get(name, default), int, name)
         return number
 
+    width, projected = size("width", 512), text.get("proj_type", "linear") != "none"
     config = TextConfig(
-        width=size("width", 512),
+        width=width,
         heads=size("heads", 8),
         layers=size("layers", 12),
+        mlp=int(width * wanted(text.get("mlp_ratio", 4.0), (int, float), "mlp_ratio")),
         vocabulary=size("vocab_size", 49408),
         positions=size("context_length", 77) + flags["embed_cls"],
         activation="quick_gelu" if flags["quick_gelu"] else "gelu",
-        layer_norm_eps=norm.get("eps", 1e-5),
+        layer_norm_eps=eps,
         pad_id=size("pad_id", 0),
         causal=not flags["no_causal_mask"],
         class_token=flags["embed_cls"],
-        projection=None if text.get("proj_type") == "none" else model.get("embed_dim", 512),
+        projection=size("embed_dim", 512, model) if projected else None,
         architecture="CLIPModel",
     )
     written = {"width": "width", "layers": "layers", "vocab_size": "vocabulary", "context_length": "positions"}
     stated = {ours: getattr(config, ours) for theirs, ours in written.items() if theirs in text}
-    return Configuration(path, config, stated, text.get("proj_type", "linear") != "none", "open_clip")
+    if "width" in text:
+        stated["mlp"] = config.mlp
+    if projected and "embed_dim" in model:
+        stated["projection"] = size("embed_dim", 512, model)
+    return Configuration(path, config, stated, projected, "open_clip")

@@ -10,8 +10,9 @@ from cliptok._common.hub import hub_model
 from cliptok._common.json_files import read_json
 from cliptok.encoder.checkpoints.configurations import Configuration, read_configuration
 from cliptok.encoder.checkpoints.sources import ShardedSource, Source, open_source
+from cliptok.tokenizer.files.vocabulary import OTHER_KINDS
 
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.json")
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.json", *OTHER_KINDS)  # those of other kinds are refused when read
 _INDEX = "model_index.json"
 _STEMS = (("model", "safetensors"), ("open_clip_model", "safetensors"), ("pytorch_model", "bin"))
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
@@ -113,13 +114,24 @@ def folder_configuration(folder: Folder, openai: bool) -> Configuration | None:
     return None
 
 
-def class_in_pipeline(folder: Folder) -> str | None:
-    """The class that a diffusers pipeline names for this part of it, such as "CLIPTextModel"."""
+def projected_in_pipeline(folder: Folder) -> bool | None:
+    """Whether the class that a diffusers pipeline names for this part has a projection; None where it names none.
+
+    Raises ValueError for another class than transformers' two, since only its library knows what it computes.
+    """
     found = folder.pipeline_index()
     if found is None:
         return None
-    entry = read_json(found[0]).get(found[1])
-    return str(entry[1]) if isinstance(entry, list) and len(entry) == 2 else None
+    index, part = found
+    entry = read_json(index).get(part)
+    if not isinstance(entry, list) or len(entry) != 2 or entry[1] is None:
+        return None
+    if entry[1] not in ("CLIPTextModel", "CLIPTextModelWithProjection"):
+        raise ValueError(
+            f"{index} names {'.'.join(map(str, entry))} for {part}, which is no class of a CLIP text tower; "
+            f"{entry[0]} computes it"
+        )
+    return bool(entry[1] == "CLIPTextModelWithProjection")
 
 
 def folder_weights(folder: Folder, variant: str | None) -> Source:

@@ -18,9 +18,9 @@ from cliptok.encoder.checkpoints.folders import (
     Directory,
     Folder,
     Repository,
-    class_in_pipeline,
     folder_configuration,
     folder_weights,
+    projected_in_pipeline,
 )
 from cliptok.encoder.checkpoints.parameters import check, origins
 from cliptok.encoder.checkpoints.recognition import Recognised, announce, recognise, sizes
@@ -129,8 +129,8 @@ def inspect(
         known = folder_configuration(folder, tower.openai)
         if alone and known is not None and not _fits(known, tensors, tower):
             known = None  # it is another file's
-    if known is not None and folder is not None and class_in_pipeline(folder) == "CLIPTextModel":
-        known = dataclasses.replace(known, projection=False)  # whatever class it was saved from
+    if known is not None and folder is not None and (projected := projected_in_pipeline(folder)) is not None:
+        known = dataclasses.replace(known, projection=projected)  # whatever class it was saved from
     found = recognise(tensors, tower, known, changes)
     profile = {"openai": "openai", "longclip": "openai", "open_clip": "open_clip"}.get(found.layout, "transformers")
     beside = folder.tokenizer() if folder is not None and not tower.openai else None

@@ -52,21 +52,21 @@ def recognise(source: Source, tower: Tower, known: Configuration | None, changes
     shapes = source.shapes()
     found = sizes(source, tower)
     _refuse_foreign(source, tower, found["vocabulary"], known is not None)
+    projection = _projection(source, tower)
     if known is not None:
-        _agree(source, known, found, changes)
+        _agree(source, known, {**found, "projection": projection}, changes)
     layout = _layout(source, tower)
     reasons: dict[str, str] = {}
     guesses: list[str] = []
     config = _by_rule(source, tower, layout, found["width"], reasons, guesses) if known is None else known.config
     if known is not None:
         reasons = {"activation": known.path.name, "causal": known.path.name}
-    projection = _projection(source, tower)
     if known is not None and "projection" not in changes:
         projection = _promised(source, known, projection)
     layers = found["layers"]
     if tower.sd2:
         layers, projection = (layers if layers == 23 else layers - 1), None
-    if known is not None:
+    if known is not None and known.library == "transformers":
         layers = min(layers, known.stated.get("layers", layers))
     architecture = config.architecture if known is not None else _architecture(tower, shapes)
     config = dataclasses.replace(
@@ -111,11 +111,13 @@ def sizes(source: Source, tower: Tower) -> dict[str, Any]:
     return {"vocabulary": vocabulary, "width": width, "positions": positions[0], "mlp": mlp[0], "layers": len(numbers)}
 
 
-def _agree(source: Source, known: Configuration, found: Mapping[str, int], changes: Mapping[str, Any]) -> None:
+def _agree(source: Source, known: Configuration, found: Mapping[str, int | None], changes: Mapping[str, Any]) -> None:
     for name, stated in known.stated.items():
-        fewer = name == "layers" and stated <= found[name]  # as transformers: a configuration may skip the last ones
-        if stated == found[name] or fewer or name in changes:
+        size = found[name]
+        if size is None or stated == size or name in changes:
             continue
+        if name == "layers" and stated < size and known.library == "transformers":
+            continue  # as there: a configuration may skip the last ones
         remedy = "; give layers= if that is meant" if name == "layers" else ""
         raise ValueError(f"{known.path} says {name} {stated}, but {source.where} has {name} {found[name]}{remedy}")
 

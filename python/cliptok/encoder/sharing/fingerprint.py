@@ -8,7 +8,7 @@ import operator
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from cliptok.encoder.model import MLP, Attention, Block, Blocks, TextEmbeddings, TextTower
+from cliptok.encoder.model import MLP, Attention, Block, Blocks, TextEmbeddings, TextModel, TextTower
 
 _PARTS = (
     nn.Linear,
@@ -24,19 +24,42 @@ _PARTS = (
 )
 
 
-def obstacle(tower: nn.Module) -> str | None:
+def obstacle(tower: TextModel) -> str | None:
     """What in the tower is more than its weights: a wrapped layer, a hook, a forward method set on an instance.
 
     A CUDA graph would freeze it and `encode` would pass it over. None for a plain tower. Hooks of the tower itself do
-    not count: they run around the whole.
+    not count: they run around the whole. Layers that differ from one another in more than their weights count too.
     """
     for name, part in tower.named_modules():
         if part is not tower and type(part) not in _PARTS:
             return f"what {type(part).__module__}.{type(part).__name__} does at {name}"
         if part is not tower and _has_hooks(part):
             return f"the hooks at {name}"
+        if (kind := _unusual(part, tower)) is not None:
+            return f"{kind} at {name}"
+        for weight in part._parameters.values():
+            if weight is not None and type(weight) not in (nn.Parameter, Tensor):
+                return f"what {type(weight).__name__} does at {name}"
     if _global_hooks():
         return "the hooks that are registered for all modules"
+    return None
+
+
+def _unusual(part: nn.Module, tower: TextModel) -> str | None:
+    """What of a layer's options is not the tower's: no bias, another number of heads, ..."""
+    config = tower.config
+    if isinstance(part, nn.Linear) and (part.bias is None) != (part is tower.text_projection):
+        return "a linear layer with a bias of its own" if part.bias is not None else "a linear layer without bias"
+    if isinstance(part, nn.LayerNorm) and (
+        part.weight is None or part.bias is None or part.eps != config.layer_norm_eps
+    ):
+        return f"{part}"
+    if isinstance(part, nn.Embedding) and part.max_norm is not None:
+        return f"{part}"
+    if isinstance(part, Attention) and (part.heads != config.heads or part.causal != config.causal):
+        return f"attention with {part.heads} heads{' that is causal' if part.causal else ''}"
+    if isinstance(part, Blocks) and not len(part.layers):
+        return "no blocks"
     return None
 
 
@@ -50,7 +73,7 @@ class Fingerprint:
     Comparing takes some 50 us for twelve layers, so that every call can do it.
     """
 
-    def __init__(self, tower: nn.Module) -> None:
+    def __init__(self, tower: TextModel) -> None:
         parts = list(tower.modules())
         # The dictionaries, not the modules: a tower that is kept alive here would never let its graphs go.
         self._places = [values for part in parts for values in (part._modules, part._parameters)]
@@ -71,7 +94,7 @@ class Fingerprint:
     def _current(self) -> list[object]:
         return list(itertools.chain.from_iterable(values.values() for values in self._places))
 
-    def matches(self, tower: nn.Module) -> bool:
+    def matches(self, tower: TextModel) -> bool:
         """Whether `tower` still has these layers and tensors at these places, and nothing more that runs."""
         current = self._current()
         if len(current) != len(self._values) or not all(map(operator.is_, current, self._values)):

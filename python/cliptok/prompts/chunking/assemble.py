@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cliptok.prompts.chunking.tokenized import Segments
 from cliptok.prompts.plan import Float32, Int32
-from cliptok.prompts.token_rows import Row
 from cliptok.prompts.tokens import PieceTokenizer
 
 
+class RowTable:
+    """The rows of many texts, one after the other, in columns: which ids each holds, and what is said about it."""
+
+    def __init__(self) -> None:
+        self.start: list[int] = []
+        self.stop: list[int] = []
+        self.note: list[str] = []
+        self.span: list[tuple[int, int]] = []
+        self.end_last: list[bool] = []
+
+    def add(
+        self, start: int, stop: int, note: str = "", span: tuple[int, int] = (0, 77), end_last: bool = False
+    ) -> None:
+        self.start.append(start)
+        self.stop.append(stop)
+        self.note.append(note)
+        self.span.append(span)
+        self.end_last.append(end_last)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
 class Arrays:
-    """The rows of many prompts, one after the other: ids, weights, pieces, words (rows, 77) and spans (rows, 2)."""
+    """All rows: ids, weights, pieces, words (rows, 77) and spans (rows, 2)."""
 
     ids: Int32
     weights: Float32
@@ -22,28 +44,29 @@ class Arrays:
     words: Int32
     spans: Int32
 
-    def __init__(self, rows: list[Row], tokenizer: PieceTokenizer) -> None:
+    def __init__(self, rows: RowTable, segments: Segments, tokenizer: PieceTokenizer) -> None:
         count = len(rows)
-        lengths = np.fromiter((len(row.ids) for row in rows), np.int64, count)
+        starts = np.array(rows.start, np.int64)
+        lengths = np.array(rows.stop, np.int64) - starts
         places = np.arange(77)
         content = (places > 0) & (places <= lengths[:, None])
-        total = int(lengths.sum())
+        before = np.cumsum(lengths) - lengths
+        which = np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
         self.ids = np.full((count, 77), tokenizer.pad, np.int32)
         self.ids[:, 0] = tokenizer.begin
-        self.ids[content] = np.fromiter(chain.from_iterable(row.ids for row in rows), np.int32, total)
+        self.ids[content] = segments.ids[which]
         ends = lengths + 1
-        if any(row.end_last for row in rows):
-            ends = np.where([row.end_last for row in rows], 76, ends)
+        if any(rows.end_last):
+            ends = np.where(rows.end_last, 76, ends)
         self.ids[np.arange(count), ends] = tokenizer.end
-        runs = list(chain.from_iterable(row.runs for row in rows))
-        counts = np.fromiter((run.length for run in runs), np.int64, len(runs))
+        owner = np.repeat(np.arange(len(segments.lengths)), segments.lengths)[which]
 
-        def spread(values: list[float], dtype: type, rest: int) -> npt.NDArray[Any]:
+        def spread(values: npt.NDArray[Any], dtype: type, rest: int) -> npt.NDArray[Any]:
             array: npt.NDArray[Any] = np.full((count, 77), rest, dtype)
-            array[content] = np.repeat(np.array(values, np.float64), counts).astype(dtype)
+            array[content] = values.astype(dtype)[owner]
             return array
 
-        self.weights = spread([run.weight for run in runs], np.float32, 1)
-        self.pieces = spread([run.piece for run in runs], np.int32, -1)
-        self.words = spread([run.word for run in runs], np.int32, 0)
-        self.spans = np.array([(row.first, row.stop) for row in rows], np.int32).reshape(-1, 2)
+        self.weights = spread(segments.weights, np.float32, 1)
+        self.pieces = spread(segments.pieces, np.int32, -1)
+        self.words = spread(segments.words, np.int32, 0)
+        self.spans = np.array(rows.span, np.int32).reshape(-1, 2)

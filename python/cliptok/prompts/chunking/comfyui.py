@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cliptok.prompts.token_rows import PLACES, Chunked, Row, Tokens
-from cliptok.prompts.tree import Notice, Piece
+from cliptok.prompts.token_rows import PLACES, Chunked, Fix, Row, TokenText
+from cliptok.prompts.tree import Notice
 
 LARGE = 8
 EMBEDDING = "embedding:"
@@ -14,11 +14,14 @@ _SPLIT = re.compile(r"[ \n]embedding:")
 _SPACE = re.compile(r"\s")
 
 
-def words(piece: Piece, names: Mapping[str, int], notices: list[Notice]) -> list[tuple[str, bool]]:
-    """The texts of a piece that are tokenized each by itself, and whether one is the name of an embedding."""
-    if EMBEDDING not in piece.text:
-        return [(piece.text, False)] if piece.text else []
-    first, *others = _SPLIT.split(piece.text)
+def words(piece: str, start: int, names: Mapping[str, int], notices: list[Notice]) -> list[tuple[str, bool]]:
+    """The texts of a piece that are tokenized each by itself, and whether one is the name of an embedding.
+
+    `start` is where the piece stands, for the notices.
+    """
+    if EMBEDDING not in piece:
+        return [(piece, False)] if piece else []
+    first, *others = _SPLIT.split(piece)
     found: list[tuple[str, bool]] = []
     for text in (first, *(EMBEDDING + other for other in others)):
         if not text:
@@ -34,7 +37,7 @@ def words(piece: Piece, names: Mapping[str, int], notices: list[Notice]) -> list
                 name, rest = stripped, f"{written[len(stripped) :]} {rest}"
             else:
                 name = None
-                notices.append(Notice(piece.start, "embedding", f"there is no embedding {written!r}; it is left out"))
+                notices.append(Notice(start, "embedding", f"there is no embedding {written!r}; it is left out"))
         if name is not None:
             found.append((name, True))
         if rest:
@@ -48,25 +51,26 @@ def _name(text: str) -> tuple[str, str]:
     return (text, "") if found is None else (text[: found.start()], text[found.end() :])
 
 
-def chunk(groups: list[Tokens]) -> Chunked:
+def chunk(text: TokenText) -> Chunked:
     """Rows of 75 from the words of all pieces in order."""
-    rows = [Row()]
-    for tokens in groups:
-        if tokens.breaks:
+    rows = [Row(0, 0)]
+    at = 0
+    for number, word in enumerate(text.segments):
+        if number in text.breaks:
             rows[-1].note = "break"
-            rows.append(Row())
+            rows.append(Row(at, at))
             continue
-        at, size = 0, len(tokens.ids)
-        large = size >= LARGE
-        while at < size:
-            room = PLACES - len(rows[-1].ids)
-            if size - at <= room:
-                rows[-1].add(tokens, at, size)
-                break
-            rows[-1].note = "word"
-            if large:
-                rows[-1].add(tokens, at, at + room)
-                rows[-1].note = "full"
-                at += room
-            rows.append(Row())
-    return Chunked(rows, count=sum(len(row.ids) for row in rows))
+        begun, stop = at, at + word.length
+        while at < stop:
+            row = rows[-1]
+            end = row.start + PLACES
+            fits = stop <= end
+            if fits or word.length >= LARGE:
+                row.stop = min(stop, end)
+                if word.inversion is not None and row.stop > at:
+                    row.fixes.append(Fix(at - row.start + 1, word.inversion, at - begun, row.stop - at))
+                at = row.stop
+            if not fits:
+                row.note = "full" if word.length >= LARGE else "word"
+                rows.append(Row(at, at))
+    return Chunked(rows, count=len(text.ids))

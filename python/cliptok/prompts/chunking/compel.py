@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
-from cliptok.prompts.token_rows import PLACES, Chunked, Masked, Row, Tokens
+from cliptok.prompts.token_rows import PLACES, Chunked, Masked, Row, TokenText
 from cliptok.prompts.tokens import PieceTokenizer
 
 SPLITS = ("sentences", "phrases", "words", "brutal")
@@ -18,76 +19,66 @@ def mixing_weight(weight: float) -> float:
     return math.tan((1.0 - max(EPSILON, weight)) * math.pi / 2)
 
 
-def chunk(fragments: list[Tokens], tokenizer: PieceTokenizer, *, truncate: bool, split: str, remove: bool) -> Chunked:
-    """Rows of 75, of which `truncate` keeps the first, cut as `split` says (one of `SPLITS`).
+class Splitting(NamedTuple):
+    """How long prompts are cut."""
 
-    `remove` gives rows without each fragment below 1 in place of masks.
-    """
-    if truncate:
-        dropped = sum(len(tokens.ids) for tokens in fragments)
-        fragments = [tokens._replace(ids=tokens.ids[:PLACES]) for tokens in fragments]
-    rows = _rows(fragments, tokenizer, truncate, split)
-    result = Chunked(rows, count=sum(len(row.ids) for row in rows))
-    if truncate:
-        result.dropped = dropped - result.count
-    if not any(tokens.weight < 1 for tokens in fragments):
+    tokenizer: PieceTokenizer
+    truncate: bool
+    """The first chunk is all that is kept."""
+    split: str
+    """One of `SPLITS`."""
+    shortest: int = 1
+    """Ids that a chunk must have to end after a sentence or phrase."""
+
+    def rows(self, ids: list[int]) -> list[Row]:
+        """Rows of at most 75 ids."""
+        rows = [Row(0, min(len(ids), PLACES))]
+        while not self.truncate and len(ids) - rows[-1].start > PLACES:
+            size, rows[-1].note = self._cut(ids[rows[-1].start : rows[-1].stop])
+            rows[-1].stop = rows[-1].start + size
+            rows.append(Row(rows[-1].stop, min(len(ids), rows[-1].stop + PLACES)))
+        return rows
+
+    def _cut(self, ids: list[int]) -> tuple[int, str]:
+        """How many of 75 ids stay together, and after what the cut is."""
+        for mode in SPLITS[SPLITS.index(self.split) : -1]:
+            if mode == "words":
+                ends = [place for place, id in enumerate(ids) if self.tokenizer.token(id).endswith("</w>")]
+            else:
+                marks = {self.tokenizer.word(mark) for mark in _MARKS[mode]}
+                ends = [place for place, id in enumerate(ids) if id in marks]
+            if ends and (mode == "words" or ends[-1] + 1 >= self.shortest):
+                return ends[-1] + 1, _NOTES[mode]
+        return PLACES, "full"
+
+
+def chunk(text: TokenText, splitting: Splitting, remove: bool) -> Chunked:
+    """Rows of 75, and which places are masked for each fragment below 1, or with `remove` the rows without it."""
+    rows = splitting.rows(text.ids)
+    result = Chunked(rows, dropped=len(text.ids) - rows[-1].stop, count=rows[-1].stop)
+    if not any(fragment.weight < 1 for fragment in text.segments):
         return result
-    places = _places(rows, fragments, tokenizer, truncate)
-    for tokens, place in zip(fragments, places, strict=False):
-        if tokens.weight >= 1 or place is None:
+    places = _places(rows, text, splitting.tokenizer, splitting.truncate)
+    for number, (fragment, place) in enumerate(zip(text.segments, places, strict=False)):
+        if fragment.weight >= 1 or place is None:
             continue
         if remove:
-            others = [other for other in fragments if other is not tokens]
-            result.without.append((tokens.weight, _rows(others, tokenizer, truncate, split)))
+            others = _without(text, number)
+            result.without.append((fragment.weight, others, splitting.rows(others.ids)))
         else:
-            result.masks.append(Masked(*place, tokens.weight))
+            result.masks.append(Masked(*place, fragment.weight))
     return result
 
 
-def _rows(fragments: list[Tokens], tokenizer: PieceTokenizer, truncate: bool, split: str) -> list[Row]:
-    ids = [id for tokens in fragments for id in tokens.ids]
-    if len(ids) <= PLACES:
-        row = Row()
-        for tokens in fragments:
-            row.add(tokens, 0, len(tokens.ids))
-        return [row]
-    cuts: list[tuple[int, str]] = []
-    at = 0
-    while len(ids) - at > PLACES and not truncate:
-        size, note = _cut(ids[at : at + PLACES], tokenizer, split)
-        at += size
-        cuts.append((at, note))
-    cuts.append((min(len(ids), at + PLACES) if truncate else len(ids), ""))
-    rows: list[Row] = []
-    which = start = 0  # the fragment and the place in it where the next row begins
-    done = 0
-    for cut, note in cuts:
-        row = Row(note=note)
-        while done < cut:
-            tokens = fragments[which]
-            stop = min(len(tokens.ids), start + cut - done)
-            row.add(tokens, start, stop)
-            done += stop - start
-            which, start = (which + 1, 0) if stop == len(tokens.ids) else (which, stop)
-        rows.append(row)
-    return rows
-
-
-def _cut(ids: list[int], tokenizer: PieceTokenizer, split: str) -> tuple[int, str]:
-    """How many of 75 ids stay together, and after what the cut is."""
-    for mode in SPLITS[SPLITS.index(split) : -1]:
-        if mode == "words":
-            ends = [place for place, id in enumerate(ids) if tokenizer.token(id).endswith("</w>")]
-        else:
-            marks = {tokenizer.word(mark) for mark in _MARKS[mode]}
-            ends = [place for place, id in enumerate(ids) if id in marks]
-        if ends:
-            return ends[-1] + 1, _NOTES[mode]
-    return PLACES, "full"
+def _without(text: TokenText, number: int) -> TokenText:
+    """The text without one fragment."""
+    starts = text.starts()
+    ids = text.ids[: starts[number]] + text.ids[starts[number + 1] :]
+    return TokenText(ids, text.segments[:number] + text.segments[number + 1 :], set())
 
 
 def _places(
-    rows: list[Row], fragments: list[Tokens], tokenizer: PieceTokenizer, truncate: bool
+    rows: list[Row], text: TokenText, tokenizer: PieceTokenizer, truncate: bool
 ) -> list[tuple[int, int] | None]:
     """First and last place of each fragment in the joined rows of 77, by compel's own search.
 
@@ -96,22 +87,30 @@ def _places(
     specials = {tokenizer.begin, tokenizer.end, tokenizer.pad}
     joined: list[int] = []
     for row in rows:
-        joined += [tokenizer.begin, *row.ids, tokenizer.end]
+        joined += [tokenizer.begin, *text.ids[row.start : row.stop], tokenizer.end]
         joined += [tokenizer.pad] * (-len(joined) % 77)
     last = len(joined) - 1
     places: list[tuple[int, int] | None] = []
     start = 0
-    for tokens in fragments:
-        ids = tokens.ids
+    begun = 0
+    for fragment in text.segments:
+        ids = text.ids[begun : begun + fragment.length]
+        begun += fragment.length
+        if truncate:
+            ids = ids[:PLACES]
         if not ids:
             places.append(None)
             continue
         if truncate and start >= 76:
             break
-        while start < last and joined[start] != ids[0]:
-            start += 1
+        try:
+            start = joined.index(ids[0], start, last)
+        except ValueError:
+            start = max(start, last)
         end, matched = start, 0
-        while end < last:
+        if joined[start : start + len(ids)] == ids:
+            end, matched = start + len(ids) - 1, len(ids)
+        while end < last and matched < len(ids):
             if joined[end] == ids[matched]:
                 matched += 1
                 if matched == len(ids):

@@ -6,27 +6,29 @@ from functools import cache
 from typing import Any
 
 from cliptok.prompts.grammars.emphasis import UP
-from cliptok.prompts.token_rows import Tokens
+from cliptok.prompts.token_rows import Segment, TokenText
 from cliptok.prompts.tokens import PieceTokenizer
 
 
-def old_emphasis(pieces: list[Tokens], tokenizer: PieceTokenizer) -> list[Tokens]:
+def old_emphasis(text: TokenText, tokenizer: PieceTokenizer) -> TokenText:
     """The ids with their weights: tokens with brackets change a running factor, and go."""
     factors = _bracket_tokens(tokenizer.tokenizer)
-    result: list[Tokens] = []
-    factor = 1.0
-    for tokens in pieces:
-        ids: list[int] = []
-        for id in tokens.ids:
+    ids: list[int] = []
+    segments: list[Segment] = []
+    factor, start = 1.0, 0
+    for segment in text.segments:
+        begun = len(ids)
+        for id in text.ids[start : start + segment.length]:
             change = factors.get(id)
             if change is None:
                 ids.append(id)
                 continue
-            result.append(tokens._replace(ids=ids, weight=factor))
-            ids = []
+            segments.append(segment._replace(length=len(ids) - begun, weight=factor))
+            begun = len(ids)
             factor *= change
-        result.append(tokens._replace(ids=ids, weight=factor))
-    return result
+        segments.append(segment._replace(length=len(ids) - begun, weight=factor))
+        start += segment.length
+    return TokenText(ids, segments, set())
 
 
 @cache

@@ -30,6 +30,7 @@ A1111 = Dialect(
         "batch-mean": "the mean is restored for each prompt, not over the batch",
         "merged-words": "neighbours of equal weight stay pieces of their own",
         "break-in-brackets": "BREAK inside brackets begins a chunk",
+        "capital-and": "AND is a word like others in a prompt that is all capitals",
         "weight-at-end": "a number after a colon at the end is text, unless the prompt has an AND",
         "moved-inversion": "a textual inversion that moves to the next chunk takes its vectors along",
     },

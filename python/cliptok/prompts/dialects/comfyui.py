@@ -1,4 +1,4 @@
-"""ComfyUI's CLIPTextEncode, and the advanced encode nodes on top of it."""
+"""ComfyUI's CLIPTextEncode, the advanced encode nodes on top of it, and SwarmUI's node."""
 
 from __future__ import annotations
 
@@ -27,4 +27,12 @@ ADVANCED = dataclasses.replace(
     quirks={**COMFYUI.quirks, "mask-token": "masked words become the comma that was meant, not a plus"},
 )
 
-DIALECTS = (COMFYUI, ADVANCED)
+SWARMUI = dataclasses.replace(
+    COMFYUI,
+    name="swarmui",
+    grammar="swarmui",
+    settings={"clip_skip": None, "prompt_editing": True},
+    schedules="swarmui",
+)
+
+DIALECTS = (COMFYUI, ADVANCED, SWARMUI)

@@ -29,6 +29,7 @@ COMPEL = Dialect(
         "raw-pooled": "pooled outputs are of the prompt without its syntax",
         "text-after-and": "text after .and() is refused, not dropped",
         "kept-escapes": r"\+ \- \. \, \= lose their backslash",
+        "short-chunks": "a sentence or phrase that ends in a chunk's first half is no place to end the chunk",
     },
 )
 
@@ -47,7 +48,7 @@ SDNEXT = dataclasses.replace(
         "mean_norm": False,
         "te_pooled": False,
     },
-    quirks={"raw-pooled": COMPEL.quirks["raw-pooled"]},
+    quirks={name: COMPEL.quirks[name] for name in ("raw-pooled", "short-chunks")},
     schedules="old",
 )
 

@@ -6,14 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-GRAMMARS = ("plain", "a1111", "comfyui", "compel", "lpw", "sd_embed", "sdnext", "sdnext-a1111")
+GRAMMARS = ("plain", "a1111", "comfyui", "compel", "lpw", "sd_embed", "sdnext", "sdnext-a1111", "swarmui")
 CHUNKINGS = ("one-row", "a1111", "comfyui", "compel", "lpw", "blocks", "padded-blocks")
 WEIGHTINGS = ("none", "scale", "scale-mean", "scale-mean-prompt", "empty", "last", "compel", "advanced")
 LAYERS = ("diffusers", "a1111", "forge", "comfyui", "compel", "lpw", "sd_embed", "sdnext")
 POOLED = ("first", "last", "raw")
 FILLS = ("empty", "zeros", "last", "repeat")
 TOKENIZERS = ("own", "transformers", "transformers-slow", "transformers-basic", "open_clip", "openai")
-_PARTS = {
+PARTS = {
     "grammar": GRAMMARS,
     "chunking": CHUNKINGS,
     "weighting": WEIGHTINGS,
@@ -21,6 +21,7 @@ _PARTS = {
     "pooled": POOLED,
     "fill": FILLS,
 }
+"""The parts of a dialect that are named, and their names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +49,14 @@ class Dialect:
     quirks: Mapping[str, str]
     """What `quirks="fixed"` mends."""
     schedules: str | None = None
-    """How prompts change over steps: "a1111", "old" (the web UI's rules before 1.6, without AND), or not at all."""
+    """How prompts change over steps: "a1111", "old" (the web UI's rules before 1.6, without AND), "swarmui", or not."""
     family_weightings: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Families for which the tool weights otherwise."""
     zero_pad: tuple[str, ...] = ()
     """Roles whose ids after the first end are 0 when they are encoded."""
 
     def __post_init__(self) -> None:
-        for part, names in _PARTS.items():
+        for part, names in PARTS.items():
             if getattr(self, part) not in names:
                 raise ValueError(f"{part} is {getattr(self, part)!r}; choose one of {', '.join(names)}")
         for role, name in self.tokenizers.items():

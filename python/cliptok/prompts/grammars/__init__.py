@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from cliptok.prompts.grammars import comfyui, compel, emphasis, sdnext
+from cliptok.prompts.grammars import comfyui, compel, emphasis, sdnext, swarmui
 from cliptok.prompts.limits import Limits
-from cliptok.prompts.tree import Parsed, Piece
+from cliptok.prompts.tree import Parsed, Pieces
 
 
 def read(
@@ -30,6 +30,8 @@ def read(
         )
     if grammar == "comfyui":
         return comfyui.parse(text, limits, stray_closes="stray-close" not in fixed)
+    if grammar == "swarmui":
+        return swarmui.parse(text, limits, stray_closes="stray-close" not in fixed)
     if grammar == "compel":
         return compel.parse(
             text, limits, drops_rest="text-after-and" not in fixed, keeps_escapes="kept-escapes" not in fixed
@@ -49,4 +51,4 @@ def read(
 
 def plain(text: str) -> Parsed:
     """A prompt without any syntax."""
-    return Parsed.flat(text, [Piece(text, 1.0, 0, len(text))])
+    return Parsed.flat(text, Pieces([text], [1.0], [(0, len(text))]))

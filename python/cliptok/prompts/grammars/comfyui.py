@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cliptok.prompts.limits import Limits
-from cliptok.prompts.tree import Notice, Parsed, Piece
+from cliptok.prompts.tree import Notice, Parsed, Pieces
 
 _MARKS = re.compile(r"\\[()]|[()]|:")
 _ESCAPED = re.compile(r"\\([()])")
@@ -18,16 +18,19 @@ def parse(text: str, limits: Limits, *, stray_closes: bool = True) -> Parsed:
     mends that. Raises PromptError for brackets nested deeper than the limit.
     """
     if "(" not in text and ")" not in text:
-        return Parsed.flat(text, [Piece(text, 1.0, 0, len(text))] if text else [])
+        return Parsed.flat(text, Pieces([text], [1.0], [(0, len(text))]) if text else Pieces([], [], []))
     marks = _Marks(text, limits)
-    pieces: list[Piece] = []
+    pieces = Pieces([], [], [])
     notices: list[Notice] = []
     # Ranges still to read, the next on top: (start, end, weight, whether to look for brackets in it).
     todo: list[tuple[int, int, float, bool]] = [(0, len(text), 1.0, True)]
     while todo:
         start, end, weight, whole = todo.pop()
         if not whole:
-            pieces.append(Piece(_ESCAPED.sub(r"\1", text[start:end]), weight, start, end))
+            part = text[start:end]
+            pieces.texts.append(_ESCAPED.sub(r"\1", part) if "\\" in part else part)
+            pieces.weights.append(weight)
+            pieces.spans.append((start, end))
             continue
         inside: list[tuple[int, int, float, bool]] = []
         for first, last in marks.split(start, end, stray_closes, notices):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from cliptok.prompts.grammars.compel_nodes import Lora, Swapped, Text, Unit, Weighted
 from cliptok.prompts.grammars.compel_reader import Reader
 from cliptok.prompts.limits import Limits
-from cliptok.prompts.tree import Member, Network, Notice, Parsed, Part, Piece, Swap
+from cliptok.prompts.tree import Member, Network, Notice, Parsed, Part, Pieces, Swap
 
 _ESCAPE = re.compile(r'(?<!\\)(\\+)(?=[()"])')
 _OTHER_ESCAPE = re.compile(r"\\([+\-.,=])")
@@ -25,7 +25,7 @@ def parse(text: str, limits: Limits, *, drops_rest: bool = True, keeps_escapes: 
     """
     reader = Reader(text, limits)
     if not reader.text.strip():
-        return Parsed.flat(text, [Piece("", 1.0, 0, len(text))])
+        return Parsed.flat(text, Pieces([""], [1.0], [(0, len(text))]))
     return _flatten(reader, *reader.conjunction(drops_rest), keeps_escapes)
 
 
@@ -36,6 +36,7 @@ class _Loose(NamedTuple):
     weight: float
     start: int
     end: int
+    words: int
 
 
 class _LooseSwap(NamedTuple):
@@ -52,6 +53,8 @@ def _flatten(reader: Reader, units: list[Unit], dropped: int | None, keeps_escap
     for unit in units:
         members = []
         for items in unit.members:
+            if not items:
+                continue
             loose = _walk(items, 1.0, reader, parsed, swaps=not unit.blend)
             if loose:
                 members.append(_member(loose, reader, parsed, keeps_escapes))
@@ -80,7 +83,7 @@ def _walk(items: list[Any], scale: float, reader: Reader, parsed: Parsed, swaps:
     while todo:
         item, scale = todo.pop()
         if isinstance(item, Text):
-            result.append(_Loose(item.text, scale, item.start, item.end))
+            result.append(_Loose(item.text, scale, item.start, item.end, item.words))
         elif isinstance(item, Weighted):
             todo += [(child, scale * item.weight) for child in reversed(item.items)]
         elif isinstance(item, Lora):
@@ -117,49 +120,58 @@ def _swap_options(item: Swapped, reader: Reader) -> dict[str, Any]:
 
 def _member(loose: list[Any], reader: Reader, parsed: Parsed, keeps_escapes: bool) -> Member:
     """The pieces of the prompt as it stands, and those of the edited prompt if it has swaps."""
-    pieces: list[Piece] = []
-    edited: list[Piece] = []
+    if not any(isinstance(item, _LooseSwap) for item in loose):
+        return Member(_fuse(loose, reader, keeps_escapes))
+    pieces, edited = Pieces([], [], []), Pieces([], [], [])
     run: list[_Loose] = []
-    swaps = len(parsed.swaps)
     for item in [*loose, None]:
         if isinstance(item, _Loose):
             run.append(item)
             continue
         fused = _fuse(run, reader, keeps_escapes)
-        pieces += fused
-        edited += fused
+        pieces.extend(fused)
+        edited.extend(fused)
         run = []
         if item is not None:
             sides = [_fuse(side, reader, keeps_escapes) for side in (item.original, item.edited)]
             parsed.swaps.append(Swap(sides[0], sides[1], item.options))
-            pieces += sides[0]
-            edited += sides[1]
-    return Member(pieces, edited=edited if len(parsed.swaps) > swaps else None)
+            pieces.extend(sides[0])
+            edited.extend(sides[1])
+    return Member(pieces, edited=edited)
 
 
-def _fuse(run: list[_Loose], reader: Reader, keeps_escapes: bool) -> list[Piece]:
+def _fuse(run: list[_Loose], reader: Reader, keeps_escapes: bool) -> Pieces:
     """Neighbours of equal weight, joined with a space."""
-    pieces: list[Piece] = []
+    pieces = Pieces([], [], [])
     at = 0
     while at < len(run):
+        weight = run[at].weight
         stop = at + 1
-        while stop < len(run) and run[stop].weight == run[at].weight:
+        while stop < len(run) and run[stop].weight == weight:
             stop += 1
-        # compel takes a backslash off before each bracket or quote whenever it makes a fragment: twice, and at every
-        # fusion once more for all that is fused by then.
-        fusions = stop - at - 1
-        texts = [
-            _unescape(item.text, 2 + fusions - max(number - 1, 0), keeps_escapes)
-            for number, item in enumerate(run[at:stop])
-        ]
-        where = reader.place(run[at].start), reader.place(run[stop - 1].end)
-        pieces.append(Piece(" ".join(texts), run[at].weight, *where))
+        text = " ".join([item.text for item in run[at:stop]])
+        pieces.texts.append(_unescaped(run[at:stop], keeps_escapes) if "\\" in text else text)
+        pieces.weights.append(weight)
+        pieces.spans.append((reader.place(run[at].start), reader.place(run[stop - 1].end)))
         at = stop
     return pieces
 
 
+def _unescaped(items: list[_Loose], keeps_escapes: bool) -> str:
+    """The text of pieces that are fused.
+
+    compel takes a backslash off before each bracket or quote whenever it makes a fragment: twice, and at every fusion
+    once more for all that is fused by then.
+    """
+    texts = []
+    fusions = sum(item.words for item in items) - 1
+    number = 0
+    for item in items:
+        texts.append(_unescape(item.text, 2 + fusions - max(number - 1, 0), keeps_escapes))
+        number += item.words
+    return " ".join(texts)
+
+
 def _unescape(text: str, times: int, keeps_escapes: bool) -> str:
-    if "\\" not in text:
-        return text
     text = _ESCAPE.sub(lambda found: found[1][: max(len(found[1]) - times, 0)], text)
     return text if keeps_escapes else _OTHER_ESCAPE.sub(r"\1", text)

@@ -9,6 +9,8 @@ class Text(NamedTuple):
     text: str
     start: int
     end: int
+    words: int = 1
+    """More than 1 for words that were read at once."""
 
 
 class Weighted(NamedTuple):

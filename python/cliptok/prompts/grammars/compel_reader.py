@@ -21,6 +21,19 @@ _WORD = re.compile(
     r'|[+-](?![ \t\n\r()",.+\-=]|\Z)'
     r'|[^ \t\n\r\x0b\x0c()",.+\-=])+'
 )
+# Words that are nothing but words, read all at once: without syntax, and with none after their white space. In
+# brackets, commas are texts of their own.
+_PLAIN = re.compile(
+    r'(?:(?!useLora|withLora)(?:[^ \t\n\r\x0b\x0c()".+\-=\\]|\.(?!swap|attend))+'
+    r"(?:[ \t\n\r]+(?=[^ \t\n\r.])|[ \t\n\r]*\Z))+"
+)
+_PLAIN_INSIDE = re.compile(
+    r'(?:(?:,|(?!useLora|withLora)[^ \t\n\r\x0b\x0c()",.+\-=\\]+'
+    r"(?=[,)]|[ \t\n\r]+[^ \t\n\r.]|[ \t\n\r]*\Z))[ \t\n\r]*)+"
+)
+_PLAIN_ITEMS = re.compile(r"[^ \t\n\r,]+|,")
+_WHITES = re.compile(r"[ \t\n\r]+")
+_BRACKETS = re.compile(r"[()]")
 _FREE = re.compile(r"[^ \t\n\r\x0b\x0c]+")
 _SIGNS = re.compile(r"\++|-+")
 _NUMBER = re.compile(r"\d+\.\d*|\.\d+|[0-9]+")
@@ -59,12 +72,12 @@ class Reader:
         text = self.text
         depth = 0
         brackets = []
-        for place, character in enumerate(text):
-            if character == "(":
+        for mark in _BRACKETS.finditer(text):
+            if mark[0] == "(":
                 depth += 1
-                self.limits.check_depth(depth, self.original, self.place(place))
-                brackets.append(place)
-            elif character == ")":
+                self.limits.check_depth(depth, self.original, self.place(mark.start()))
+                brackets.append(mark.start())
+            else:
                 depth = max(depth - 1, 0)
         # A quotation is closed by the next quote that is not escaped, or else by the last one of the line.
         spans = []
@@ -130,7 +143,13 @@ class Reader:
             at = self.skip(at, end)
             if at >= end:
                 return items, at
-            found = self.lora(at, end) or self.attention(at, end) or self.swap(at, end) or self.target(at, end)
+            if marks and (run := _PLAIN_INSIDE.match(self.text, at, end)) is not None:
+                words = _PLAIN_ITEMS.findall(run[0])
+                items.append(Text(" ".join(words), at, at + len(run[0].rstrip(" \t\n\r")), len(words)))
+                at = run.end()
+                continue
+            target = self.target(at, end)
+            found = self.lora(at, end) or self.attention(target, at, end) or self.swap(target, at, end) or target
             if found is not None:
                 items += found[0]
                 at = found[1]
@@ -146,17 +165,28 @@ class Reader:
             at = self.skip(at, end)
             if at >= end:
                 return items, at
-            found = (
-                self.swap(at, end)
-                or self.lora(at, end)
-                or self.attention(at, end)
-                or self.bracketed(at, end)
-                or self.free(at, end)
-            )
+            found = self.plain(at, end)
+            if found is None:
+                target = self.target(at, end)
+                found = (
+                    self.swap(target, at, end)
+                    or self.lora(at, end)
+                    or self.attention(target, at, end)
+                    or self.bracketed(at, end)
+                    or self.free(at, end)
+                )
             if found is None:
                 return items, at
             items += found[0]
             at = found[1]
+
+    def plain(self, at: int, end: int) -> _Found | None:
+        found = _PLAIN.match(self.text, at, end)
+        if found is None:
+            return None
+        words = found[0].rstrip(" \t\n\r")
+        text, gaps = _WHITES.subn(" ", words)
+        return [Text(text, at, at + len(words), gaps + 1)], found.end()
 
     def bracketed(self, at: int, end: int) -> _Found | None:
         """What is quoted or in parentheses."""
@@ -178,11 +208,11 @@ class Reader:
     def target(self, at: int, end: int) -> _Found | None:
         return self.bracketed(at, end) or self.word(at, end)
 
-    def attention(self, at: int, end: int) -> _Found | None:
-        found = self.target(at, end)
-        if found is None:
+    def attention(self, target: _Found | None, at: int, end: int) -> _Found | None:
+        """A target at `at` with its weight."""
+        if target is None:
             return None
-        items, after = found
+        items, after = target
         explicit = self.literal(".attend", after, end)
         if explicit is not None and (opened := self.literal("(", explicit, end)) is not None:
             weight = self.weight(self.skip(opened, end), end)
@@ -201,11 +231,11 @@ class Reader:
         found = _NUMBER.match(self.text, at, end) if numbers else None
         return None if found is None else (float(found[0]), found.end())
 
-    def swap(self, at: int, end: int) -> _Found | None:
-        found = self.target(at, end)
-        if found is None:
+    def swap(self, target: _Found | None, at: int, end: int) -> _Found | None:
+        """A target at `at` with what takes its place."""
+        if target is None:
             return None
-        after = self.literal(".swap", found[1], end)
+        after = self.literal(".swap", target[1], end)
         opened = None if after is None else self.skip(after, end)
         if opened is None or opened >= end or self.text[opened] != "(":
             return None
@@ -213,7 +243,7 @@ class Reader:
         if replacement is None:
             return None
         items, options, stop = replacement
-        return [Swapped(found[0], items, options, at)], stop
+        return [Swapped(target[0], items, options, at)], stop
 
     def lora(self, at: int, end: int) -> _Found | None:
         found = _LORA.match(self.text, at, end)
@@ -231,8 +261,9 @@ class Reader:
         return None if closed is None else ([Lora(name[0], weight)], closed)
 
     def literal(self, word: str, at: int, end: int) -> int | None:
-        at = self.skip(at, end)
-        return at + len(word) if at + len(word) <= end and self.text.startswith(word, at) else None
+        if at < end and self.text[at] in " \t\n\r":
+            at = self.skip(at, end)
+        return at + len(word) if self.text.startswith(word, at, end) else None
 
     def options(self, at: int, end: int) -> tuple[list[tuple[Any, ...]], int]:
         """Options between commas: `key=value`, a number as text, or a flag."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from cliptok.prompts.tree import Network
@@ -54,11 +54,22 @@ class Subprompt(NamedTuple):
     """Whether its weight is written."""
 
 
-def split_and(prompt: str) -> Sequence[Subprompt]:
-    """The parts between ANDs. A number after a colon at the end of a part is its weight and leaves the text."""
+def split_and(prompt: str, fixed: Collection[str] = ()) -> Sequence[Subprompt]:
+    """The parts between ANDs. A number after a colon at the end of a part is its weight and leaves the text.
+
+    `fixed` names what is mended: "capital-and", by which AND is a word of a prompt in capitals, and "weight-at-end", by
+    which a number at the end of a prompt without AND is text.
+    """
+    if "AND" not in prompt and ":" not in prompt:
+        return [Subprompt(prompt.rstrip(), 1.0, 0, False)]
+    ands = list(_AND.finditer(prompt))
+    if "capital-and" in fixed and prompt.upper() == prompt:
+        ands = []
+    if "weight-at-end" in fixed and not ands:
+        return [Subprompt(prompt.rstrip(), 1.0, 0, False)]
     parts = []
     start = 0
-    for found in [*_AND.finditer(prompt), None]:
+    for found in [*ands, None]:
         stop = len(prompt) if found is None else found.start()
         text = prompt[start:stop]
         colon = text.rfind(":")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from cliptok.prompts.errors import PromptError
 from cliptok.prompts.limits import Limits
-from cliptok.prompts.tree import Notice, Parsed, Piece
+from cliptok.prompts.tree import Notice, Parsed, Pieces
 
 UP = 1.1
 DOWN = 1 / 1.1
@@ -43,11 +43,11 @@ def parse(
     Raises PromptError for a number such as `1.2.3` and for brackets nested deeper than the limit.
     """
     if _SYNTAX.search(text) is None:
-        return Parsed.flat(text, [Piece(text, 1.0, 0, len(text))])
+        return Parsed.flat(text, Pieces([text], [1.0], [(0, len(text))]))
     scan = Scan(text, limits)
-    is_break: set[int] = set()
+    at_break: list[int] = []
     for found in (_SPACED if spaced else _TIGHT).finditer(text):
-        token, number = found[0], found[1]
+        token, number = found.group(0, 1)
         first = token[0]
         if first == "\\":
             scan.add(token[1:], found.start(), found.end())
@@ -65,27 +65,36 @@ def parse(
             if not breaks or "BREAK" not in token:
                 scan.add(token, found.start(), found.end())
                 continue
-            for part, start, end, at_break in split_breaks(token, found.start()):
-                if at_break:
-                    is_break.add(len(scan.texts))
-                scan.add(part, start, end, -1.0 if at_break else 1.0)
+            for part, start, end, is_break in split_breaks(token, found.start()):
+                if is_break:
+                    at_break.append(len(scan.texts))
+                scan.add(part, start, end, -1.0 if is_break else 1.0)
     scan.close_all()
-    pieces = []
-    for number_of, piece in enumerate(scan.pieces()):
-        breaks_here = piece.text == "BREAK" and piece.weight == -1.0
-        if number_of in is_break:
-            breaks_here = breaks_here or break_in_brackets
-            if not breaks_here:
-                scan.notices.append(
-                    Notice(
-                        piece.start, "break", f'BREAK inside brackets is the word "break" at weight {piece.weight:g}'
-                    )
-                )
-            elif not marker:
-                message = f'BREAK is the word "break" at weight {piece.weight:g} here'
-                scan.notices.append(Notice(piece.start, "break", message))
-        pieces.append(piece._replace(breaks=breaks_here and marker))
-    return Parsed.flat(text, joined(pieces, marker) if merge else pieces, scan.notices)
+    pieces = scan.pieces()
+    for number_of in at_break:
+        if break_in_brackets:
+            pieces.weights[number_of] = -1.0
+        weight = pieces.weights[number_of]
+        if weight != -1.0:
+            message = f'BREAK inside brackets is the word "break" at weight {weight:g}'
+        elif not marker:
+            message = f'BREAK is the word "break" at weight {weight:g} here'
+        else:
+            continue
+        scan.notices.append(Notice(pieces.spans[number_of][0], "break", message))
+    if merge:
+        pieces = merged(pieces)
+    if marker:
+        pieces.breaks = _breaks(pieces)
+    return Parsed.flat(text, pieces, scan.notices)
+
+
+def _breaks(pieces: Pieces) -> list[int]:
+    """Where a chunk ends: at what reads BREAK and weighs -1, as the web UI knows it."""
+    if -1.0 not in pieces.weights:
+        return []
+    both = zip(pieces.texts, pieces.weights, strict=True)
+    return [number for number, (text, weight) in enumerate(both) if weight == -1.0 and text == "BREAK"]
 
 
 class Scan:
@@ -130,11 +139,10 @@ class Scan:
                 self.multiply(first, factor)
                 self.notices.append(Notice(start, "open", f"{bracket!r} is never closed and weighs the rest"))
 
-    def pieces(self) -> Iterator[Piece]:
+    def pieces(self) -> Pieces:
         if not self.texts:
-            yield Piece("", 1.0, 0, len(self.text))
-        for text, weight, (start, end) in zip(self.texts, self.weights, self.spans, strict=True):
-            yield Piece(text, weight, start, end)
+            return Pieces([""], [1.0], [(0, len(self.text))])
+        return Pieces(self.texts, self.weights.tolist(), self.spans)
 
 
 def weight_of(number: str, text: str, start: int) -> float:
@@ -163,21 +171,20 @@ def split_breaks(token: str, start: int) -> Iterator[tuple[str, int, int, bool]]
     yield rest, start + at, start + len(token), False
 
 
-def joined(pieces: list[Piece], marker: bool = True) -> list[Piece]:
-    """Neighbours whose weights are equal floating-point numbers become one piece, without a space between."""
-    result: list[Piece] = []
-    at = 0
-    while at < len(pieces):
-        stop = at + 1
-        while stop < len(pieces) and pieces[stop].weight == pieces[at].weight:
-            stop += 1
-        if stop == at + 1:
-            result.append(pieces[at])
-        else:
-            run = pieces[at:stop]
-            text = "".join(piece.text for piece in run)
-            weight = run[0].weight
-            breaks = marker and text == "BREAK" and weight == -1.0
-            result.append(Piece(text, weight, run[0].start, run[-1].end, breaks))
-        at = stop
-    return result
+def merged(pieces: Pieces, spaced: bool = False) -> Pieces:
+    """Neighbours whose weights are equal floating-point numbers become one piece.
+
+    Nothing comes between them, or if `spaced` a space after a letter or digit.
+    """
+    weights = pieces.weights
+    starts = [number for number, weight in enumerate(weights) if not number or weight != weights[number - 1]]
+    if len(starts) == len(weights):
+        return pieces
+    texts, spans = [], []
+    for start, stop in zip(starts, [*starts[1:], len(weights)], strict=True):
+        run = pieces.texts[start:stop]
+        if spaced:
+            run = [text + " " if text[-1:].isalnum() else text for text in run[:-1]] + run[-1:]
+        texts.append("".join(run))
+        spans.append((pieces.spans[start][0], pieces.spans[stop - 1][1]))
+    return Pieces(texts, [weights[start] for start in starts], spans)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from cliptok.prompts.grammars.emphasis import DOWN, UP, Scan
+from cliptok.prompts.grammars.emphasis import DOWN, UP, Scan, merged
 from cliptok.prompts.limits import Limits
-from cliptok.prompts.tree import Member, Notice, Parsed, Part, Piece
+from cliptok.prompts.tree import Member, Notice, Parsed, Part, Pieces
 
 _NATIVE = re.compile(r"\\[()\[\]\\:]|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()\[\]:]+|:")
 _A1111 = re.compile(r"\\[()\[\]\\]|\\|\(|\[|:([+-]?[.\d]+)\)|\)|\]|[^\\()\[\]:]+|:")
@@ -27,22 +27,21 @@ def parse(
     `native` is SD.Next's own reading; without it, its variant called "a1111". `line_breaks` makes a new line a BREAK.
     Raises PromptError for brackets nested deeper than the limit. A number such as `1.2.3` weighs nothing here.
     """
-    source = text.replace("\n", " BREAK ") if native and line_breaks else text
-    # Positions in a text whose lines were replaced point at the beginning of the line's end.
+    source = text
+    if native and "\n" in text:
+        source = text.replace("\n", " BREAK " if line_breaks else " ")
     pieces, notices = _pieces(source, limits, native)
-    if source != text:
+    if len(source) != len(text):
+        # Positions in a text whose lines were replaced point at the beginning of the line's end.
         where = _Positions(text)
-        pieces = [piece._replace(start=where(piece.start), end=where(piece.end)) for piece in pieces]
+        pieces.spans = [(where(start), where(end)) for start, end in pieces.spans]
         notices = [notice._replace(start=where(notice.start)) for notice in notices]
-    sections: list[list[Piece]] = [[]]
-    for piece in pieces:
-        if piece.text == "BREAK" and not negative:
-            sections.append([])
-        else:
-            sections[-1].append(piece)
-    found = [section for section in sections if section] or [[Piece("", 1.0, 0, len(text))]]
-    shown = [piece._replace(breaks=piece.text == "BREAK" and not negative) for piece in pieces]
-    return Parsed(text, [Part([Member(section)]) for section in found], notices, shown=shown)
+    if negative or "BREAK" not in pieces.texts:
+        return Parsed(text, [Part([Member(pieces)])], notices)
+    pieces.breaks = [number for number, piece in enumerate(pieces.texts) if piece == "BREAK"]
+    sections = [section for section in pieces.sections() if section]
+    found = sections or [Pieces([""], [1.0], [(0, len(text))])]
+    return Parsed(text, [Part([Member(section)]) for section in found], notices, shown=pieces)
 
 
 class _Positions:
@@ -61,10 +60,10 @@ class _Positions:
         return max(position - 6 * line, self.ends[line - 1])
 
 
-def _pieces(text: str, limits: Limits, native: bool) -> tuple[list[Piece], list[Notice]]:
+def _pieces(text: str, limits: Limits, native: bool) -> tuple[Pieces, list[Notice]]:
     scan = Scan(text, limits)
     for found in (_NATIVE if native else _A1111).finditer(text):
-        token, number = found[0], found[1]
+        token, number = found.group(0, 1)
         first = token[0]
         if first == "\\":
             _add_escaped(scan, token[1:], found.start(), found.end())
@@ -82,7 +81,7 @@ def _pieces(text: str, limits: Limits, native: bool) -> tuple[list[Piece], list[
         for begun, start in stack:
             _multiply(scan, begun, factor)
             scan.notices.append(Notice(start, "open", f"{text[start]!r} is never closed and weighs the rest"))
-    return _joined(list(scan.pieces()), native), scan.notices
+    return merged(scan.pieces(), spaced=native), scan.notices
 
 
 def _close(scan: Scan, bracket: str, factor: float) -> None:
@@ -140,23 +139,3 @@ def _add_text(scan: Scan, text: str, start: int, native: bool) -> None:
         if not text:
             return
     scan.add(text, start, end)
-
-
-def _joined(pieces: list[Piece], native: bool) -> list[Piece]:
-    """Neighbours of equal weight become one, in the native reading with a space after a letter or digit."""
-    result: list[Piece] = []
-    run: list[str] = []
-    for piece in pieces:
-        if result and result[-1].weight == piece.weight:
-            if native and run[-1] and run[-1][-1].isalnum():
-                run.append(" ")
-            run.append(piece.text)
-            result[-1] = result[-1]._replace(end=piece.end)
-            continue
-        if result:
-            result[-1] = result[-1]._replace(text="".join(run))
-        result.append(piece)
-        run = [piece.text]
-    if result:
-        result[-1] = result[-1]._replace(text="".join(run))
-    return result

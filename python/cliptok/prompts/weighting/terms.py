@@ -30,10 +30,21 @@ class RowMaker:
     rows: list[npt.NDArray[np.int64]] = dataclasses.field(default_factory=list)
     hidden: list[Bools | None] = dataclasses.field(default_factory=list)
     ends: list[int] = dataclasses.field(default_factory=list)
+    lengths: list[int] = dataclasses.field(default_factory=list)
+    """How many positions of each row are needed."""
     keys: dict[bytes, int] = dataclasses.field(default_factory=dict)
 
-    def add(self, ids: npt.NDArray[np.int32], hidden: Bools | None = None, fixes: tuple[PlacedFix, ...] = ()) -> int:
-        """The number of a row of 77 ids; `hidden` marks what attention does not see."""
+    def add(
+        self,
+        ids: npt.NDArray[np.int32],
+        hidden: Bools | None = None,
+        fixes: tuple[PlacedFix, ...] = (),
+        length: int = 77,
+    ) -> int:
+        """The number of a row of 77 ids, of which the states of the first `length` are needed.
+
+        `hidden` marks what attention does not see.
+        """
         row = ids.astype(np.int64)
         end = int((row == self.tokenizer.end).argmax())
         if self.zero_after_end:
@@ -43,13 +54,14 @@ class RowMaker:
             row[fix.position : fix.position + fix.vectors] = np.arange(first, first + fix.vectors) + self.vocabulary
         if hidden is not None and not hidden.any():
             hidden = None
-        key = row.tobytes() + (b"" if hidden is None else hidden.tobytes())
+        key = row[:length].tobytes() + (b"" if hidden is None else hidden.tobytes())
         number = self.keys.get(key)
         if number is None:
             number = self.keys[key] = len(self.rows)
             self.rows.append(row)
             self.hidden.append(hidden)
             self.ends.append(end)
+            self.lengths.append(length)
         return number
 
     def empty(self) -> int:

@@ -69,6 +69,9 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
             raise TypeError(f"{key} is no argument of from_pretrained")
     config_path = folder / "tokenizer_config.json"
     config = read_json(config_path, dict) if config_path.is_file() else {}
+    if not profile_name:
+        with Trouble(config_path):
+            _refuse_foreign(config.get("tokenizer_class"))
     noted = config.pop(PROFILE_KEY, None) or "transformers"
     if profile_name:
         profile = profile_named(profile_name)
@@ -105,6 +108,12 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
             name,
             engine,
         )
+
+
+def _refuse_foreign(kind: Any) -> None:
+    """ValueError for a class of transformers that splits or cleans otherwise, whatever its vocabulary looks like."""
+    if isinstance(kind, str) and "CLIP" not in kind and kind not in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+        raise ValueError(f"tokenizer_class is {kind!r}, which is not CLIP's; give profile= where CLIP's is meant")
 
 
 def _drop_without_effect(overrides: dict[str, Any]) -> None:

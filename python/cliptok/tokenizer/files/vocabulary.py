@@ -14,6 +14,9 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 SPLIT = r"<\|startoftext\|>|<\|endoftext\|>|" + _WORDS
 """transformers 5's pattern; transformers 4 wrote it without the special tokens, which it finds earlier anyway."""
 
+OTHER_KINDS = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.txt")
+"""Files of tokenizers that are not CLIP's."""
+
 Found = tuple[Path, "Vocabulary | None", dict[int, AddedToken], str, str]
 """The file, its vocabulary (None for the bundled one), its added tokens, its padding and its truncation side."""
 
@@ -27,7 +30,9 @@ def read_vocabulary(folder: Path, profile: Profile) -> Found:
     slow = profile.name == "transformers-slow"
     has_parts = vocab.is_file() and merges.is_file()
     if not whole.is_file() and not has_parts:
-        raise FileNotFoundError(f"{folder} has neither tokenizer.json nor vocab.json with merges.txt")
+        other = ", ".join(name for name in OTHER_KINDS if (folder / name).is_file())
+        hint = f"; {other} is of another kind of tokenizer" if other else ""
+        raise FileNotFoundError(f"{folder} has neither tokenizer.json nor vocab.json with merges.txt{hint}")
     listed: dict[int, AddedToken] = {}
     sides = ("right", "right")
     if whole.is_file():
