@@ -1,6 +1,7 @@
 """Two thousand damaged files of every format: exit status 0 or 2, one line that names the file, no traceback."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from cliptok.cli import main
 from support.made import csv, json_lines, packed, parquet, tar, text_file
 
+PLACE = re.compile(r"line \d|row \d|byte \d|sample|column|member|footer|the file is empty|end of (file|data)|first row")
+"""Where in a file the damage is, as an error says it."""
 TEXTS = ["a photo of a cat", "", "It's “quoted”, “&amp;” 日本語", 'a "b"', "very " * 40] * 8
 
 
@@ -52,11 +55,20 @@ def test_damaged_files(seed: int, tmp_path: Path, capsys: pytest.CaptureFixture[
         path = tmp_path / f"bad.{ending}"
         path.write_bytes(damaged(files[ending], pick))
         column = [] if ending.startswith(("txt", "tar")) else ["--column", "caption"]
-        how = pick.choice([["count"], ["tokenize"], ["tokenize", "--overwrite", "-o", str(tmp_path / "ids.parquet")]])
+        how = pick.choice(
+            [
+                ["count"],
+                ["tokenize"],
+                ["tokenize", "--overwrite", "-o", str(tmp_path / "ids.parquet")],
+                ["show", "--file"],
+                ["report", "-o", str(tmp_path / "page.html")],
+            ]
+        )
         status = main([*how, str(path), *column])
         error = capsys.readouterr().err
         statuses[status] += 1
         if status == 2:
             assert error.count("\n") == 1 and str(path) in error, (number, ending, error)
+            assert PLACE.search(error.replace(str(path), "")), (number, ending, error)
             assert "unexpected" not in error or "unexpected end" in error.lower(), (number, ending, error)
     assert min(statuses.values()) > 20

@@ -192,3 +192,40 @@ def test_pandas_is_not_imported(tmp_path: Path) -> None:
         print("pandas" in sys.modules)
     """
     assert run_python(source).endswith("False\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tokenize", "a.txt", "-o", "x/", "--resume", "--overwrite"], "one of the two"),
+        (["tokenize", "s3://bucket/a.txt"], "only files of this machine are read"),
+        (["tokenize", "a photo of a cat"], "a text goes in by standard input"),
+        (["tokenize", "a.json", "--column", "caption"], "jsonl where each line is an object"),
+        (["tokenize", "a.jsonl", "--column", "text"], "no line has the field 'text'; there are caption, id"),
+        (["show", "--file", "a.txt", "--first", "-1"], "--first is -1; expected 1 or more"),
+        (["show", "a cat", "--family", "sdxl"], "--family is for --dialect and --compare"),
+        (["prompts", "check", "nowhere.txt"], "nowhere.txt: No such file"),
+        (["prompts", "check", "wide.txt"], "wide.txt: this is UTF-16"),
+        (["report", "a.txt", "-o", "a.txt"], "the name of a page ends in .html"),
+        (["report", "a.txt", "-o", "."], "the name of a page ends in .html"),
+        (["report", "a.txt", "-o", "no/page.html"], "there is no folder no"),
+        (["report", "in.html", "--input-format", "txt", "-o", "in.html"], "is an input too"),
+        (["check", "a.txt"], "a.txt is no output; they end in .parquet, .npy, .safetensors"),
+    ],
+)
+def test_what_surprised_newcomers(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("a.txt", "a.json", "in.html"):
+        (tmp_path / name).write_text("a cat\n")
+    (tmp_path / "a.jsonl").write_text('{"caption": "a cat", "id": 1}\n')
+    (tmp_path / "wide.txt").write_bytes("a cat\n".encode("utf-16"))
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and message in captured.err
+    assert (tmp_path / "a.txt").read_text() == (tmp_path / "in.html").read_text() == "a cat\n"

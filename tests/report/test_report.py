@@ -411,7 +411,7 @@ WITHOUT_PYARROW = """
 
 def test_it_needs_pyarrow() -> None:
     assert run_python(WITHOUT_PYARROW) == (
-        "cliptok: cliptok.batch needs pyarrow; pip install 'cliptok[batch]', or cliptok[all] for everything\n"
+        "cliptok: cliptok report needs pyarrow; pip install 'cliptok[batch]', or cliptok[all] for everything\n"
     )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import IO
 
 
 def names_in(folder: Path) -> list[str]:
@@ -13,11 +14,17 @@ def names_in(folder: Path) -> list[str]:
 
 
 def run_python(
-    source: str, *arguments: str, timeout: float = 60, options: tuple[str, ...] = (), **environment: str
+    source: str,
+    *arguments: str,
+    timeout: float = 60,
+    options: tuple[str, ...] = (),
+    stdin: IO[str] | None = None,
+    **environment: str,
 ) -> str:
     """What a script prints. Fails unless it ends well, within the time, and with nothing on standard error."""
     done = subprocess.run(
         [sys.executable, "-W", "error", *options, "-c", textwrap.dedent(source), *arguments],
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from cliptok._common.extras import need
 from cliptok.cli.parser import add_command
 
 
@@ -24,6 +25,7 @@ def add(commands: Any) -> None:
 
 def check(options: argparse.Namespace) -> int:
     """Print a line for each output that is damaged. 0 if there is none, else 2."""
+    need("cliptok check", "pyarrow")
     from cliptok.batch import check_outputs
 
     checked = 0

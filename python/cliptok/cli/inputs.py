@@ -1,6 +1,7 @@
 """The options by which every command reads its inputs."""
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 FILES = ".txt, .jsonl, .csv, .tsv, .parquet and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
@@ -49,6 +50,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         default="error",
         help="what is not UTF-8 (default: %(default)s)",
     )
+
+
+def reading_values(options: argparse.Namespace) -> Iterator[tuple[str, Any, Any]]:
+    """(name, value, default) of these options."""
+    defaults = {"on_undecodable": "error", "quotes": True, "header": True}
+    for name, value in reading_options(options).items():
+        yield name, value, defaults.get(name)
 
 
 def reading_options(options: argparse.Namespace) -> dict[str, Any]:

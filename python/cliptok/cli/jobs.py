@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.extras import need
 from cliptok.cli.inputs import add_inputs, reading_options
 from cliptok.cli.parser import add_command
 from cliptok.cli.prompts import add_pipeline, pipeline_arguments
@@ -131,6 +132,7 @@ def tokenize(options: argparse.Namespace) -> int:
             if getattr(options, name):
                 raise BadInputError(f"--{name.replace('_', '-')} is for files; name an output with --out")
         return print_ids(options)
+    need("cliptok tokenize --out", "pyarrow", *(["ray"] if options.ray else []))
     from cliptok.batch import tokenize_files
 
     arguments = {**_common(options), "lists": options.lists, "dtype": options.dtype or "int32"}
@@ -139,10 +141,9 @@ def tokenize(options: argparse.Namespace) -> int:
 
 def embed(options: argparse.Namespace) -> int:
     """Run the job and print its summary."""
-    from cliptok._common.extras import need
+    need("cliptok embed", "torch", "safetensors", "pyarrow", "tqdm", *(["ray"] if options.ray else []))
     from cliptok.batch import embed_files
 
-    need("cliptok embed", "torch", "safetensors", "pyarrow", "tqdm", *(["ray"] if options.ray else []))
     if options.threads is not None:
         import torch
 
@@ -163,6 +164,8 @@ def embed(options: argparse.Namespace) -> int:
 def _common(options: argparse.Namespace) -> dict[str, Any]:
     if options.check and not options.resume:
         raise BadInputError("--check is for --resume; `cliptok check OUT` reads outputs back and makes none")
+    if options.resume and options.overwrite:
+        raise BadInputError("--resume keeps finished outputs and --overwrite replaces them: one of the two")
     if options.threads is not None and options.threads < 1:
         raise BadInputError(f"--threads is {options.threads}; expected 1 or more")
     found = {name: getattr(options, name) for name in _COMMON}

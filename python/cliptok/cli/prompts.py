@@ -2,11 +2,12 @@
 
 import argparse
 import sys
-from pathlib import Path
+from itertools import chain
 from typing import Any
 
 from cliptok._common.errors import BadInputError
 from cliptok.cli.parser import add_command
+from cliptok.cli.plain_lines import plain_lines
 
 
 def add_dialect(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +16,7 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
         "--dialect", metavar="NAME", help="read TEXT as a prompt of this tool, such as a1111 or comfyui"
     )
     parser.add_argument("--compare", metavar="A,B", help="read TEXT in each of these dialects, one below the other")
-    parser.add_argument("--family", default="sd1", help="of --dialect and --compare: the models (default: %(default)s)")
+    parser.add_argument("--family", help="of --dialect and --compare: the models (default: sd1)")
 
 
 def add_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +88,7 @@ def show_prompt(options: argparse.Namespace, colour: bool) -> int:
         if number:
             print()
         try:
-            print(explain(Planner(name.strip(), options.family), options.text).text(colour))
+            print(explain(Planner(name.strip(), options.family or "sd1"), options.text).text(colour))
         except PromptError as error:
             failed = True
             print(error)
@@ -105,7 +106,7 @@ def check(options: argparse.Namespace) -> int:
         raise BadInputError(f"--dialects needs two names, as in a1111,comfyui; it has {len(names)}")
     planners = [Planner(name, options.family, max_chunks=None) for name in names]
     total = different = 0
-    for line, prompt in enumerate(_lines(options.file), 1):
+    for line, prompt in enumerate(chain.from_iterable(plain_lines([options.file])), 1):
         total += 1
         readings = [_reading(planner, prompt) for planner in planners]
         if readings[0] == readings[1]:
@@ -135,11 +136,3 @@ def _bytes(chunks: Any) -> bytes:
     ids: bytes = chunks.ids.tobytes()
     weights: bytes = chunks.weights.tobytes()
     return ids + weights
-
-
-def _lines(file: str) -> list[str]:
-    try:
-        text = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        return text.decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{file} is not UTF-8: {error}") from None

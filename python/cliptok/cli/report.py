@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.extras import need
 from cliptok.cli.inputs import add_inputs, reading_options
 from cliptok.cli.parser import add_command
 from cliptok.cli.tokenizers import add_tokenizer, load
@@ -46,6 +47,7 @@ def add(commands: Any) -> None:
 
 def report(options: argparse.Namespace) -> int:
     """Write the page, and say in a line what it is about."""
+    need("cliptok report", "pyarrow")
     from cliptok.report import compare_files, compare_tokenizers, write_report
     from cliptok.report.numbers import number, percent
 

@@ -3,12 +3,11 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from cliptok._common.errors import BadInputError
-from cliptok.cli.inputs import add_reading, reading_options
+from cliptok.cli.inputs import add_reading, reading_values
 from cliptok.cli.parser import add_command
 from cliptok.cli.prompts import add_dialect, show_prompt
 from cliptok.cli.tokenizers import add_tokenizer, load, row_length
@@ -50,12 +49,16 @@ def show(options: argparse.Namespace) -> int:
     if (options.text is None) == (options.inputs is None):
         raise BadInputError("show TEXT, or texts of a --file: one of the two")
     if options.inputs is None:
-        if options.first is not None or any(value != unset for value, unset in _reading_values(options)):
+        if options.first is not None or any(value != unset for _, value, unset in reading_values(options)):
             raise BadInputError("--first and the options for reading files need --file")
         try:
             options.text.encode()
         except UnicodeEncodeError:
             raise BadInputError("TEXT is not UTF-8") from None
+    if options.first is not None and options.first < 1:
+        raise BadInputError(f"--first is {options.first}; expected 1 or more")
+    if options.family is not None and not (options.dialect or options.compare):
+        raise BadInputError("--family is for --dialect and --compare")
     if options.dialect or options.compare:
         if options.text is None:
             raise BadInputError("--dialect and --compare take TEXT; for a file there is `cliptok prompts check`")
@@ -66,13 +69,6 @@ def show(options: argparse.Namespace) -> int:
             print("-" * 40)
         _show(tok, text, row_length(options, tok), colour)
     return 0
-
-
-def _reading_values(options: argparse.Namespace) -> Iterator[tuple[Any, Any]]:
-    """(value, default) of the options that only reading files has a use for."""
-    defaults = {"on_undecodable": "error", "quotes": True, "header": True}
-    for name, value in reading_options(options).items():
-        yield value, defaults.get(name)
 
 
 def _first(options: argparse.Namespace) -> list[str]:

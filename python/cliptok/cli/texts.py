@@ -77,9 +77,9 @@ def chunks(options: argparse.Namespace, on_null: str) -> Iterator[tuple[Iterator
     Without pyarrow lines of text are lists, and there are no counts.
     """
     if find_spec("pyarrow") is None:
-        from cliptok.cli.plain_lines import plain_lines
+        from cliptok.cli.plain_lines import lines_of
 
-        yield plain_lines(options), None
+        yield lines_of(options), None
         return
     from cliptok.batch.reading.options import reading_for
     from cliptok.batch.reading.texts import shards_of, texts_of

@@ -37,6 +37,7 @@ def write_report(
     Raises BadInputError that names the file, with the row or the columns.
     """
     shards = shards_of(inputs, reading.get("input_format"))
+    _check_output(output, shards)
     survey = Survey(tokenizer, max_length)
     _read(shards, reading, survey)
     _write(output, page(survey, _title(shards)))
@@ -55,6 +56,7 @@ def compare_files(
     sides = [shards_of(files, reading.get("input_format")) for files in (inputs, against)]
     if all(any(str(shard.source) == STDIN for shard in shards) for shards in sides):
         raise BadInputError("standard input cannot be read twice, to be compared with itself")
+    _check_output(output, [*sides[0], *sides[1]])
     pair = Survey(tokenizer, max_length, profiles=False), Survey(tokenizer, max_length, profiles=False)
     for survey, shards in zip(pair, sides, strict=True):
         _read(shards, reading, survey)
@@ -75,6 +77,7 @@ def compare_tokenizers(
 ) -> tuple[Survey, Survey]:
     """The same of two tokenizers on the same texts, side by side on one page, and where they differ."""
     shards = shards_of(inputs, reading.get("input_format"))
+    _check_output(output, shards)
     first, second = (Survey(tok, max_length, profiles=False) for tok in tokenizers)
     differences = Differences(*tokenizers)
     _read(shards, reading, first, second, differences)
@@ -107,6 +110,16 @@ def _read(
     for each in (survey, other):
         if each is not None:
             each.nulls, each.undecodable = counts.null, counts.undecodable
+
+
+def _check_output(output: Path, shards: list[Shard]) -> None:
+    """Raise BadInputError where the page cannot be written, or would replace what is no page."""
+    if output.is_dir() or output.suffix.lower() not in (".html", ".htm"):
+        raise BadInputError(f"{output}: the name of a page ends in .html")
+    if not output.absolute().parent.is_dir():
+        raise BadInputError(f"{output}: there is no folder {output.parent}")
+    if output.resolve() in {shard.source.resolve() for shard in shards}:
+        raise BadInputError(f"{output} is an input too; name another page")
 
 
 def _write(output: Path, html: str) -> None:

@@ -128,7 +128,12 @@ def _expand(name: str, out: Path | None) -> Iterator[tuple[Path, Path]]:
         root = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts[:-1]))
         found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
     else:
-        raise BadInputError(f"{name}: no such file or folder")
+        hint = ""
+        if "://" in name:
+            hint = "; only files of this machine are read"
+        elif " " in name and not path.suffix:
+            hint = "; inputs are names of files, and a text goes in by standard input"
+        raise BadInputError(f"{name}: no such file or folder{hint}")
     ours = out.resolve() if out is not None and root.resolve() in out.resolve().parents else None
     files = [file for file in found if file.is_file() and not (ours and file.resolve().is_relative_to(ours))]
     if not files:
@@ -162,7 +167,10 @@ def as_shard(source: Path, target: Path, input_format: str | None = None) -> Sha
     found = kind_of(source)
     if found is None and input_format is None and not is_stream:
         known = f"{', '.join(KINDS)}, or one of these and {', '.join(COMPRESSIONS)}"
-        raise BadInputError(f"{source}: unknown kind of file; its name must end in {known}, or pass --input-format")
+        hint = " (jsonl where each line is an object)" if source.suffix == ".json" else ""
+        raise BadInputError(
+            f"{source}: unknown kind of file; its name must end in {known}, or pass --input-format{hint}"
+        )
     kind, compression = found or ("", COMPRESSIONS.get(source.suffix.lower()))
     kind = input_format or kind
     if is_stream:

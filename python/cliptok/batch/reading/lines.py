@@ -37,6 +37,7 @@ def read_json_lines(
         unexpected_field_behavior="infer" if keep else "ignore",
     )
     schema: pa.Schema | None = None
+    _check_field(source, column)
     line, found_text = 1, False
     for block in _blocks(source.stream):
         if not block.isspace():
@@ -59,6 +60,24 @@ def read_json_lines(
         yield pa.table({column: pa.array([], pa.string())}), 0
     elif not found_text:
         raise BadInputError(f"no line has a text in the field {column!r}")
+
+
+def _check_field(source: Source, column: str) -> None:
+    """Raise BadInputError for a field that no line has, where the beginning of the stream is all of it."""
+    seen = source.stream.peek(_FIRST)
+    if len(seen) == _FIRST or not seen.strip():
+        return
+    names: dict[str, None] = {}
+    for line in seen.splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            return  # Reading names the line.
+        if not isinstance(value, dict):
+            return
+        names.update(dict.fromkeys(value))
+    if column not in names:
+        raise BadInputError(f"no line has the field {column!r}; there are {', '.join(names)}")
 
 
 def json_fields(source: Source, lists: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -23,25 +23,44 @@ def read_parquet(shard: Shard, column: str, keep: list[str], lists: bool = False
     The texts' column has strings, or with `lists` lists of them.
     """
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
-    with _opened(shard) as source, pq.ParquetFile(source, **options) as file:
-        schema = file.schema_arrow
+    with _opened(shard) as source, ExitStack() as stack:
+        with _damage("its footer"):
+            file = stack.enter_context(pq.ParquetFile(source, **options))
+            schema = file.schema_arrow
         chosen = choose_columns(column, keep, schema.names)
         _check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
         empty = pa.schema(fields).empty_table()
         yield empty, 0
         rows, done = file.metadata.num_rows, 0
-        for batch in file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen):
+        batches = file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen)
+        while True:
+            with _damage(f"behind row {done:,}"):
+                batch = next(batches, None)
+            if batch is None:
+                break
             done += len(batch)
             yield pa.Table.from_batches([batch]).select(chosen), done * shard.size // rows
 
 
 def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:
     """The columns with strings, or with `lists` those with lists of them, and all columns."""
-    with _opened(shard) as source:
+    with _opened(shard) as source, _damage("its footer"):
         schema = pq.read_schema(source)
     able = is_texts if lists else lambda kind: is_text(kind) and not is_bytes(kind)
     return [field.name for field in schema if able(field.type)], schema.names
+
+
+@contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """Errors of Arrow as BadInputError that says where in the file they are."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise BadInputError(f"{where}: {reason}") from error
 
 
 @contextmanager

@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.signatures import format_of_stream
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
 from cliptok.batch.reading.list_columns import WITH_LISTS, is_texts, unfold
 from cliptok.batch.reading.null_and_utf8_policies import clean
 from cliptok.batch.reading.parquet import read_parquet, text_columns
-from cliptok.batch.reading.signatures import format_of_stream
 from cliptok.batch.reading.streams import opened_text
 from cliptok.batch.reading.tar import read_tar
 from cliptok.batch.summary import Counts

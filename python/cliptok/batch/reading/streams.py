@@ -8,8 +8,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
+from cliptok._common.errors import BadInputError
+from cliptok._common.signatures import check_is_text
 from cliptok.batch.reading.inputs import STDIN, Shard
-from cliptok.batch.reading.signatures import check_is_text
 
 _BYTE_ORDER_MARK = "\ufeff".encode()
 _FIRST = 1 << 12
@@ -41,7 +42,31 @@ def opened(shard: Shard) -> Iterator[Source]:
             stream = stack.enter_context(lzma.open(raw))
         elif shard.compression:
             stream = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(raw, "r"), shard.compression))
-        yield Source(raw, stream)
+        yield Source(raw, stream if stream is raw else _Decompressed(stream, raw, str(shard.compression)))
+
+
+class _Decompressed:
+    """A decompressed stream whose errors say about where in the file the damage is."""
+
+    closed = False
+
+    def __init__(self, stream: Any, raw: BinaryIO, compression: str) -> None:
+        self._stream, self._raw, self._compression = stream, raw, compression
+
+    def read(self, size: int) -> bytes:
+        """At most `size` bytes; none at the end. Raises BadInputError for damage."""
+        try:
+            found: bytes = self._stream.read(size)
+        except (pa.ArrowException, OSError, lzma.LZMAError, EOFError) as error:
+            if isinstance(error, OSError) and error.strerror:
+                raise
+            where = f"before byte {self._raw.tell() + 1:,}" if self._raw.seekable() else "here"
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise BadInputError(f"the {self._compression} data is damaged {where}: {reason}") from error
+        return found
+
+    def close(self) -> None:
+        """Nothing: whoever opened the stream closes it."""
 
 
 @contextmanager

@@ -27,6 +27,8 @@ def check_outputs(out: str | os.PathLike[str], on_checked: Callable[[Path], None
     an index has no record, and is named as such.
     """
     root = Path(check_path("out", out, "a folder of outputs, or one of them"))
+    if root.is_file() and root.suffix[1:] not in FORMATS:
+        raise BadInputError(f"{root} is no output; they end in {', '.join(f'.{format}' for format in FORMATS)}")
     paths = [root] if root.is_file() else sorted(_outputs(root))
     indexes: dict[Path, Index] = {}
     for folder in {root if root.is_dir() else root.parent, *(path.parent for path in paths)}:
