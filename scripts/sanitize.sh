@@ -28,11 +28,23 @@ cp -r python/cliptok "$out/package/"
 rm -f "$out"/package/cliptok/_engine*.so
 cp "$out/build/$host/debug/lib_engine.so" "$out/package/cliptok/_engine.abi3.so"
 
+runtimes=$(gcc -print-file-name=$runtime)
+if [ "$sanitizer" = thread ]; then
+    # LLVM calls the intercepted functions by other names than gcc does.
+    gcc -shared -fPIC -O1 -fno-builtin -x c -o "$out/names.so" - << 'END'
+#include <string.h>
+void *__tsan_memcpy(void *to, const void *from, size_t n) { return memcpy(to, from, n); }
+void *__tsan_memmove(void *to, const void *from, size_t n) { return memmove(to, from, n); }
+void *__tsan_memset(void *to, int byte, size_t n) { return memset(to, byte, n); }
+END
+    runtimes="$runtimes:$PWD/$out/names.so"
+fi
+
 tests=("$@")
 if [ ${#tests[@]} -eq 0 ]; then
     tests=(tests/tokenizer/test_{batch,arrow,concurrency,boundary,bindings,memory}.py
         --deselect tests/tokenizer/test_boundary.py::test_no_memory_is_a_memory_error)
 fi
 ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1" \
-    LD_PRELOAD=$(gcc -print-file-name=$runtime) PYTHONPATH=$out/package PYTHONMALLOC=malloc \
+    LD_PRELOAD=$runtimes PYTHONPATH=$out/package PYTHONMALLOC=malloc \
     .venv/bin/python -m pytest -q -p no:cacheprovider "${tests[@]}"

@@ -50,4 +50,4 @@ def test_every_limit_is_on_the_page() -> None:
 
 
 def test_security_follows_from_the_page() -> None:
-    assert "docs/limits.md" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    assert "cliptok.github.io/cliptok/limits/" in (ROOT / "SECURITY.md").read_text(encoding="utf-8")

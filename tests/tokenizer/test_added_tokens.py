@@ -2,6 +2,7 @@
 
 import itertools
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -222,3 +223,18 @@ def test_one_tokenizers_tokens_are_not_anothers() -> None:
     first.add_tokens("<x>")
     assert len(second) == 49408
     assert second("<x>")["input_ids"] == Tokenizer()("<x>")["input_ids"] != first("<x>")["input_ids"]
+
+
+@pytest.mark.parametrize("lstrip", [False, True])
+@pytest.mark.parametrize("rstrip", [False, True])
+@pytest.mark.parametrize("content", [" ", "  ", "\t", "\u3000"])
+def test_white_space_that_is_stripped_is_no_token(lstrip: bool, rstrip: bool, content: str, tmp_path: Path) -> None:
+    """Found by fuzzing beside tokenizers: of the second of two spaces nothing is left where the first strips both."""
+    Tokenizer().save_pretrained(tmp_path)
+    theirs, ours = transformers.CLIPTokenizer.from_pretrained(tmp_path), Tokenizer()
+    theirs.add_tokens([transformers.AddedToken(content, normalized=False, lstrip=lstrip, rstrip=rstrip)])
+    ours.add_tokens([AddedToken(content, normalized=False, lstrip=lstrip, rstrip=rstrip)])
+    for text in ("  z", "a   z ", "   ", "\t\t \t", "x\u3000\u3000 y", "    a     "):
+        wanted = theirs(text, return_offsets_mapping=True)
+        found = ours(text, return_offsets_mapping=True)
+        assert (found.input_ids, found.offset_mapping) == (wanted.input_ids, wanted.offset_mapping), text

@@ -95,7 +95,12 @@ impl Finder {
             if token.rstrip {
                 end = text.len() - text[end..].trim_start().len();
             }
-            // A token that begins with white space which the match before has stripped still matches.
+            // A token that begins with white space which the match before has stripped still matches. One of which all is
+            // stripped does not: the reference drops what is empty.
+            let end = end.max(start);
+            if start == end && !self.strips_tokens {
+                return None;
+            }
             from = end;
             Some(Found { range: start..end, written: found.range(), token: Some(token) })
         })

@@ -69,3 +69,48 @@ fn key(word: &[u8]) -> Option<[u64; 4]> {
     let key: [u64; 4] = std::array::from_fn(|i| u64::from_le_bytes(words[i]));
     (key[0] != 0).then_some(key)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_come_back_as_they_were_put() {
+        let cache = LongWordCache::new();
+        for (length, count) in [(1, 0), (8, 1), (9, 4), (16, 5), (24, 9), (31, 12)] {
+            let (word, ids): (Vec<u8>, Vec<u16>) = (vec![b'a'; length], (1..=count).map(|n| n * 5001).collect());
+            let mut found = vec![7];
+            assert!(!cache.get(&word, &mut found) && found == [7]);
+            cache.put(&word, &ids);
+            assert!(cache.get(&word, &mut found));
+            assert_eq!(found, ids);
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let cache = LongWordCache::new();
+        let mut found = Vec::new();
+        for (word, ids) in [(&[b'a'; 32][..], &[1; 3][..]), (&[b'a'; 31], &[1; 13]), (&[0; 9], &[1]), (&[], &[1])] {
+            cache.put(word, ids);
+            assert!(!cache.get(word, &mut found), "{word:?}");
+        }
+    }
+
+    /// Three words of one bucket: the newest is there, and so is one of the others.
+    #[test]
+    fn the_slot_that_was_written_less_often_is_overwritten() {
+        let cache = LongWordCache::new();
+        let word = |n: u32| format!("long word {n}").into_bytes();
+        let bucket = |n: u32| {
+            cache.slots(&key(&word(n)).unwrap()).map(|slot| std::ptr::from_ref(slot) as usize).into_iter().min()
+        };
+        let same: Vec<u32> = (0..).filter(|&n| bucket(n) == bucket(0)).take(3).collect();
+        for &n in &same {
+            cache.put(&word(n), &[n as u16]);
+        }
+        let mut found = Vec::new();
+        let there: Vec<bool> = same.iter().map(|&n| cache.get(&word(n), &mut found) && found == [n as u16]).collect();
+        assert!(there[2] && there[0] != there[1], "{there:?}");
+    }
+}

@@ -221,6 +221,55 @@ mod tests {
     use super::*;
 
     #[test]
+    fn ids_come_back_as_they_were_put() {
+        let cache = WordCache::new();
+        for count in 0..=MAX_IDS {
+            let ids: Vec<u16> = (1..=count as u16).map(|n| n * 1001).collect();
+            let (key, packed) = (Key::new(format!("word{count}").as_bytes()).unwrap(), Ids::new(&ids).unwrap());
+            assert_eq!(cache.get(key), None);
+            assert_eq!(cache.get_anywhere(key), None);
+            cache.put(key, packed);
+            assert_eq!((packed.len(), &packed.all()[..count]), (count, &ids[..]));
+            assert_eq!(cache.get(key), Some(packed));
+            let slots = cache.bucket(key.primary());
+            assert!(slots.into_iter().any(|slot| slot.read().is_some_and(|(_, found)| found == packed)));
+        }
+        assert!(Ids::new(&[1; MAX_IDS + 1]).is_none());
+    }
+
+    #[test]
+    fn keys_are_words_of_up_to_fifteen_bytes() {
+        assert!(Key::new(&[b'x'; MAX_WORD_BYTES]).is_some() && Key::new(&[b'x'; MAX_WORD_BYTES + 1]).is_none());
+        let text = b"a cat on a mat, and more behind it";
+        for (start, limit) in [(0, 1), (2, 5), (11, 14)] {
+            assert_eq!(Key::within(text, start, limit), Key::new(&text[start..limit]), "{start}..{limit}");
+        }
+        assert_eq!(Key::within(text, text.len() - KEY_BYTES + 1, text.len()), None);
+    }
+
+    /// The third word of a bucket moves one of the others to that one's secondary bucket, where it is found.
+    #[test]
+    fn an_evicted_word_goes_to_its_secondary_bucket() {
+        let cache = WordCache::new();
+        let word = |n: usize| Key::new(n.to_string().as_bytes()).unwrap();
+        let home = word(0).primary() >> 1;
+        let same: Vec<Key> = (0..).map(word).filter(|key| key.primary() >> 1 == home).take(3).collect();
+        for (n, &key) in same.iter().enumerate() {
+            cache.put(key, Ids::new(&[n as u16]).unwrap());
+        }
+        let here = |key: Key| cache.get(key).is_some();
+        assert_eq!(same.iter().filter(|&&key| here(key)).count(), 2);
+        let moved = *same.iter().find(|&&key| !here(key)).unwrap();
+        for (n, &key) in same.iter().enumerate() {
+            assert_eq!(cache.get_anywhere(key), Ids::new(&[n as u16]));
+        }
+        assert_ne!(moved.secondary() >> 1, home);
+        // The sixteenth hit moves it back.
+        (1..16).for_each(|_| assert!(cache.get_anywhere(moved).is_some()));
+        assert!(here(moved));
+    }
+
+    #[test]
     fn words_in_use_outlive_a_flood_of_others() {
         let cache = WordCache::new();
         let word = |n: usize| Key::new(n.to_string().as_bytes()).unwrap();
