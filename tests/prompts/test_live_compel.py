@@ -27,6 +27,13 @@ WORDS = [
     ",",
     "-",
     "!",
+    "e.g. 4k.",
+    "many plain words, and more",
+    "foo,bar",
+    "x .y",
+    "a\u00a0b\u3000c",
+    "withLora useLora(",
+    "= y",
 ]
 PROMPTS = st.recursive(
     st.sampled_from(WORDS),
