@@ -171,6 +171,11 @@ def test_a_whole_clips_output_stands_in_for_clip_text_models(small):
     assert torch.equal(output["text_embeds"], small(ids).text_embeds)
 
 
+def test_some_hidden_states_are_refused(small):
+    with pytest.raises(ValueError, match="output_hidden_states must be True or False"):
+        small(torch.tensor([[49406, 49407]]), output_hidden_states=[1])
+
+
 @torch.no_grad()
 def test_outputs_travel(small):
     """Through accelerate, pickle, DataParallel's way of gathering, and TorchScript, whose outputs are tuples."""

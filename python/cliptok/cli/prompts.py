@@ -7,7 +7,6 @@ from typing import Any
 
 from cliptok._common.errors import BadInputError
 from cliptok.cli.parser import add_command
-from cliptok.cli.plain_lines import plain_lines
 
 
 def add_dialect(parser: argparse.ArgumentParser) -> None:
@@ -99,6 +98,7 @@ def show_prompt(options: argparse.Namespace, colour: bool) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Print the prompts that two dialects read differently; the exit status is 1 if there are any."""
+    from cliptok.cli.plain_lines import plain_lines
     from cliptok.prompts import Planner
 
     names = [name.strip() for name in options.dialects.split(",")]

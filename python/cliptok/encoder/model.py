@@ -141,6 +141,8 @@ class TextTower(nn.Module):
         """
         if output_attentions:
             raise ValueError("output_attentions: attention maps are not computed here; use transformers' model")
+        if isinstance(output_hidden_states, (list, tuple)):
+            raise ValueError("output_hidden_states must be True or False; a list of layers is not supported")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if input_ids is not None:
