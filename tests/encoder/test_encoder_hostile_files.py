@@ -95,7 +95,10 @@ def test_layer_numbers(tmp_path, tensors, number):
 @pytest.mark.parametrize("dtype", [torch.int8, torch.int64, torch.uint8, torch.bool, torch.complex64])
 def test_dtypes_that_are_no_weights(tmp_path, tensors, name, dtype):
     path = tmp_path / "x.safetensors"
-    save_file({**tensors, name: tensors.get(name, torch.zeros(32, 32)).to(dtype)}, path)
+    try:
+        save_file({**tensors, name: tensors.get(name, torch.zeros(32, 32)).to(dtype)}, path)
+    except KeyError as error:  # safetensors before 0.5
+        pytest.skip(f"this safetensors writes no {error}")
     refused(path, name, str(dtype))
 
 

@@ -28,6 +28,8 @@ def runtime():
         missing("no g++ to build the recording runtime with")
     if torch.version.cuda is None or os.name != "posix":
         missing("this torch has no CUDA code, so there is nothing to record")
+    if torch.version.cuda == "12.1":  # torch 2.4's
+        pytest.skip("the recording runtime says that it is a driver too old for CUDA 12.1")
 
 
 @pytest.mark.parametrize(("kind", "sm", "devices"), [("any", 80, 2), ("sm_90", 90, 1)])

@@ -102,6 +102,7 @@ def _open_clip(room: Path, model: bytes) -> Target:
         "layers": 1,
         "vocab_size": 40,
         "context_length": 8,
+        "mlp_ratio": 1.0,
         "proj_type": "none",
         "norm_kwargs": {"eps": 1e-5},
     }
