@@ -16,6 +16,7 @@ HEAVY = (
     "tqdm",
     "asyncio",
     "inspect",
+    "pathlib",
 )
 
 

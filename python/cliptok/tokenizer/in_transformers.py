@@ -1,7 +1,6 @@
 """A tokenizer of transformers' own class whose calls the engine answers. transformers is imported when one is made."""
 
 from functools import cache
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -34,7 +33,7 @@ def made(tokens: TokenTable, specials: SpecialTokens, settings: dict[str, Any]) 
             renamed[role] = content
             kept = kept.with_role(role, AddedToken(tokens.id_to_token(id) or "", special=True))
     with TemporaryDirectory() as folder:
-        save(Path(folder), tokens, kept, settings)
+        save(folder, tokens, kept, settings)
         tok = tokenizer_class().from_pretrained(folder)
     tok.__dict__["_cliptok_source"] = tokens, _pipeline(tok)
     for role, content in renamed.items():

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
@@ -163,8 +162,10 @@ class Tokenizer(TransformersApi):
         if filename_prefix is not None:
             raise ValueError("filename_prefix is not supported: files are found by their own names alone")
         if push_to_hub:
+            from pathlib import Path  # not above: it takes as long to import as all of this package
+
             self.push_to_hub(hub.pop("repo_id", Path(save_directory).name), **hub)
-        return save(Path(save_directory), self._tokens, self._specials, self._saved_settings())
+        return save(save_directory, self._tokens, self._specials, self._saved_settings())
 
     @property
     def _row_length(self) -> int:

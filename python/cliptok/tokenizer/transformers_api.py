@@ -1,7 +1,6 @@
 """Names that transformers' tokenizers have, each in terms of the tokenizer's own parts."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from cliptok.tokenizer.calls.decoding import clean_up_tokenization, decode
@@ -209,7 +208,7 @@ class TransformersApi:
         """Write vocab.json and merges.txt into a folder that is there, and return their paths."""
         from cliptok.tokenizer.files.saving import save_vocabulary
 
-        return save_vocabulary(Path(save_directory), self._tokens, filename_prefix)
+        return save_vocabulary(save_directory, self._tokens, filename_prefix)
 
     @property
     def init_kwargs(self) -> dict[str, Any]:

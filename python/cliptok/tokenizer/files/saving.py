@@ -1,6 +1,7 @@
 """Writing a tokenizer's folder, for transformers and for `from_pretrained`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from cliptok.tokenizer.tokens.special_tokens import SpecialTokens
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
 
-def save(folder: Path, tokens: TokenTable, specials: SpecialTokens, settings: dict[str, Any]) -> tuple[str, ...]:
+def save(
+    save_directory: "str | os.PathLike[str]", tokens: TokenTable, specials: SpecialTokens, settings: dict[str, Any]
+) -> tuple[str, ...]:
     """Write the files into the folder and return their paths. `settings` goes into tokenizer_config.json as it is."""
+    folder = Path(save_directory)
     if folder.is_file():
         raise NotADirectoryError(f"save_directory is {folder}, which is a file; expected a folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -35,8 +39,11 @@ def save(folder: Path, tokens: TokenTable, specials: SpecialTokens, settings: di
     return tuple(str(folder / name) for name in contents)
 
 
-def save_vocabulary(folder: Path, tokens: TokenTable, prefix: str | None) -> tuple[str, ...]:
+def save_vocabulary(
+    save_directory: "str | os.PathLike[str]", tokens: TokenTable, prefix: str | None
+) -> tuple[str, ...]:
     """Write vocab.json and merges.txt, with `prefix` and a hyphen before their names, and return their paths."""
+    folder = Path(save_directory)
     if not folder.is_dir():
         raise NotADirectoryError(f"save_directory is {folder}, which is no folder")
     contents = _vocabulary_files(_vocabulary(tokens), tokens.vocabulary.merges())

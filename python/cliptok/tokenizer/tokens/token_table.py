@@ -1,7 +1,6 @@
 """Token to id and back: a vocabulary, the tokens added to it, and the engine that knows both."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 
 from cliptok._engine import Engine
 from cliptok.tokenizer.profiles import Profile, bundled_ids
@@ -90,8 +89,10 @@ class TokenTable:
     def ids_of(self, tokens: Sequence[str]) -> list[int | None]:
         """The id of each token, None for what is no token."""
         if len(tokens) >= _MANY:
-            with suppress(TypeError):  # something that cannot be looked up
+            try:
                 return list(map(self.encoder().get, tokens))
+            except TypeError:  # Something that cannot be looked up is among them.
+                pass
         return [self.token_to_id(token) if isinstance(token, str) else None for token in tokens]
 
     def tokens_of(self, ids: Iterable[int]) -> list[str | None]:
