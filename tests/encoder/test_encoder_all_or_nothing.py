@@ -77,10 +77,8 @@ def test_an_inversion_of_none_or_several_embeddings(encoder, params):
         encoder.load_textual_inversion({"string_to_param": params}, Tokenizer(), "<new>")
 
 
-@pytest.mark.parametrize("where", ["add_tokens", "convert_tokens_to_ids", "memory"])
-def test_an_inversion_that_fails_on_the_way(encoder, where, monkeypatch):
-    tokenizer = Tokenizer()
-    before = state(encoder, tokenizer)
+def fail_in(where, monkeypatch):
+    """Make a tokenizer's method, or with "memory" a new token table, raise MemoryError."""
 
     def fail(*_, **__):
         raise MemoryError(where)
@@ -89,6 +87,14 @@ def test_an_inversion_that_fails_on_the_way(encoder, where, monkeypatch):
         monkeypatch.setattr(torch.nn, "Embedding", fail)
     else:
         monkeypatch.setattr(Tokenizer, where, fail)
+
+
+@pytest.mark.parametrize("where", ["add_tokens", "convert_tokens_to_ids", "memory"])
+def test_an_inversion_that_fails_on_the_way(encoder, where, monkeypatch):
+    tokenizer = Tokenizer()
+    before = state(encoder, tokenizer)
+
+    fail_in(where, monkeypatch)
     with pytest.raises(MemoryError):
         encoder.load_textual_inversion(torch.ones(2, 32), tokenizer, "<new>")
     monkeypatch.undo()
@@ -102,13 +108,7 @@ def test_unloading_that_fails(encoder, where, monkeypatch):
     loaded = encoder.load_textual_inversion(torch.ones(2, 32), tokenizer, "<new>")
     before = state(encoder, tokenizer)
 
-    def fail(*_, **__):
-        raise MemoryError(where)
-
-    if where == "memory":
-        monkeypatch.setattr(torch.nn, "Embedding", fail)
-    else:
-        monkeypatch.setattr(Tokenizer, where, fail)
+    fail_in(where, monkeypatch)
     with pytest.raises(MemoryError):
         loaded.unload()
     monkeypatch.undo()

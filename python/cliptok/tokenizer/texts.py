@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 SMALL_BATCH = 64
@@ -52,18 +52,6 @@ def _holds_texts(table: Any, name: str) -> bool:
     except (TypeError, KeyError, StopIteration):
         return False
     return isinstance(first, str) or isinstance(getattr(first, "as_py", lambda: None)(), str)
-
-
-def as_rows(batch: Any, null_as_empty: bool = False) -> Sequence[str]:
-    """A batch of `as_batch` as Python strings, each checked."""
-    if not isinstance(batch, (list, tuple)):
-        batch = batch.to_pylist() if hasattr(batch, "to_pylist") else list(batch)
-    rows: Sequence[str] = ["" if text is None or text != text else text for text in batch] if null_as_empty else batch
-    for row, text in enumerate(rows):
-        if not isinstance(text, str):
-            hint = '; on_null="empty" of a tokenizer\'s calls takes it for an empty text'
-            raise TypeError(f"texts[{row}] is {_named(text)}; expected str{hint if text is None else ''}")
-    return rows
 
 
 def nulls_are_empty(on_null: str) -> bool:
