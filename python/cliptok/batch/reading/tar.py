@@ -7,56 +7,66 @@ from itertools import groupby
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.places import BEGIN, Place, Raw
 from cliptok.batch.reading.streams import Source, opened
 
 KEY = "__key__"
 """The column to keep for a sample's name, as WebDataset calls it."""
-_ROWS = 1 << 13
+ROWS = 1 << 13
 _REST = 1 << 20
 MAX_MEMBER_BYTES = 1 << 30
 """Bytes of a member that is read. A larger one is an error before anything is reserved for it."""
 
 
-def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+def read_tar(
+    shard: Shard, column: str, keep: list[str], place: Place = BEGIN, fingerprint: Fingerprint | None = None
+) -> Iterator[Raw]:
     """`column` is the extension of the captions, such as `txt`. A sample without one is null.
 
-    Kept columns are `__key__`, and other extensions as bytes.
+    Kept columns are `__key__`, and other extensions as bytes. The fingerprint is of a compressed archive's bytes; of
+    another, whose other members are skipped, of the samples' names and what is read of them.
     """
     if keep == ["*"]:
         raise BadInputError(f"name the extensions to keep, or {KEY}; an archive does not list them")
     schema = pa.schema([(name, pa.string() if name == KEY else pa.binary()) for name in (column, *keep)])
-    yield schema.empty_table(), 0
-    found_text = False
-    with opened(shard) as source:
+    yield Raw(schema.empty_table(), 0, place)
+    with opened(shard, place.offset, fingerprint if shard.compression else None) as source:
         rows: list[dict[str, str | bytes]] = []
-        for sample in _samples(shard, source, {column, *keep}):
-            found_text = found_text or column in sample
+        row = place.row
+        for offset, sample in _samples(shard, source, {column, *keep}):
+            if not rows:
+                place = source.place(row, offset, 1)
+            if fingerprint is not None and not shard.compression:
+                fingerprint.update(repr(sorted(sample.items())).encode("utf-8", "surrogateescape"))
             rows.append(sample)
-            if len(rows) == _ROWS:
-                yield pa.Table.from_pylist(rows, schema), source.position()
+            if len(rows) == ROWS:
+                yield Raw(pa.Table.from_pylist(rows, schema), source.position(), place)
+                row += len(rows)
                 rows = []
-        yield pa.Table.from_pylist(rows, schema), source.position()
-        if not found_text:
-            raise BadInputError(f"no sample has a file with the extension {column!r}")
+        yield Raw(pa.Table.from_pylist(rows, schema), source.position(), place)
 
 
-def _samples(shard: Shard, source: Source, wanted: set[str]) -> Iterator[dict[str, str | bytes]]:
+def _samples(shard: Shard, source: Source, wanted: set[str]) -> Iterator[tuple[int, dict[str, str | bytes]]]:
+    """Each sample, and the bytes of the archive before it."""
     # A file can be skipped over where the archive is not compressed.
     plain = source.stream is source.raw and source.raw.seekable()
     with tarfile.open(fileobj=source.stream, mode="r:" if plain else "r|", tarinfo=_Member) as archive:
         files = ((member, *_split(member.name)) for member in archive if member.isfile())
         for key, members in groupby(files, key=lambda file: file[1]):
             sample: dict[str, str | bytes] = {KEY: key}
+            offset: int | None = None
             if KEY in wanted:
                 _check_name(key)
             for member, _, extension in members:
+                offset = member.offset if offset is None else offset
                 if extension in sample:
                     raise BadInputError(f"{member.name} is there twice in one sample")
                 if extension in wanted:
                     sample[extension] = _content(archive, member, shard.size if plain else None)
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
-            yield sample
+            yield offset or 0, sample
     while not plain and source.stream.read(
         _REST
     ):  # Reading to the end of the stream verifies the compression's checksum.
