@@ -18,7 +18,7 @@ from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.transformers_class import class_for
 
 LOADING = "our `from_pretrained` refuses files that do not fit, and has no `output_loading_info`"
-CHECKPOINTING = "checkpointing is of every block and never reentrant: there is no `every_n_layers`, nor their layer class"
+CHECKPOINTING = "checkpointing is of every block and never reentrant; no `every_n_layers`, nor their layer class"
 ATTENTIONS = "attention maps are refused"
 LOSS = "an output has no loss, and none of transformers' own text models has; theirs fails as well"
 DEVIATIONS = {

@@ -136,10 +136,11 @@ class TextTower(nn.Module):
 
         `attention_mask` (n, length) has 1 or True where attention may look; without one it is causal only, which is
         what Stable Diffusion uses, padding and all. `inputs_embeds` (n, length, width) stand for `input_ids`, before
-        positions are added. `output_hidden_states` may be numbers of hidden states: those alone are kept, the others are
-        None; without it `config.output_hidden_states` holds. Pooled outputs are taken at each row's first end-of-sequence id: reading them raises
-        ValueError for a row without one, and for `inputs_embeds`, where nobody knows. `return_dict=False` returns the
-        tuple. Raises ValueError for a wrong shape and for attention maps, which are never computed.
+        positions are added. `output_hidden_states` may be numbers of hidden states: those alone are kept, the others
+        are None; without it `config.output_hidden_states` holds. Pooled outputs are taken at each row's first
+        end-of-sequence id: reading them raises ValueError for a row without one, and for `inputs_embeds`, where nobody
+        knows. `return_dict=False` returns the tuple. Raises ValueError for a wrong shape and for attention maps, which
+        are never computed.
         """
         if output_attentions:
             raise ValueError("output_attentions: attention maps are not computed here; use transformers' model")

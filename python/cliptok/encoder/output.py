@@ -34,11 +34,12 @@ class EndOfSequence:
 class TextEncoderOutput(OrderedDict[str, Any]):
     """The output of transformers' `CLIPTextModel`: `last_hidden_state`, `pooler_output`, `hidden_states`, `attentions`.
 
-    Shapes, for ids (n, length): `last_hidden_state` (n, length, width) after the final LayerNorm, `pooler_output`
-    (n, width), `hidden_states` layers + 1 tensors (n, length, width), the last before the final LayerNorm, where they
-    were asked for (None in the place of one that was not). Fields are attributes and items; integers and slices index the fields that are not None, since
-    diffusers reads `[0]` and `[-1]`. `attentions` is always None. Reading a pooled field raises ValueError where a row
-    of ids has no end-of-sequence id; in the plain values of the mapping such rows are NaN.
+    Shapes, for ids (n, length): `last_hidden_state` (n, length, width) after the final LayerNorm, `pooler_output` (n,
+    width), `hidden_states` layers + 1 tensors (n, length, width), the last before the final LayerNorm, where they were
+    asked for (None in the place of one that was not). Fields are attributes and items; integers and slices index the
+    fields that are not None, since diffusers reads `[0]` and `[-1]`. `attentions` is always None. Reading a pooled
+    field raises ValueError where a row of ids has no end-of-sequence id; in the plain values of the mapping such rows
+    are NaN.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
