@@ -109,6 +109,11 @@ def _who_computes(family: str | None, architecture: str | None) -> str:
 
 
 def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
+    if "text_cfg" not in model:
+        raise ValueError(
+            f"{path} describes a text tower without a text_cfg ({', '.join(model)}), as a MaMMUT's, which is no CLIP "
+            "tower; open_clip computes it"
+        )
     text = wanted(model.get("text_cfg"), dict, "text_cfg")
     pool = text.get("pool_type", "argmax")
     norm = dict(wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs"))
