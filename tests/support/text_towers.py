@@ -139,7 +139,7 @@ def page(open_clip: dict[str, str], main: dict[str, str], transformers: dict[str
         "open_clip presets": [],
         "Kinds of presets on open_clip's main branch": [
             "Of its 181 presets 3.3 lacks some, which are in no package; these are of the kinds that were found.",
-            "What 3.3 cannot build is decided by the configuration alone. A preset loads if 3.3 has all of its options,",
+            "What 3.3 cannot build is decided by the configuration alone. A preset loads if 3.3 has all its options,",
             "and if they leave the tower CLIP's. Any other option is refused by its name, false or not.",
         ],
         "transformers classes": [],
