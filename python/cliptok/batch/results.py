@@ -26,7 +26,7 @@ def have_same_result(recorded: Any, settings: Record) -> bool:
     found = dict(recorded)
     if (version := found.pop("cliptok", None)) is not None:
         found["results"] = _OF_VERSIONS.get(version) if isinstance(version, str) else None
-    defaults = Reading()._asdict()
+    defaults = Reading().record()
     for name in settings.keys() & defaults.keys() - found.keys():
         found[name] = list(defaults[name]) if isinstance(defaults[name], tuple) else defaults[name]
     return found == settings

@@ -8,11 +8,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.columns import choose_columns, is_bytes, is_text
+from cliptok.batch.reading.columns import choose_columns
+from cliptok.batch.reading.damage import damage
 from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.list_columns import is_texts
+from cliptok.batch.reading.list_columns import check_type, text_fields
 from cliptok.batch.reading.places import BEGIN, Place, Raw
 
 _ROWS = 1 << 15
@@ -35,11 +35,11 @@ def read_parquet(
     """
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
     with _opened(shard) as source, ExitStack() as stack:
-        with _damage("its footer"):
+        with damage("its footer"):
             file = stack.enter_context(pq.ParquetFile(source, **options))
             schema = file.schema_arrow
         chosen = choose_columns(column, keep, schema.names)
-        _check_type(schema, column, lists)
+        check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
         yield Raw(pa.schema(fields).empty_table(), 0, place)
         rows, size = file.metadata.num_rows, _batch_rows(file.metadata, chosen)
@@ -51,11 +51,11 @@ def read_parquet(
             if behind <= place.row:
                 continue
             if fingerprint is not None:
-                with _damage(f"behind row {done:,}"):
+                with damage(f"behind row {done:,}"):
                     _add_chunks(fingerprint, raw, file.metadata, groups, chosen)
             batches = file.iter_batches(size, row_groups=groups, columns=chosen)
             while True:
-                with _damage(f"behind row {done:,}"):
+                with damage(f"behind row {done:,}"):
                     batch = next(batches, None)
                 if batch is None:
                     break
@@ -68,7 +68,7 @@ def read_parquet(
 
 def fingerprint_columns(shard: Shard, column: str, keep: list[str], fingerprint: Fingerprint) -> None:
     """Add what `read_parquet` adds, without decoding anything."""
-    with _opened(shard) as source, shard.source.open("rb") as raw, _damage("its columns"):
+    with _opened(shard) as source, shard.source.open("rb") as raw, damage("its columns"):
         metadata, schema = pq.read_metadata(source), pq.read_schema(source)
         chosen = choose_columns(column, keep, schema.names)
         _add_footer(fingerprint, raw, shard.size)
@@ -115,22 +115,9 @@ def _add_chunks(
 
 def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:
     """The columns with strings, or with `lists` those with lists of them, and all columns."""
-    with _opened(shard) as source, _damage("its footer"):
+    with _opened(shard) as source, damage("its footer"):
         schema = pq.read_schema(source)
-    able = is_texts if lists else lambda kind: is_text(kind) and not is_bytes(kind)
-    return [field.name for field in schema if able(field.type)], schema.names
-
-
-@contextmanager
-def _damage(where: str) -> Iterator[None]:
-    """Errors of Arrow as BadInputError that says where in the file they are."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise BadInputError(f"{where}: {reason}") from error
+    return text_fields(schema, lists), schema.names
 
 
 @contextmanager
@@ -143,20 +130,6 @@ def _opened(shard: Shard) -> Iterator[Any]:
             yield file
     else:
         yield shard.source
-
-
-def _check_type(schema: pa.Schema, column: str, lists: bool) -> None:
-    kind, fits, what = schema.field(column).type, is_text, "strings"
-    if lists:
-        fits, what = is_texts, "lists of strings"
-    elif is_texts(kind):
-        raise BadInputError(
-            f"column {column!r} has lists of texts; choose which with captions= or --captions: first, all or random"
-        )
-    if not fits(kind):
-        able = [field.name for field in schema if fits(field.type)]
-        have = f"columns of {what} are {', '.join(able)}" if able else f"no column has {what}"
-        raise BadInputError(f"column {column!r} is {kind}, not {what}; {have}")
 
 
 def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:

@@ -3,6 +3,7 @@
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import pyarrow as pa
 
@@ -10,63 +11,93 @@ from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.places import BEGIN, Place, Raw
+from cliptok.batch.reading.sample_fields import KEY, Sample, SampleField
 from cliptok.batch.reading.streams import Source, opened
 
-KEY = "__key__"
-"""The column to keep for a sample's name, as WebDataset calls it."""
+MEMBERS = "__members__"
+"""The column with all other files of a sample, by extension, for an output that has samples too."""
+_MEMBERS_TYPE = pa.map_(pa.string(), pa.binary())
 ROWS = 1 << 13
+_BYTES = 1 << 25
 _REST = 1 << 20
 MAX_MEMBER_BYTES = 1 << 30
 """Bytes of a member that is read. A larger one is an error before anything is reserved for it."""
 
 
 def read_tar(
-    shard: Shard, column: str, keep: list[str], place: Place = BEGIN, fingerprint: Fingerprint | None = None
+    shard: Shard,
+    column: str,
+    keep: list[str],
+    lists: bool = False,
+    samples: bool = False,
+    place: Place = BEGIN,
+    fingerprint: Fingerprint | None = None,
 ) -> Iterator[Raw]:
-    """`column` is the extension of the captions, such as `txt`. A sample without one is null.
+    """`column` is the extension of the captions, such as `txt`, or a field of JSON files, such as `json.caption`.
 
-    Kept columns are `__key__`, and other extensions as bytes. The fingerprint is of a compressed archive's bytes; of
-    another, whose other members are skipped, of the samples' names and what is read of them.
+    A sample without one is null. With `lists` the field has lists of captions. Kept columns are `__key__`, other
+    extensions as bytes and fields as text. With `samples` a `*` to keep is the column MEMBERS. The fingerprint is of a
+    compressed archive's bytes; of another, whose other files are skipped, of the samples' names and what is read.
     """
-    if keep == ["*"]:
+    if keep == ["*"] and not samples:
         raise BadInputError(f"name the extensions to keep, or {KEY}; an archive does not list them")
-    schema = pa.schema([(name, pa.string() if name == KEY else pa.binary()) for name in (column, *keep)])
+    caption = SampleField.of(column)
+    if lists and not caption.path:
+        raise BadInputError(f"captions is for lists in fields of JSON files, as in json.captions; {column!r} is none")
+    takes_all = "*" in keep
+    names = list(dict.fromkeys([*(name for name in keep if name != "*"), *([KEY] if samples else [])]))
+    others = [SampleField.of(name) for name in names if name != KEY]
+    wanted = {one for field in (caption, *others) for one in (field.name, field.extension)} | {*names} & {KEY}
+    text = pa.list_(pa.binary()) if lists else pa.binary()
+    schema = pa.schema([(column, text), *((name, _kept_type(name)) for name in names)])
+    if takes_all:
+        schema = schema.append(pa.field(MEMBERS, _MEMBERS_TYPE))
     yield Raw(schema.empty_table(), 0, place)
     with opened(shard, place.offset, fingerprint if shard.compression else None) as source:
-        rows: list[dict[str, str | bytes]] = []
-        row = place.row
-        for offset, sample in _samples(shard, source, {column, *keep}):
+        rows: list[dict[str, Any]] = []
+        first, size = place.row, 0
+        for sample, offset in _samples(shard, source, None if takes_all else wanted):
             if not rows:
-                place = source.place(row, offset, 1)
+                place = source.place(first, offset, 1)
             if fingerprint is not None and not shard.compression:
-                fingerprint.update(repr(sorted(sample.items())).encode("utf-8", "surrogateescape"))
-            rows.append(sample)
-            if len(rows) == ROWS:
+                read = (sample.key, sorted(sample.files.items()))
+                fingerprint.update(repr(read).encode("utf-8", "surrogateescape"))
+            row: dict[str, Any] = {column: caption.text(sample, lists), KEY: sample.key}
+            row |= {field.name: field.kept(sample) for field in others}
+            if takes_all:
+                row[MEMBERS] = list(sample.files.items())
+            rows.append(row)
+            size += sum(map(len, sample.files.values()))
+            if len(rows) == ROWS or size >= _BYTES:
                 yield Raw(pa.Table.from_pylist(rows, schema), source.position(), place)
-                row += len(rows)
-                rows = []
+                first += len(rows)
+                rows, size = [], 0
         yield Raw(pa.Table.from_pylist(rows, schema), source.position(), place)
 
 
-def _samples(shard: Shard, source: Source, wanted: set[str]) -> Iterator[tuple[int, dict[str, str | bytes]]]:
-    """Each sample, and the bytes of the archive before it."""
+def _kept_type(name: str) -> pa.DataType:
+    return pa.string() if name == KEY or SampleField.of(name).path else pa.binary()
+
+
+def _samples(shard: Shard, source: Source, wanted: set[str] | None) -> Iterator[tuple[Sample, int]]:
+    """The samples with the wanted files, or all, and KEY for one whose name is kept; and the bytes before each."""
     # A file can be skipped over where the archive is not compressed.
     plain = source.stream is source.raw and source.raw.seekable()
     with tarfile.open(fileobj=source.stream, mode="r:" if plain else "r|", tarinfo=_Member) as archive:
         files = ((member, *_split(member.name)) for member in archive if member.isfile())
         for key, members in groupby(files, key=lambda file: file[1]):
-            sample: dict[str, str | bytes] = {KEY: key}
+            sample = Sample(key)
             offset: int | None = None
-            if KEY in wanted:
+            if wanted is None or KEY in wanted:
                 _check_name(key)
             for member, _, extension in members:
                 offset = member.offset if offset is None else offset
-                if extension in sample:
+                if extension in sample.files:
                     raise BadInputError(f"{member.name} is there twice in one sample")
-                if extension in wanted:
-                    sample[extension] = _content(archive, member, shard.size if plain else None)
+                if wanted is None or extension in wanted:
+                    sample.files[extension] = _content(archive, member, shard.size if plain else None)
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
-            yield offset or 0, sample
+            yield sample, offset or 0
     while not plain and source.stream.read(
         _REST
     ):  # Reading to the end of the stream verifies the compression's checksum.
