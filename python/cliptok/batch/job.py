@@ -17,11 +17,11 @@ from cliptok.batch.progress import Progress
 from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.reader import ROWS, Reading
-from cliptok.batch.results import RESULTS
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.results import RESULTS
 from cliptok.tokenizer.annotations import ProfileName
 from cliptok.tokenizer.calls.options import check_int, one_of
 

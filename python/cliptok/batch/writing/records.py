@@ -10,10 +10,10 @@ from cliptok._common.atomic_files import atomic_write
 from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
-from cliptok.batch.results import have_same_result
 from cliptok.batch.summary import Counts
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
+from cliptok.batch.writing.results import have_same_result
 
 
 def find_finished(
