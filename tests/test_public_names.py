@@ -7,8 +7,8 @@ import pytest
 NAMES = {
     "cliptok": ["AddedToken", "BatchEncoding", "PackedTokens", "TextEncoder", "Tokenizer", "__version__"],
     "cliptok.batch": [
-        *("BadInputError", "Counts", "Damage", "Embed", "JobInterrupted", "PlannedOutput", "Report", "Tokenize"),
-        *("check_outputs", "embed_files", "tokenize_files"),
+        *("BadInputError", "Counts", "Damage", "Embed", "JobInterrupted", "Leftover", "PlannedOutput", "Report"),
+        *("Tokenize", "check_outputs", "clean_outputs", "embed_files", "tokenize_files"),
     ],
     "cliptok.data": ["Collator"],
     "cliptok.encoder": ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput", "Verification", "verify"],

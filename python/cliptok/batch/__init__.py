@@ -13,6 +13,7 @@ from cliptok.batch.mapping import Embed, Tokenize
 from cliptok.batch.planned_job import JobInterrupted
 from cliptok.batch.summary import Counts, PlannedOutput, Report
 from cliptok.batch.writing.check import Damage, check_outputs
+from cliptok.batch.writing.cleaning import Leftover, clean_outputs
 
 __all__ = [
     "BadInputError",
@@ -20,10 +21,12 @@ __all__ = [
     "Damage",
     "Embed",
     "JobInterrupted",
+    "Leftover",
     "PlannedOutput",
     "Report",
     "Tokenize",
     "check_outputs",
+    "clean_outputs",
     "embed_files",
     "tokenize_files",
 ]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from cliptok._common.extras import need
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.pipeline import Job
-from cliptok.batch.planned_job import PlannedJob
+from cliptok.batch.planned_job import PlannedJob, Running
 from cliptok.batch.progress import Progress
 from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
@@ -23,7 +23,7 @@ from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.results import RESULTS
 from cliptok.tokenizer.annotations import ProfileName
-from cliptok.tokenizer.calls.options import check_int, one_of
+from cliptok.tokenizer.calls.options import check_int, check_path, one_of
 
 if TYPE_CHECKING:
     import torch
@@ -67,9 +67,11 @@ def tokenize_files(
     overwrite: bool = True,
     dry_run: bool = False,
     part_rows: int | None = None,
+    processes: int | None = None,
     ray: bool | str = False,
     threads: int | None = None,
     progress: Progress = None,
+    json_log: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Write the ids of the texts in files, one output for each input and with its stem.
 
@@ -97,14 +99,15 @@ def tokenize_files(
     and `resume` goes on behind them; by default, 131,072 rows of inputs over 64 MiB. Outputs that exist are replaced,
     or without `overwrite` an error before the work starts. `dry_run` makes nothing, and returns in `Report.outputs`
     what would be made. `ray` runs the job on Ray: True, or the address of a cluster, which must see the same files.
-    `threads` tokenize, by default one per CPU. `progress` shows a bar, by default on a terminal, or
-    "lines" on standard error, one a minute.
+    `processes` of this machine make the parts. `threads` tokenize, by default one per CPU. `progress` shows a bar, by
+    default on a terminal, or "lines" on standard error, one a minute; `json_log` is a file that gets a line of JSON for
+    each part.
 
     Raises BadInputError, a ValueError that names the file and the row, for anything wrong with the files, an input that
     changes while it is read too, and ValueError or TypeError for a wrong argument. Outputs that were finished before
     stay.
     """
-    _check_running(ray, progress, part_rows)
+    _check_running(ray, progress, part_rows, processes)
     shards, kind = find(inputs, out, format, input_format)
     lists = lists or ("variable" if kind == "parquet" else "fixed")
     if lists == "variable" and kind != "parquet":
@@ -125,7 +128,8 @@ def tokenize_files(
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report
-    return planned.run(None, None, ray, Clock(), progress)
+    how = Running(ray, ["cpu"] * (processes or 1), progress, _log(json_log))
+    return planned.run(None, None, how, Clock())
 
 
 def embed_files(
@@ -165,18 +169,21 @@ def embed_files(
     overwrite: bool = True,
     dry_run: bool = False,
     part_rows: int | None = None,
+    processes: int | None = None,
     ray: bool | str = False,
     threads: int | None = None,
     progress: Progress = None,
+    json_log: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Write the embeddings of the texts in files, as `tokenize_files` writes their ids, with the same common arguments.
 
     `model` is a `TextEncoder`, or what `TextEncoder.from_pretrained` takes, with its arguments `subfolder`, `encoder`,
     `activation`, `variant` and `revision`, on `device` (default: a GPU if there is one) and in `dtype` (default: the
-    checkpoint's). `output` is `text_embeds` (default where there is a projection), `pooler_output`, or `hidden` for all
-    `max_length` states of a text, in `last_hidden_state`. `normalize` divides embeddings by their length. `batch_size`
-    texts are computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16
-    where the encoder has that dtype, else as float32.
+    checkpoint's). Several devices, as in "cuda:0,cuda:1", have a process each, and a part goes to whichever is free.
+    `output` is `text_embeds` (default where there is a projection), `pooler_output`, or `hidden` for all `max_length`
+    states of a text, in `last_hidden_state`. `normalize` divides embeddings by their length. `batch_size` texts are
+    computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16 where the
+    encoder has that dtype, else as float32.
 
     `pipeline`, in place of `model`, writes what a diffusion model is conditioned on: `prompt_embeds`, and
     `pooled_prompt_embeds` where the model has them, as `cliptok.prompts.Conditioner` makes them. It is a `Conditioner`,
@@ -195,7 +202,7 @@ def embed_files(
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
 
-    _check_running(ray, progress, part_rows, "torch")
+    _check_running(ray, progress, part_rows, processes, "torch")
     if pipeline is not None:
         of_models: dict[str, Any] = {
             "subfolder": subfolder,
@@ -204,7 +211,7 @@ def embed_files(
             "output": output,
         }
         of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
-        of_models |= {"max_length": max_length, "ray": ray or None}
+        of_models |= {"max_length": max_length, "ray": ray or None, "processes": processes}
         if wrong := [name for name, value in of_models.items() if value is not None]:
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
@@ -219,6 +226,8 @@ def embed_files(
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}
     options = tuple((name, value) for name, value in named.items() if value is not None)
     named_or_loaded = model if pipeline is None else pipeline
+    devices = _devices(device, processes)
+    device = devices[0] if "," in str(device) else device
     given = os.fspath(named_or_loaded) if isinstance(named_or_loaded, os.PathLike) else named_or_loaded
     source = EncoderSource(given, subfolder, device, dtype, options)
     clock = Clock()
@@ -226,7 +235,9 @@ def embed_files(
     encoding: Encoding | Conditions
     if pipeline is None:
         tok = as_tokenizer(tokenizer, profile)
-        encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tok, max_length, batch_size)
+        loaded = source.load("cpu" if ray else None)
+        devices = [name or str(loaded.device) for name in devices]
+        encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size)
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
         job = Job(
@@ -243,10 +254,24 @@ def embed_files(
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report
-    return planned.run(encoding, source, ray, clock, progress)
+    return planned.run(encoding, source, Running(ray, devices, progress, _log(json_log)), clock)
 
 
-def _check_running(ray: Any, progress: Any, part_rows: Any, *modules: str) -> None:
+def _devices(device: Any, processes: int | None) -> list[str]:
+    """What each process computes on: several devices with commas between, or `processes` times one, "" the default."""
+    names = str(device).split(",") if device is not None else [""]
+    if len(names) == 1:
+        return names * (processes or 1)
+    if processes not in (None, len(names)):
+        raise ValueError(f"device names {len(names)} devices, and processes is {processes}")
+    return names
+
+
+def _log(path: Any) -> Path | None:
+    return None if path is None else Path(check_path("json_log", path, "a file to add lines to"))
+
+
+def _check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modules: str) -> None:
     """Raise for arguments that say how a job runs and are of another kind, and ImportError where Ray is missing."""
     if not isinstance(ray, (bool, str)):
         raise TypeError(f"ray is of type {type(ray).__name__}; expected True or the address of a cluster")
@@ -254,6 +279,10 @@ def _check_running(ray: Any, progress: Any, part_rows: Any, *modules: str) -> No
         raise ValueError(f"progress is {progress!r}; choose True, False, None or 'lines'")
     if part_rows is not None:
         check_int("part_rows", part_rows, 1)
+    if processes is not None:
+        check_int("processes", processes, 1)
+        if ray is not False and processes > 1:
+            raise ValueError("processes are of this machine, and ray has its own")
     if ray is not False:
         need("ray=True", "ray", *modules)
 

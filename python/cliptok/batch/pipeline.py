@@ -1,6 +1,6 @@
 """The stages of a job as generators, each over the items of the one before; `run` gives each its thread."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
 from types import TracebackType
@@ -13,7 +13,7 @@ from cliptok._common.errors import BadInputError
 from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.places import Place
+from cliptok.batch.reading.places import Place, Run
 from cliptok.batch.reading.reader import Reading, check_has_texts, naming
 from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
@@ -42,11 +42,21 @@ class Item(NamedTuple):
     """Bytes of the input read so far."""
     next: Place | None = None
     """At the end of a part, where the next one can be read; None where the input ends."""
+    bytes: int = 0
+    """Those of the input that the part was read from so far."""
     fingerprint: str = ""
     """Of the input, at the end of one that was read in one go."""
 
 
-Work = Mapping[Shard, Parts]
+class ShardError(BadInputError):
+    """What is wrong with one input; those of the job's other shards may be read all the same."""
+
+    def __init__(self, shard: Shard, message: str) -> None:
+        super().__init__(message)
+        self.shard = shard
+
+
+Work = dict[Shard, Parts]
 """The shards that are to be made, in order, and of each the parts that are there."""
 
 TAR_ROWS = 1 << 13
@@ -76,12 +86,12 @@ class Job(NamedTuple):
 
 def read(job: Job, work: Work, clock: Clock) -> Iterator[Item]:
     """The texts of the parts that are missing of every shard, in chunks, each part followed by its end mark."""
-    for shard, parts in work.items():
-        is_all = not parts.done
-        fingerprint = Fingerprint() if is_all and not shard.is_stream else None
-        pieces = job.reading.parts(shard, job.rows, parts.rows, list(parts.runs()), fingerprint)
+    for shard, parts in list(work.items()):
+        runs = list(parts.runs())
+        fingerprint = Fingerprint() if runs == [Run()] and not shard.is_stream else None
+        pieces = job.reading.parts(shard, job.rows, parts.rows, runs, fingerprint)
         while True:
-            with clock("reading"):
+            with clock("reading"), _blaming(shard):
                 piece = next(pieces, None)
                 if piece is None:
                     break
@@ -90,7 +100,16 @@ def read(job: Job, work: Work, clock: Clock) -> Iterator[Item]:
                     if fingerprint is not None and piece.next is None:
                         digest = fingerprint.finish()
                     shard.check_unchanged()
-            yield Item(shard, piece.part, piece.counts, piece.table, piece.position, piece.next, digest)
+            yield Item(shard, *piece, digest)
+
+
+@contextmanager
+def _blaming(shard: Shard) -> Iterator[None]:
+    """Turn BadInputError into ShardError."""
+    try:
+        yield
+    except BadInputError as error:
+        raise ShardError(shard, str(error)) from error
 
 
 def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
@@ -107,7 +126,7 @@ def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
                 table = job.tokenizing.table(item.table, item.counts)
             except PromptError as error:
                 error.row = None if error.row is None else error.row + before
-                raise BadInputError(f"{item.shard.source}: {error}") from None
+                raise ShardError(item.shard, f"{item.shard.source}: {error}") from None
         before += len(item.table)
         yield item._replace(table=table)
 
@@ -127,7 +146,7 @@ def encode(encoding: "Encoding | Conditions", items: Iterable[Item], clock: Cloc
 
         encoded = encoding.tables(tables())
         while True:
-            with clock("encoding"):
+            with clock("encoding"), _blaming(first.shard):
                 table = next(encoded, None)
             yield last._replace(table=table)
             if table is None:
@@ -177,6 +196,7 @@ class Writer:
                 record = join_parts(self._job, item.shard, parts, item.fingerprint)
         if record is not None:
             self._listener.finished(item.shard, record)
+            del self._work[item.shard]
 
     def _write(self, item: Item, table: pa.Table) -> None:
         if self._output is None:
@@ -197,7 +217,7 @@ class Writer:
             record["sha256"] = seal(self._made.file, item.shard.target.suffix[1:])
             self._made.commit()
         else:
-            self._work[item.shard].commit(self._made, item.part, item.counts, item.position, item.next)
+            self._work[item.shard].commit(self._made, item.part, item.counts, item.bytes, item.next)
         self._open.close()
         return record if is_whole else None
 
@@ -227,10 +247,11 @@ def join_parts(job: Job, shard: Shard, parts: Parts, fingerprint: str = "") -> R
     The input's fingerprint is computed here where no run has read all of it.
     """
     counts = parts.counts()
-    with naming(shard.source):
-        check_has_texts(shard.kind, job.reading.column or "txt", counts)
-    record = record_of(job, shard, counts, fingerprint or job.reading.fingerprint(shard))
-    shard.check_unchanged()
+    with _blaming(shard):
+        with naming(shard.source):
+            check_has_texts(shard.kind, job.reading.column or "txt", counts)
+        record = record_of(job, shard, counts, fingerprint or job.reading.fingerprint(shard))
+        shard.check_unchanged()
     with writing(shard), AtomicFile(shard.target) as made:
         format = shard.target.suffix[1:]
         join(format, parts.files(), made.file, record)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
-from cliptok.batch.on_ray import run_on_ray
-from cliptok.batch.pipeline import Job, Writer, join_parts, run
+from cliptok.batch.pipeline import Job, ShardError, Work, Writer, join_parts, run
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.summary import Clock, PlannedOutput, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
@@ -21,6 +22,32 @@ if TYPE_CHECKING:
     from cliptok.batch.conditioning import Conditions
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import Encoding
+
+
+_TOO_MANY = 10
+"""Inputs that cannot be read, where not one can: then the rest is not tried."""
+
+
+class Running(NamedTuple):
+    """How a job runs, which changes nothing of its outputs."""
+
+    ray: bool | str = False
+    devices: list[str] = []  # noqa: RUF012 (never changed)
+    """Of several processes, what each computes on."""
+    progress: Progress = None
+    log: Path | None = None
+    """A file that gets a line for each part."""
+
+
+def _said(failed: list[ShardError], finished: int) -> str:
+    """What is wrong with the inputs that could not be read, and what became of the others."""
+    more = (
+        ""
+        if len(failed) == 1
+        else f"; and {len(failed) - 1:,} more: {', '.join(str(e.shard.source) for e in failed[1:])}"
+    )
+    others = f" ({finished:,} other outputs are finished)" if finished else ""
+    return f"{failed[0]}{more}{others}"
 
 
 class JobInterrupted(KeyboardInterrupt):  # It is no error, as KeyboardInterrupt is none.
@@ -74,32 +101,67 @@ class PlannedJob:
         self,
         encoding: Encoding | Conditions | None,
         source: EncoderSource | None,
-        ray: bool | str,
+        how: Running,
         clock: Clock,
-        progress: Progress,
     ) -> Report:
-        """Make the outputs that are not finished. Raises JobInterrupted for KeyboardInterrupt."""
+        """Make the outputs that are not finished.
+
+        An input that cannot be read does not keep the others from being made. Raises BadInputError for it then, and
+        JobInterrupted for KeyboardInterrupt.
+        """
         index, todo = self._index, self._todo
+        failed: list[ShardError] = []
+        work: Work = {}
         try:
             remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
             if index is not None:
                 index.write(self._finished)
             work = self._work()
-            with JobProgress(self.report, index, todo, clock, progress) as job_progress:
+            self.report.parts_before = sum(len(parts.done) for parts in work.values())
+            with (
+                JobProgress(self.report, index, work, clock, how.progress, how.log) as job_progress,
+                ExitStack() as stack,
+            ):
                 for shard in [shard for shard, parts in work.items() if parts.is_complete]:
                     job_progress.finished(shard, join_parts(self._job, shard, work.pop(shard)))
-                if ray is False or not todo:
-                    run(self._job, encoding, work, Writer(self._job, work, clock, job_progress), clock)
-                else:
-                    address = None if ray is True else ray
-                    run_on_ray(self._job, cast("Encoding | None", encoding), source, todo, job_progress, address)
+                pool = self._pool(encoding, source, how, stack) if work else None
+                while work:
+                    try:
+                        if pool is None:
+                            run(self._job, encoding, work, Writer(self._job, work, clock, job_progress), clock)
+                        else:
+                            spread(self._job, work, pool, encoding is not None, job_progress)
+                    except ShardError as error:  # noqa: PERF203 (then the others are made)
+                        failed.append(error)
+                        del work[error.shard]
+                        if len(failed) == _TOO_MANY and not self.report.files:
+                            break
+            if pool is not None:  # A worker that died may have left some.
+                remove_leftovers(shard.target for shard in todo)
             if index is not None:
                 index.write(self._shards)
         except OSError as error:
             raise BadInputError(f"{error.filename or self._out}: {error.strerror or error}") from error
         except KeyboardInterrupt as error:
+            remove_leftovers(shard.target for shard in todo)  # Of processes that were ended.
+            self.report.parts = sum(len(parts.done) for parts in work.values())
             raise JobInterrupted(self.report, len(self._shards)) from error
+        if failed:
+            raise BadInputError(_said(failed, self.report.files)) from failed[0]
         return self.report
+
+    def _pool(
+        self, encoding: Encoding | Conditions | None, source: EncoderSource | None, how: Running, stack: ExitStack
+    ) -> Pool | None:
+        """Who makes the parts: None for this process alone."""
+        encoder = cast("Encoding | None", encoding)
+        if how.ray is not False:
+            from cliptok.batch.on_ray import on_ray
+
+            return stack.enter_context(on_ray(self._job, source, encoder, None if how.ray is True else how.ray))
+        if len(how.devices) > 1:
+            return stack.enter_context(processes(self._job, source, encoder, how.devices))
+        return None
 
     def _work(self) -> dict[Shard, Parts]:
         """What is to be made, with the parts that are there. Parts that are of no use are removed."""

@@ -1,11 +1,15 @@
-"""Progress of a running job: the counts so far, the index of its outputs, and a bar or lines that tell of it."""
+"""Progress of a running job: the counts so far, the index of its outputs, and a bar, lines or a log that tell of it."""
 
+import json
 import sys
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
-from cliptok.batch.pipeline import Item
+from cliptok.batch.pipeline import Item, Work
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
@@ -17,30 +21,59 @@ _SECONDS = 60.0
 
 
 class JobProgress:
-    """The `Listener` of a job: updates its report and index, and shows a bar, or prints a line a minute."""
+    """The `Listener` of a job: updates its report and index, and shows a bar, or prints a line a minute.
+
+    A log gets a line of JSON for each part.
+    """
 
     def __init__(
-        self, report: Report, index: Index | None, todo: list[Shard], clock: Clock, progress: Progress
+        self, report: Report, index: Index | None, work: Work, clock: Clock, progress: Progress, log: Path | None
     ) -> None:
         self.report, self._index = report, index
         self.clock = clock
-        self._files = len(todo) + report.files
-        self._begin = perf_counter()
+        self._files = len(work) + report.files
+        self._parts = sum(len(parts.done) for parts in work.values())
+        self._begin = self._last = perf_counter()
         self._next_line = self._begin + _SECONDS if progress == "lines" else float("inf")
-        self._bytes, self._total = 0, sum(shard.size for shard in todo)
+        self._total = sum(shard.size for shard in work)
+        self._bytes = self._before = sum(part.bytes for parts in work.values() for part in parts.done.values())
+        self._is_shown = sys.stderr.isatty() if progress is None else progress is True
+        self._path, self._log = log, cast("TextIO | None", None)
+        self._open = ExitStack()
         self._bar: Any = None
-        if sys.stderr.isatty() if progress is None else progress is True:
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=self._total or None, unit="B", unit_scale=True, leave=False)
 
     def moved(self, item: Item) -> None:
         """Rows were written."""
-        self._show(self._bytes + item.position, self.report.texts_now + item.counts.texts)
+        self._show(self._bytes + item.bytes, self.report.texts_now + item.counts.texts)
 
     def committed(self, item: Item) -> None:
         """A part is complete."""
-        self.report.texts_now += item.counts.texts
+        self.came(item.shard, item.part, item.counts.as_dict(), item.bytes)
+
+    def came(self, shard: Shard, number: int, counts: dict[str, int], read: int) -> None:
+        """A part is complete, whoever made it."""
+        self.report.texts_now += counts["texts"]
+        self._parts += 1
+        self._bytes += read
+        now = perf_counter()
+        if self._log is not None:
+            line = {
+                "time": datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+                "input": str(shard.source),
+                "output": str(shard.target),
+                "part": number,
+                **counts,
+                "bytes": read,
+                "seconds": round(now - self._last, 3),
+                "bytes_done": self._bytes,
+                "bytes_total": self._total,
+                "texts_per_second": round(self.report.texts_now / (now - self._begin)),
+                "seconds_left": self._seconds_left(self._bytes, now),
+            }
+            self._log.write(json.dumps(line) + "\n")
+            self._log.flush()
+        self._last = now
+        self._show(self._bytes, self.report.texts_now)
 
     def finished(self, shard: Shard, record: Record) -> None:
         """An output is complete and has its name."""
@@ -48,27 +81,45 @@ class JobProgress:
             self._index.add(shard, record)
         self.report.counts.add(record["counts"])
         self.report.files += 1
-        self._bytes += shard.size
-        self._show(self._bytes, self.report.texts_now)
+
+    def _seconds_left(self, position: int, now: float) -> float | None:
+        """By the bytes of the inputs that were read in this run, and those that are left."""
+        done = position - self._before
+        return round((self._total - position) * (now - self._begin) / done, 1) if done > 0 < self._total else None
 
     def _show(self, position: int, texts: int) -> None:
         now = perf_counter()
-        said = f"{texts:,} texts, {texts / (now - self._begin):,.0f}/s"
+        said = f"{self._parts:,} parts, {texts:,} texts, {texts / (now - self._begin):,.0f}/s"
         if self._bar is not None:
             self._bar.set_postfix_str(said, refresh=False)
             self._bar.update(position - self._bar.n)
         elif now >= self._next_line:
             self._next_line = now + _SECONDS
             share = f" ({position / self._total:.0%})" if self._total else ""
-            print(f"{self.report.files:,} of {self._files:,} files{share}, {said}", file=sys.stderr, flush=True)
+            left = self._seconds_left(position, now)
+            rest = "" if left is None else f", {_duration(left)} left"
+            print(f"{self.report.files:,} of {self._files:,} files{share}, {said}{rest}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> "JobProgress":
+        if self._path is not None:
+            self._log = self._open.enter_context(self._path.open("a", encoding="utf-8"))
+        if self._is_shown:
+            from tqdm import tqdm
+
+            # Time left is of this run's rate: what an earlier one did is not counted in.
+            bar = tqdm(total=self._total or None, initial=self._before, unit="B", unit_scale=True, leave=False)
+            self._bar = self._open.enter_context(bar)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        self._open.close()
         self.report.seconds = perf_counter() - self._begin
         self.report.stages = self.clock.seconds
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

@@ -79,6 +79,10 @@ class Report:
     """Of these, the ones that `resume` found finished and kept."""
     made_anew: int = 0
     """Existing outputs that `resume` replaced: damaged, or made from another input or with other settings."""
+    parts: int = 0
+    """Parts of outputs that are not finished, with which `resume` goes on: 0 unless the job was interrupted."""
+    parts_before: int = 0
+    """Parts of unfinished outputs that `resume` found and kept."""
     texts_now: int = 0
     """Texts of this run alone."""
     seconds: float = 0.0
@@ -118,6 +122,8 @@ class Report:
         ]
         if self.finished_before or self.made_anew:
             lines.append(f"{self.finished_before:,} finished before, {self.made_anew:,} made anew")
+        if self.parts_before:
+            lines.append(f"{self.parts_before:,} parts of other files were there")
         if self.texts_now:
             shares = ", ".join(f"{stage} {share:.0%}" for stage, share in self.shares.items() if share)
             lines.append(f"{self.seconds:.1f} s, {self.texts_per_second:,.0f} texts/s: {shares}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cliptok._common.errors import BadInputError
 from cliptok._engine import __version__
-from cliptok.cli import check, jobs, prompts, report, show, texts, verify
+from cliptok.cli import check, clean, jobs, prompts, report, show, texts, verify
 from cliptok.cli.completion import HOW, SHELLS, script
 from cliptok.cli.interrupts import say_interrupted, terminating
 from cliptok.cli.parser import Parser, add_command, commands_of
@@ -83,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     jobs.add_tokenize(commands)
     jobs.add_embed(commands)
     check.add(commands)
+    clean.add(commands)
     show.add(commands)
     texts.add_count(commands)
     report.add(commands)

@@ -49,9 +49,10 @@ def say_interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> int:
     total: int = error.files  # type: ignore[attr-defined] # A JobInterrupted has both.
     kept = [word for word in arguments if word not in ("--resume", "--overwrite")]
     again = shlex.join(["cliptok", *kept, "--resume"])
+    parts = f" and {report.parts:,} parts of others kept" if report.parts else ""
     print(
         f"cliptok: interrupted with {report.files:,} of {total:,} files finished, {report.counts.texts:,} texts in"
-        f" them; to go on: {again}",
+        f" them{parts}; to go on: {again}",
         file=sys.stderr,
     )
     return status

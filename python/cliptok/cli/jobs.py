@@ -15,9 +15,38 @@ if TYPE_CHECKING:
     from cliptok.batch import Report
     from cliptok.cli.parser import Parser
 
-_FILES_ONLY = ("format", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
+_RUNNING = ("part_rows", "processes", "json_log")
+_FILES_ONLY = (
+    "format",
+    "dtype",
+    "lists",
+    "keep",
+    "resume",
+    "check",
+    "overwrite",
+    "dry_run",
+    "ray",
+    "json",
+    "part_rows",
+    "processes",
+    "json_log",
+)
 """Options that mean nothing where ids are printed."""
-_COMMON = ("out", "format", "max_length", "resume", "check", "overwrite", "dry_run", "ray", "threads", "on_null")
+_COMMON = (
+    "out",
+    "format",
+    "max_length",
+    "resume",
+    "check",
+    "overwrite",
+    "dry_run",
+    "ray",
+    "threads",
+    "on_null",
+    "part_rows",
+    "processes",
+    "json_log",
+)
 
 
 def add_tokenize(commands: Any) -> None:
@@ -71,7 +100,7 @@ def add_embed(commands: Any) -> None:
     parser.add_argument("--activation", help="where the checkpoint does not say: quick_gelu or gelu")
     parser.add_argument("--variant", help="of the checkpoint's files, such as fp16")
     parser.add_argument("--revision", help="a hub model's branch, tag or commit")
-    parser.add_argument("--device", help="default: cuda if there is one, else cpu")
+    parser.add_argument("--device", help="default: cuda if there is one, else cpu; cuda:0,cuda:1 for a process on each")
     parser.add_argument("--dtype", choices=("float32", "float16", "bfloat16"), help="default: the checkpoint's")
     parser.add_argument(
         "--output",
@@ -111,7 +140,16 @@ def _add_job(parser: "Parser") -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="list inputs and outputs and what would be made; write nothing"
     )
+    parser.add_argument(
+        "--part-rows",
+        type=int,
+        metavar="N",
+        help="rows of an input that are committed together (default: 131,072 of inputs over 64 MiB; to embed, about a"
+        " minute of work)",
+    )
+    parser.add_argument("--processes", type=int, metavar="N", help="of this machine that make the parts (default: 1)")
     parser.add_argument("--threads", type=int, metavar="N", help="default: one per CPU")
+    parser.add_argument("--json-log", metavar="FILE", help="add a line of JSON to it for each part that is complete")
     parser.add_argument(
         "--ray",
         nargs="?",
@@ -166,8 +204,9 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
         raise BadInputError("--check is for --resume; `cliptok check OUT` reads outputs back and makes none")
     if options.resume and options.overwrite:
         raise BadInputError("--resume keeps finished outputs and --overwrite replaces them: one of the two")
-    if options.threads is not None and options.threads < 1:
-        raise BadInputError(f"--threads is {options.threads}; expected 1 or more")
+    for name in ("threads", "processes", "part_rows"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise BadInputError(f"--{name.replace('_', '-')} is {getattr(options, name)}; expected 1 or more")
     found = {name: getattr(options, name) for name in _COMMON}
     found["progress"] = None if sys.stderr.isatty() else "lines"
     found["on_null"] = options.on_null or "error"

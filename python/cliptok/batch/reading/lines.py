@@ -22,7 +22,7 @@ def read_text(source: Source, column: str, keep: list[str], place: Place) -> Ite
     if keep:
         raise BadInputError(f"a text file has no column {keep[0]!r} to keep, only {column!r}")
     row = place.row
-    yield Raw(pa.table({column: pa.array([], pa.large_binary())}), 0, place)
+    yield Raw(pa.table({column: pa.array([], pa.large_binary())}), place.offset, place)
     for block, offset in _blocks(source.stream, place.offset):
         lines = _lines(block)
         yield Raw(pa.table({column: lines}), source.position(), source.place(row, offset, row + 1))
@@ -64,6 +64,8 @@ def _parsed(block: bytes, line: int, column: str, keep: list[str], lists: bool, 
     except pa.ArrowException as error:
         trouble = _bad_line(block, line, column, lists) or f"in the block that line {line} begins, {error}"
         raise BadInputError(trouble) from error
+    if len(table) != block.count(b"\n") + (not block.endswith(b"\n")) and len(table) != _count_rows(block):
+        raise BadInputError(f"from line {line} on, lines are not one object each")
     table = _chosen(table, column, keep)
     try:
         return table if schema is None else table.cast(schema)
@@ -149,6 +151,11 @@ def _lines(block: bytes) -> pa.Array:
     offsets[1:] = ends - np.arange(len(ends))
     text = data[data != ord("\n")]
     return pa.Array.from_buffers(pa.large_binary(), len(ends), [None, pa.py_buffer(offsets), pa.py_buffer(text)])
+
+
+def _count_rows(block: bytes) -> int:
+    """Lines that are not blank."""
+    return sum(not line.isspace() for line in block.split(b"\n") if line)
 
 
 def _chosen(table: pa.Table, column: str, keep: list[str]) -> pa.Table:

@@ -41,8 +41,8 @@ def read_parquet(
         chosen = choose_columns(column, keep, schema.names)
         check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
-        yield Raw(pa.schema(fields).empty_table(), 0, place)
         rows, size = file.metadata.num_rows, _batch_rows(file.metadata, chosen)
+        yield Raw(pa.schema(fields).empty_table(), place.row * shard.size // max(rows, 1), place)
         if fingerprint is not None:
             raw = stack.enter_context(shard.source.open("rb"))
             _add_footer(fingerprint, raw, shard.size)
@@ -64,6 +64,13 @@ def read_parquet(
                     at = max(at, place.row)
                     table = pa.Table.from_batches([batch]).select(chosen).slice(len(batch) - (done - at))
                     yield Raw(table, done * shard.size // rows, Place(at))
+
+
+def rows_and_groups(shard: Shard) -> tuple[int, int]:
+    """How many rows and row groups a file has."""
+    with _opened(shard) as source, damage("its footer"):
+        metadata = pq.read_metadata(source)
+    return metadata.num_rows, metadata.num_row_groups
 
 
 def fingerprint_columns(shard: Shard, column: str, keep: list[str], fingerprint: Fingerprint) -> None:

@@ -48,6 +48,8 @@ class Piece(NamedTuple):
     """Bytes of the input read so far."""
     next: Place | None = None
     """At the end of a part, where the next one can be read; None where the input ends."""
+    bytes: int = 0
+    """Those of the input that the part was read from so far."""
 
 
 class Reading(NamedTuple):
@@ -112,14 +114,16 @@ class Reading(NamedTuple):
             number, row, total = run.first, run.place.row, Counts()
             first_row = run.first * (part_rows or 0)
             counts, chunks = counting(), Chunks(rows)
-            position = 0
+            position, begin = 0, None
             for raw in raws:
                 size, position = len(raw.table), raw.position
+                begin = position if begin is None else begin
                 at = min(size, max(0, first_row - row))
                 while True:
                     end = size if part_rows is None else (number + 1) * part_rows - row
                     if at == end < size:  # There is more, so another part.
-                        yield from self._rest(number, column, counts, chunks, position, raw.place)
+                        yield from self._rest(number, column, counts, chunks, position, raw.place, position - begin)
+                        begin = position
                         total.add(counts.as_dict())
                         number += 1
                         if number == run.stop:
@@ -130,23 +134,23 @@ class Reading(NamedTuple):
                     if len(piece) or not size:
                         cleaned = self._cleaned(piece, _UNITS.get(kind, "row"), row + at, counts)
                         for chunk in chunks.add(cleaned):
-                            yield Piece(number, counts, self._kept(chunk, column), position)
+                            yield Piece(number, counts, self._kept(chunk, column), position, None, position - begin)
                     at += len(piece)
                     if at == size:
                         break
                 row += size
-            yield from self._rest(number, column, counts, chunks, position, None)
+            yield from self._rest(number, column, counts, chunks, position, None, position - (begin or 0))
             if run.first == 0:
                 total.add(counts.as_dict())
                 check_has_texts(kind, column, total)
 
     def _rest(
-        self, number: int, column: str, counts: Counts, chunks: Chunks, position: int, place: Place | None
+        self, number: int, column: str, counts: Counts, chunks: Chunks, position: int, place: Place | None, read: int
     ) -> Iterator[Piece]:
         """What is left of a part, and its end."""
         for chunk in chunks.rest():
-            yield Piece(number, counts, self._kept(chunk, column), position)
-        yield Piece(number, counts, None, position, place)
+            yield Piece(number, counts, self._kept(chunk, column), position, None, read)
+        yield Piece(number, counts, None, position, place, read)
 
     def _kept(self, table: pa.Table, column: str) -> pa.Table:
         return table.append_column(column, table.column(0)) if column in self.keep else table

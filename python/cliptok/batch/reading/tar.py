@@ -52,7 +52,7 @@ def read_tar(
     schema = pa.schema([(column, text), *((name, _kept_type(name)) for name in names)])
     if takes_all:
         schema = schema.append(pa.field(MEMBERS, _MEMBERS_TYPE))
-    yield Raw(schema.empty_table(), 0, place)
+    yield Raw(schema.empty_table(), place.offset, place)
     with opened(shard, place.offset, fingerprint if shard.compression else None) as source:
         rows: list[dict[str, Any]] = []
         first, size = place.row, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from cliptok._common.atomic_files import AtomicFile, leftovers
+from cliptok.batch.formats import FORMATS
 from cliptok.batch.reading.places import BEGIN, Place, Run
 from cliptok.batch.summary import Counts
 from cliptok.batch.writing.joining import PartFile
@@ -25,8 +27,8 @@ class Part(NamedTuple):
 
     file: PartFile
     counts: dict[str, int]
-    position: int
-    """Bytes of the input read up to its end."""
+    bytes: int
+    """Of the input that it was read from."""
     next: Place | None
     """Where the next part can be read; None where the input ends."""
 
@@ -42,6 +44,8 @@ class Parts:
         self.rows = rows
         """Of the input in each part; None where all of it is one."""
         self.done: dict[int, Part] = {}
+        self.wanted: list[Run] | None = None
+        """Which of the missing parts are to be made; None for all."""
         self._made_of = {**made_of, "part_rows": rows}
 
     def find(self) -> None:
@@ -75,21 +79,21 @@ class Parts:
             if _digest(file, size) != record["sha256"]:
                 return None
             next_place = None if record["next"] is None else Place(*record["next"])
-            return Part(PartFile(path, size), record["counts"], record["position"], next_place)
+            return Part(PartFile(path, size), record["counts"], record["bytes"], next_place)
         return None
 
     def path(self, number: int) -> Path:
         """Where a part is."""
         return self.folder / f"{number:06}.part"
 
-    def commit(self, made: AtomicFile, number: int, counts: Counts, position: int, next_place: Place | None) -> None:
+    def commit(self, made: AtomicFile, number: int, counts: Counts, read: int, next_place: Place | None) -> None:
         """Add a part, an output that is complete but has no name yet. Raises OSError."""
         size = made.file.seek(0, 2)
         record = {
             "made_of": self._made_of,
             "number": number,
             "counts": counts.as_dict(),
-            "position": position,
+            "bytes": read,
             "next": next_place,
             "sha256": _digest(made.file, size),
         }
@@ -98,7 +102,7 @@ class Parts:
         made.file.write(text + len(text).to_bytes(8, "little") + _MAGIC)
         self.folder.mkdir(exist_ok=True)
         made.commit(self.path(number))
-        self.done[number] = Part(PartFile(self.path(number), size), counts.as_dict(), position, next_place)
+        self.done[number] = Part(PartFile(self.path(number), size), counts.as_dict(), read, next_place)
 
     def first_row(self, number: int) -> int:
         """Rows of the input before a part."""
@@ -115,7 +119,10 @@ class Parts:
         return self.number == len(self.done)
 
     def runs(self) -> Iterator[Run]:
-        """The parts that are missing."""
+        """The parts that are missing and wanted."""
+        if self.wanted is not None:
+            yield from self.wanted
+            return
         total = self.number
         first = 0
         while total is None or first < total:
@@ -143,7 +150,6 @@ class Parts:
 
     def remove(self) -> None:
         """Remove all parts, as when they have become an output."""
-        self.done = {}
         if self.folder.is_dir():
             shutil.rmtree(self.folder)
 
@@ -151,6 +157,12 @@ class Parts:
 def folder_of(target: Path) -> Path:
     """Where the parts of an output are."""
     return target.with_name(f".{target.name}.parts")
+
+
+def output_of(folder: Path) -> str | None:
+    """The name of the output whose parts are in a folder; None for another folder."""
+    found = re.fullmatch(rf"\.(.+\.(?:{'|'.join(FORMATS)}))\.parts", folder.name)
+    return found[1] if found else None
 
 
 def _digest(file: BinaryIO, size: int) -> str:
