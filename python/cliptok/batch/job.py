@@ -12,6 +12,7 @@ import pyarrow as pa
 from cliptok._common.extras import need
 from cliptok._engine import __version__
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
+from cliptok.batch.formats import WITH_COLUMNS, OutputFormat
 from cliptok.batch.pipeline import Job
 from cliptok.batch.planned_job import PlannedJob
 from cliptok.batch.progress import Progress
@@ -48,7 +49,8 @@ def tokenize_files(
     max_length: int | None = None,
     dtype: Literal["uint16", "int32", "int64"] = "int32",
     lists: Literal["variable", "fixed"] | None = None,
-    format: Literal["parquet", "npy", "safetensors"] | None = None,
+    format: OutputFormat | None = None,
+    members: Literal["npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
     on_undecodable: Literal["error", "replace", "skip"] = "error",
@@ -75,12 +77,16 @@ def tokenize_files(
     first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
     each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
     row's other columns. `out` is a folder, or for one input a file; `format` is
-    `parquet` (default), `npy` or `safetensors`.
+    `parquet` (default), `npy`, `safetensors`, `arrow` or `tar`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
     `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64 or uint16. `lists`
-    are `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry
-    along into Parquet; `"*"` is all of them.
+    are `variable` (default for Parquet, Arrow and tar) or `fixed`, that is padded to `max_length`. `keep` names other
+    columns to carry along into these; `"*"` is all of them.
+
+    A tar is for WebDataset: a sample for each row, under the input's `__key__` or, where it has none, the row's number,
+    with its arrays as `members`, `.npy` (default) or one `.safetensors`. Columns to keep are files beside: bytes as
+    they are, strings as `.txt`, other values as `.json`; of a tar `"*"` is the samples' other files.
 
     A null is an error that names its row, or with `on_null` "empty" an empty text, or with "skip" left out. Bytes that
     are not UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.
@@ -99,8 +105,8 @@ def tokenize_files(
     """
     _check_running(ray, progress)
     shards, kind = find(inputs, out, format, input_format)
-    lists = lists or ("variable" if kind == "parquet" else "fixed")
-    if lists == "variable" and kind != "parquet":
+    lists = lists or ("variable" if kind in WITH_COLUMNS else "fixed")
+    if lists == "variable" and kind not in WITH_COLUMNS:
         raise ValueError(f"{kind} has rows of one length; lists must be 'fixed'")
     tok = as_tokenizer(tokenizer, profile)
     max_length = tok._row_length if max_length is None else max_length
@@ -108,7 +114,7 @@ def tokenize_files(
     reading = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
-    reading = _keeping(reading, keep, kind)
+    reading = _keeping(reading, keep, kind, members)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
@@ -142,7 +148,8 @@ def embed_files(
     tokenizer: Named = None,
     profile: ProfileName | None = None,
     max_length: int | None = None,
-    format: Literal["parquet", "npy", "safetensors"] | None = None,
+    format: OutputFormat | None = None,
+    members: Literal["npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
     on_undecodable: Literal["error", "replace", "skip"] = "error",
@@ -204,7 +211,7 @@ def embed_files(
     reading = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
-    reading = _keeping(reading, keep, kind)
+    reading = _keeping(reading, keep, kind, members)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}
@@ -243,16 +250,24 @@ def _check_running(ray: Any, progress: Any, *modules: str) -> None:
         need("ray=True", "ray", *modules)
 
 
-def _keeping(reading: Reading, keep: str | Iterable[str], format: str) -> Reading:
+def _keeping(reading: Reading, keep: str | Iterable[str], format: str, members: str | None) -> Reading:
     given: Any = keep
     if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
         raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
-    if names and format != "parquet":
-        raise ValueError(f"keep needs Parquet; {format} has no other columns")
+    if names and format not in WITH_COLUMNS:
+        raise ValueError(f"keep needs Parquet, Arrow or tar; {format} has no other columns")
     if "*" in names and len(names) > 1:
         raise ValueError("keep has '*' and other names; '*' alone keeps all other columns")
-    return reading._replace(keep=names)
+    if members is not None:
+        one_of("members", members, ("npy", "safetensors"))
+        if format != "tar":
+            raise ValueError(f"members is for tar; {format} has none")
+    if format != "tar":
+        return reading._replace(keep=names)
+    if reading.captions == "all":
+        raise ValueError("captions='all' makes several rows of a sample, and a tar has one of each; write Parquet")
+    return reading._replace(keep=names, samples=members or "npy")
 
 
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:

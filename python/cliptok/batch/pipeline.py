@@ -16,7 +16,8 @@ from cliptok.batch.reading.reader import Reading
 from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.checksums import PLACEHOLDER, seal
-from cliptok.batch.writing.outputs import Output, Record, create
+from cliptok.batch.writing.create import Output, create
+from cliptok.batch.writing.outputs import Record
 from cliptok.prompts.errors import PromptError
 
 if TYPE_CHECKING:

@@ -49,9 +49,9 @@ class Reading(NamedTuple):
     """Which text of a column of lists: one of CAPTIONS. None where columns have strings."""
     seed: int = 0
     """Of captions "random"."""
-    samples: bool = False
-    """Whether rows become samples of an archive. Then they have names, in the column `__key__`: as in the archive that
-    is read or a column says, else their numbers in the input."""
+    samples: str = ""
+    """Where rows become samples of an archive, what their arrays become: npy or safetensors. Then they have names, in
+    the column `__key__`: as in the archive that is read or a column says, else their numbers in the input."""
 
     def record(self) -> dict[str, Any]:
         """What an output's record says of it: not what is as it was before there was a choice."""
@@ -94,7 +94,7 @@ class Reading(NamedTuple):
             if shard.kind == "parquet":
                 found = read_parquet(shard, column, self._others(column), self.captions is not None)
             else:
-                found = read_tar(shard, column, self._others(column), self.captions is not None, self.samples)
+                found = read_tar(shard, column, self._others(column), self.captions is not None, bool(self.samples))
             yield column, _UNITS.get(shard.kind, "row"), found
             return
         if shard.kind == "arrow":

@@ -89,11 +89,7 @@ class NpyOutput(ArrayOutput):
     """An array that `numpy.load(path, mmap_mode="r")` maps."""
 
     def _header(self, rows: int, record: Record, size: int) -> bytes:
-        header = io.BytesIO()
-        description = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
-        # NumPy pads it so that the number of rows can grow, so its length is always the same.
-        np.lib.format.write_array_header_1_0(header, {**description, "shape": (rows, *self._shape)})
-        return header.getvalue()
+        return npy_header(self._dtype, (rows, *self._shape))
 
 
 class SafetensorsOutput(ArrayOutput):
@@ -142,13 +138,13 @@ class SafetensorsOutput(ArrayOutput):
         return (size - 8).to_bytes(8, "little") + header.ljust(size - 8)
 
 
-Output = ParquetOutput | ArrayOutput
-
-
-def create(format: str, file: BinaryIO, first: pa.Table, draft: Record) -> Output:
-    """An output that goes to `file` and has the columns of the table `first`; its record will be like `draft`."""
-    kinds: dict[str, type[Output]] = {"parquet": ParquetOutput, "npy": NpyOutput, "safetensors": SafetensorsOutput}
-    return kinds[format](file, first, draft)
+def npy_header(dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> bytes:
+    """What a .npy file begins with."""
+    header = io.BytesIO()
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    # NumPy pads it so that the number of rows can grow, so its length is always the same.
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
 
 
 def _is_lists_of_floats(kind: pa.DataType) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from cliptok._common.atomic_files import atomic_write
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Counts
+from cliptok.batch.writing import arrow_output, tar_output
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
 
@@ -70,7 +71,10 @@ def _look(path: Path) -> tuple[int, Record | None] | None:
 
     if not path.is_file():
         return None
+    looks = {".arrow": arrow_output.look, ".tar": tar_output.look}
     try:
+        if path.suffix in looks:
+            return looks[path.suffix](path)
         if path.suffix == ".npy":
             return len(np.lib.format.open_memmap(path, mode="r")), None
         if path.suffix == ".parquet":
@@ -81,7 +85,7 @@ def _look(path: Path) -> tuple[int, Record | None] | None:
                 (rows,) = {file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118 (it is no dict)
                 text = (file.metadata() or {}).get(RECORD)
         return rows, None if text is None else json.loads(text)
-    except Exception:  # Whatever a damaged file does to one of the four parsers, it is not finished.
+    except Exception:  # Whatever a damaged file does to one of the parsers, it is not finished.
         return None
 
 
