@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,6 +18,7 @@ from cliptok.batch.progress import Progress
 from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.reader import ROWS, Reading
+from cliptok.batch.stores.paths import as_path
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
@@ -119,7 +119,7 @@ def tokenize_files(
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
     job = Job(reading, tokenizing, rows, _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)}))
-    planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
+    planned = PlannedJob(job, shards, as_path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report
@@ -233,7 +233,7 @@ def embed_files(
         encoding = Conditions.of(planning, kind)
         job = Job(reading, planning, batch_size or TOGETHER, _recorded({**reading.record(), **planning.record()}))
     clock.seconds["loading"] = perf_counter() - begin
-    planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
+    planned = PlannedJob(job, shards, as_path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from cliptok._common.atomic_files import atomic_write
 from cliptok._common.errors import BadInputError
 from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
+from cliptok.batch.stores.paths import atomic
 from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.checksums import PLACEHOLDER, seal
@@ -141,7 +141,7 @@ class Writer:
         if item.table is not None:
             if self._output is None:
                 item.shard.target.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._open.enter_context(atomic_write(item.shard.target))
+                self._file = self._open.enter_context(atomic(item.shard.target))
                 self._output = create(item.shard.target.suffix[1:], self._file, item.table, made_of)
             self._output.write(item.table)
             return None

@@ -1,10 +1,6 @@
 """Any input file as Arrow tables of valid texts, in chunks of even size."""
 
-import lzma
-import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +10,10 @@ from cliptok._common.errors import BadInputError
 from cliptok._common.signatures import format_of_stream
 from cliptok.batch.reading.arrow_ipc import read_arrow
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
-from cliptok.batch.reading.inputs import STDIN, Shard
+from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
 from cliptok.batch.reading.list_columns import LISTS_IN, WITH_LISTS, is_texts, unfold
+from cliptok.batch.reading.naming import naming
 from cliptok.batch.reading.null_and_utf8_policies import clean
 from cliptok.batch.reading.parquet import read_parquet, text_columns
 from cliptok.batch.reading.sample_fields import KEY
@@ -150,21 +147,3 @@ def _rechunk(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tupl
         waiting = [joined.slice(begin)]
     if is_first or len(waiting[0]):
         yield waiting[0], position
-
-
-@contextmanager
-def naming(source: Path) -> Iterator[None]:
-    """Turn errors of the libraries that read the input into BadInputError that names it."""
-    name = "standard input" if str(source) == STDIN else str(source)
-    try:
-        yield
-    except BadInputError as error:
-        raise BadInputError(f"{name}: {error}") from error
-    except OSError as error:
-        raise BadInputError(f"{name}: {error.strerror or error}") from error
-    except (pa.ArrowException, tarfile.TarError, lzma.LZMAError, EOFError, MemoryError) as error:
-        raise BadInputError(f"{name}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,7 +1,6 @@
 """Arrow IPC files, not compressed, so that whoever reads one can map it."""
 
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO
 
 import pyarrow as pa
@@ -51,13 +50,12 @@ def footer(file: BinaryIO, size: int) -> tuple[int, int]:
     return (start, length) if end[4:] == _MAGIC and start >= 0 else (-1, 0)
 
 
-def look(path: Path) -> tuple[int, Record | None]:
+def look(file: BinaryIO, size: int) -> tuple[int, Record | None]:
     """(rows, record). Raises whatever Arrow does for a file that is damaged."""
-    with pa.memory_map(str(path)) as file:
-        reader = pa.ipc.open_file(file)
+    with pa.ipc.open_file(file) as reader:
         text = (reader.metadata or {}).get(RECORD.encode())
         # Counting reads the head of each batch, so a damaged one is found.
-        return reader.count_rows(), None if text is None else read(text, path.stat().st_size)
+        return reader.count_rows(), None if text is None else read(text, size)
 
 
 def without_dictionaries(kind: pa.DataType) -> pa.DataType:

@@ -2,9 +2,9 @@
 
 import hashlib
 import io
-from pathlib import Path
 from typing import BinaryIO
 
+from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.writing.arrow_output import footer
 from cliptok.batch.writing.tar_output import comment
 
@@ -28,7 +28,7 @@ def seal(file: BinaryIO, format: str) -> str:
     return digest
 
 
-def is_intact(path: Path, digest: str) -> bool:
+def is_intact(path: AnyPath, digest: str) -> bool:
     """Whether the output has the content whose digest its record holds. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         if path.suffix == ".npy":

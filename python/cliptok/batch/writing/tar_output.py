@@ -8,7 +8,6 @@ import json
 import tarfile
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -86,12 +85,11 @@ class TarOutput:
         self._last = key or ""
 
 
-def look(path: Path) -> tuple[int, Record | None]:
+def look(file: BinaryIO, size: int) -> tuple[int, Record | None]:
     """(rows, record). Raises whatever a file that is no archive of ours leads to."""
-    with path.open("rb") as file:
-        start, length = comment(file)
-        file.seek(start)
-        record = read(file.read(length), path.stat().st_size)
+    start, length = comment(file)
+    file.seek(start)
+    record = read(file.read(length), size)
     # That it is as long as its record says shows that nothing is missing, and only reading all would count samples.
     return (0, None) if record is None else (record["counts"]["texts"], record)
 
