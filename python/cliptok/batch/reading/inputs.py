@@ -34,8 +34,13 @@ class Shard(NamedTuple):
     tag: str | None = None
     """What a store calls the version of the content, which then counts instead of the time."""
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard input or another pipe, which is read once and has no size."""
+        return str(self.source) == STDIN or not self.source.is_file()
+
     def identity(self) -> dict[str, Any]:
-        """What tells whether the input is still the one that an output was made of."""
+        """What tells, without reading it, whether the input is still the one that an output was made of."""
         version = {"mtime_ns": self.mtime_ns} if self.tag is None else {"tag": self.tag}
         return {"name": self.source.name, "kind": self.kind, "size": self.size, **version}
 

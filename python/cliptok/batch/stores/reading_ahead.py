@@ -54,6 +54,8 @@ class BlockFile(io.RawIOBase):
             piece = self._block(number)[begin : begin + end - self._at]
             pieces.append(piece)
             self._at += len(piece)
+        if self._at == self._size:  # Many are open at once when parts are joined.
+            self._blocks.clear()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def readinto(self, buffer: Any) -> int:

@@ -103,6 +103,12 @@ def comment(file: BinaryIO) -> tuple[int, int]:
     return _BLOCK + begin, int(payload[: begin - len(_COMMENT)]) - begin - 1
 
 
+def samples_in(file: BinaryIO, size: int) -> tuple[int, int]:
+    """Where the samples of an archive of `size` bytes begin and end."""
+    start, length = comment(file)
+    return -(-(start + length + 1) // _BLOCK) * _BLOCK, size - len(_END)
+
+
 def _global_header(text: bytes) -> bytes:
     return tarfile.TarInfo.create_pax_global_header({"comment": text.decode()})
 
