@@ -17,7 +17,7 @@ import cliptok.batch.job as job
 from cliptok import Tokenizer
 from cliptok.batch import tokenize_files
 from cliptok.batch.reading.reader import Reading
-from cliptok.batch.results import RESULTS
+from cliptok.batch.writing.results import RESULTS
 from cliptok.tokenizer.profiles import PROFILES
 from support.made import TEXTS, csv, json_lines, packed, tar, text_file
 

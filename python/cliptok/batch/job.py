@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from cliptok._common.extras import need
+from cliptok.batch import clip_retrieval
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.formats import WITH_COLUMNS, OutputFormat
 from cliptok.batch.pipeline import Job
@@ -17,12 +18,12 @@ from cliptok.batch.progress import Progress
 from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.reader import ROWS, Reading
-from cliptok.batch.results import RESULTS
 from cliptok.batch.stores.paths import as_path
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.results import RESULTS
 from cliptok.tokenizer.annotations import ProfileName
 from cliptok.tokenizer.calls.options import check_int, one_of
 
@@ -75,7 +76,7 @@ def tokenize_files(
 ) -> Report:
     """Write the ids of the texts in files, one output for each input and with its stem.
 
-    `inputs` are files, folders and globs of `.txt` (one text per line), `.jsonl`, `.csv`, `.tsv`, `.parquet` and
+    `inputs` are files, folders, globs and URLs of `.txt` (one text per line), `.jsonl`, `.csv`, `.tsv`, `.parquet` and
     WebDataset `.tar`; all but Parquet also packed: `.gz`, `.zst`, `.bz2`, `.xz`. `input_format` says what they are
     where their names do not. `column` names the texts' column or field, in a tar their extension (default: txt). In CSV
     and TSV `delimiter` is another than comma and tab, `quotes=False` reads quotes as text, and with `header=False` the
@@ -156,7 +157,7 @@ def embed_files(
     tokenizer: Named = None,
     profile: ProfileName | None = None,
     max_length: int | None = None,
-    format: OutputFormat | None = None,
+    format: OutputFormat | Literal["clip-retrieval"] | None = None,
     members: Literal["npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
@@ -184,6 +185,9 @@ def embed_files(
     `max_length` states of a text, in `last_hidden_state`. `normalize` divides embeddings by their length. `batch_size`
     texts are computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16
     where the encoder has that dtype, else as float32.
+
+    With the `format` "clip-retrieval" `out` gets the folders `text_emb` and `metadata` that clip-retrieval and
+    autofaiss read: numbered `.npy` files, and Parquet files with the texts as `caption` and the columns to `keep`.
 
     `pipeline`, in place of `model`, writes what a diffusion model is conditioned on: `prompt_embeds`, and
     `pooled_prompt_embeds` where the model has them, as `cliptok.prompts.Conditioner` makes them. It is a `Conditioner`,
@@ -216,11 +220,19 @@ def embed_files(
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
         raise ValueError("dialect and prompt_settings are for a pipeline")
-    shards, kind = find(inputs, out, format, input_format)
-    reading = reading_for(
+    is_for_retrieval = format == clip_retrieval.FORMAT
+    if is_for_retrieval and (pipeline is not None or output == "hidden"):
+        raise ValueError(f"{format} has an embedding for each text; a pipeline and output 'hidden' give states")
+    shards, kind = find(inputs, out, "npy" if is_for_retrieval else format, input_format)
+    place = as_path(out)
+    reading = all_columns = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
-    reading = _keeping(reading, keep, kind, members)
+    if is_for_retrieval:
+        all_columns = _keeping(reading, keep, "parquet", members)
+        shards, described = clip_retrieval.outputs(shards, place)
+    else:
+        reading = _keeping(reading, keep, kind, members)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}
@@ -246,11 +258,17 @@ def embed_files(
         settings = _recorded({**reading.record(), **planning.record()})
         job = Job(reading, planning, together, settings, part_rows or PART)
     clock.seconds["loading"] = perf_counter() - begin
-    planned = PlannedJob(job, shards, as_path(out), resume=resume, check=check, overwrite=overwrite)
+    jobs = [PlannedJob(job, shards, place, resume=resume, check=check, overwrite=overwrite)]
+    if is_for_retrieval:
+        texts = Job(all_columns, clip_retrieval.Captions(), ROWS, _recorded(all_columns.record()), part_rows or _PART)
+        jobs.append(PlannedJob(texts, described, place, resume=resume, check=check, overwrite=overwrite))
+    report = jobs[0].report
     if dry_run:
-        planned.report.outputs = planned.outputs()
-        return planned.report
-    return planned.run(encoding, source, ray, clock, progress)
+        report.outputs = [output for each in jobs for output in each.outputs()]
+        return report
+    for metadata in jobs[1:]:
+        metadata.run(None, None, False, Clock(), progress)
+    return jobs[0].run(encoding, source, ray, clock, progress)
 
 
 def _check_running(ray: Any, progress: Any, part_rows: Any, *modules: str) -> None:

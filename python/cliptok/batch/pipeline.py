@@ -26,6 +26,7 @@ from cliptok.batch.writing.parts import Parts
 from cliptok.prompts.errors import PromptError
 
 if TYPE_CHECKING:
+    from cliptok.batch.clip_retrieval import Captions
     from cliptok.batch.conditioning import Conditions, Planning
     from cliptok.batch.encoding import Encoding
 
@@ -59,7 +60,7 @@ class Job(NamedTuple):
     """What is done to every shard. Picklable, for Ray."""
 
     reading: Reading
-    tokenizing: "Tokenizing | Planning"
+    tokenizing: "Tokenizing | Planning | Captions"
     rows: int
     """Rows per chunk."""
     settings: Record

@@ -104,9 +104,10 @@ def _add_output(parser: "Parser", is_required: bool) -> None:
         "-o",
         "--out",
         required=is_required,
-        help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow or .tar",
+        help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow or .tar; here or in a store",
     )
-    parser.add_argument("--format", choices=_FORMATS, help="of the files in a folder (default: parquet)")
+    formats = _FORMATS if not is_required else (*_FORMATS, "clip-retrieval")
+    parser.add_argument("--format", choices=formats, help="of the files in a folder (default: parquet)")
     parser.add_argument(
         "--members", choices=("npy", "safetensors"), help="what a tar's samples have arrays in (default: npy)"
     )

@@ -9,13 +9,13 @@ from typing import Any, BinaryIO, TypeGuard
 from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
-from cliptok.batch.results import have_same_result
 from cliptok.batch.stores.paths import AnyPath, atomic, below
 from cliptok.batch.stores.store_path import StorePath
 from cliptok.batch.summary import Counts
 from cliptok.batch.writing import arrow_output, tar_output
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
+from cliptok.batch.writing.results import have_same_result
 
 
 def find_finished(
