@@ -81,6 +81,11 @@ def tables(record: Record) -> str:
         lines.append(
             f"| {row['what']} | {row.get('dtype', 'float16')} | {row['ours_ms']:.2f} | {row['transformers_ms']:.2f} |"
         )
+    lines += [
+        f"| {row['what']} | float16 | {row['ours_ms']:.2f} | {row['compiled_ms']:.2f} |"
+        for row in rows_of(record, "compiled")
+        if "compiled_ms" in row
+    ]
     for row in rows_of(record, "conditioning", "77 positions, batch 128"):
         lines += [
             f"\nAll 77 positions, batch 128, {row['dtype']}: {row['texts_per_s']:,.0f} texts/s, "
