@@ -98,7 +98,7 @@ mod tests {
         let entry = empty::<2, 1>();
         assert_eq!((entry.version(), entry.read(), entry.get(&[1, 2])), (0, None, None));
         for n in 1..300 {
-            let (key, value) = ([n, n * 2], ([n * 3], n as u32 * 0xABCD & 0xFF_FFFF));
+            let (key, value) = ([n, n * 2], ([n * 3], (n as u32 * 0xABCD) & 0xFF_FFFF));
             entry.put(&key, value);
             assert_eq!((entry.version(), entry.get(&key), entry.read()), (n, Some(value), Some((key, value))));
             assert_eq!([entry.get(&[n, n]), entry.get(&[n + 1, n * 2])], [None, None]);
