@@ -7,6 +7,7 @@ values in pages: two kilobytes alone would take four. What is evicted are the ol
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import struct
@@ -17,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,14 +42,15 @@ _NUMBER = struct.Struct(">Q")  # LMDB orders keys by their bytes.
 _PLACE = np.dtype([("block", ">u8"), ("row", "<u4"), ("checksum", "<u4")])
 
 
-class _Tables(NamedTuple):
+@dataclasses.dataclass(eq=False)
+class _Tables:
     env: lmdb.Environment
     index: Any
     blocks: Any
 
 
-_opened: weakref.WeakValueDictionary[tuple[int, int], lmdb.Environment] = weakref.WeakValueDictionary()
-"""Environments by their file: LMDB must open none twice in a process."""
+_opened: weakref.WeakValueDictionary[tuple[int, int], _Tables] = weakref.WeakValueDictionary()
+"""What is open, by its file: LMDB must open none twice in a process."""
 _lock = threading.RLock()
 
 
@@ -56,8 +58,8 @@ def _after_fork() -> None:
     """A child opens its own."""
     global _lock
     _lock = threading.RLock()
-    for env in list(_opened.values()):
-        env.close()
+    for tables in list(_opened.values()):
+        tables.env.close()
     _opened.clear()
 
 
@@ -193,14 +195,15 @@ class EmbeddingCache:
         import lmdb
 
         with _lock:
-            env = _opened.get(self._file() or (0, 0))
-            if env is None:
+            tables = _opened.get(self._file() or (0, 0))
+            if tables is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 try:
                     env = lmdb.open(
                         str(self.folder), map_size=self.max_bytes, max_dbs=2, max_readers=1024, meminit=False
                     )
                     _check(env)
+                    tables = _Tables(env, env.open_db(b"index"), env.open_db(b"blocks"))
                 except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError, _ForeignError) as error:
                     raise ValueError(
                         f"cache {self.folder} holds no sound cache of embeddings ({error}); name another folder, or "
@@ -208,9 +211,9 @@ class EmbeddingCache:
                     ) from None
                 except lmdb.Error as error:
                     raise self._failed("opened", error) from error
-                _opened[self._file() or (0, 0)] = env
-            self._env = env  # Which keeps it open.
-            return _Tables(env, env.open_db(b"index"), env.open_db(b"blocks"))
+                _opened[self._file() or (0, 0)] = tables
+            self._tables = tables  # Which keeps it open.
+            return tables
 
     def _file(self) -> tuple[int, int] | None:
         try:
@@ -239,7 +242,7 @@ class EmbeddingCache:
         return OSError(errno.EIO, f"the cache of embeddings cannot be {what}: {error}", str(self.folder))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_env"}
+        return {name: value for name, value in self.__dict__.items() if name != "_tables"}
 
     def __repr__(self) -> str:
         return f"EmbeddingCache({str(self.folder)!r}, max_bytes={self.max_bytes})"
