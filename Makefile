@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test fuzz asan tsan mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan loom mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,10 @@ fuzz: .venv/tests ## damaged files and hostile input for SECONDS=60 each target;
 
 asan tsan: .venv/tests ## the tests of arrays, threads, Arrow and interrupts under a sanitizer; needs nightly with rust-src
 	scripts/sanitize.sh $(if $(filter asan,$@),address,thread)
+
+loom: ## every order in which threads may meet at an entry of a cache
+	RUSTFLAGS="--cfg loom" cargo test --package cliptok --lib --target-dir target/loom \
+	    --config 'profile.test.debug=0' seqlock::loom_tests
 
 mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); needs cargo-mutants, hours for all
 	cargo mutants --package cliptok --output target $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD))
