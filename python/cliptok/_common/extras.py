@@ -11,6 +11,7 @@ _EXTRAS = {
     "ray": "ray",
     "fsspec": "stores",
     "aiohttp": "stores",
+    "lmdb": "cache",
 }
 
 
