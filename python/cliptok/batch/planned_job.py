@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -13,6 +14,7 @@ from cliptok.batch.pipeline import Job, ShardError, Work, Writer, join_parts, ru
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.spread import Pool, processes, spread
+from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
@@ -37,6 +39,11 @@ class Running(NamedTuple):
     progress: Progress = None
     log: Path | None = None
     """A file that gets a line for each part."""
+
+
+def _remove_leftovers(paths: Iterable[AnyPath]) -> None:
+    # In stores nothing is there before it is whole.
+    remove_leftovers(path for path in paths if isinstance(path, Path))
 
 
 def _said(failed: list[ShardError], finished: int) -> str:
@@ -67,7 +74,9 @@ class PlannedJob:
     Raises BadInputError for outputs that exist where they are neither to be resumed nor to be overwritten.
     """
 
-    def __init__(self, job: Job, shards: list[Shard], out: Path, *, resume: bool, check: bool, overwrite: bool) -> None:
+    def __init__(
+        self, job: Job, shards: list[Shard], out: AnyPath, *, resume: bool, check: bool, overwrite: bool
+    ) -> None:
         self._job, self._shards, self._out = job, shards, out
         is_folder_of_arrays = shards[0].target.suffix == ".npy" and shards[0].target != out
         self._index = Index(out) if is_folder_of_arrays else None
@@ -113,7 +122,7 @@ class PlannedJob:
         failed: list[ShardError] = []
         work: Work = {}
         try:
-            remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
+            _remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
             if index is not None:
                 index.write(self._finished)
             work = self._work()
@@ -137,13 +146,13 @@ class PlannedJob:
                         if len(failed) == _TOO_MANY and not self.report.files:
                             break
             if pool is not None:  # A worker that died may have left some.
-                remove_leftovers(shard.target for shard in todo)
+                _remove_leftovers(shard.target for shard in todo)
             if index is not None:
                 index.write(self._shards)
         except OSError as error:
             raise BadInputError(f"{error.filename or self._out}: {error.strerror or error}") from error
         except KeyboardInterrupt as error:
-            remove_leftovers(shard.target for shard in todo)  # Of processes that were ended.
+            _remove_leftovers(shard.target for shard in todo)  # Of processes that were ended.
             self.report.parts = sum(len(parts.done) for parts in work.values())
             raise JobInterrupted(self.report, len(self._shards)) from error
         if failed:
@@ -176,7 +185,7 @@ class PlannedJob:
         return work
 
     def _check_targets(self, may_replace: bool) -> None:
-        there = [shard.target for shard in self._todo if os.path.lexists(shard.target)]
+        there = [shard.target for shard in self._todo if _is_there(shard.target)]
         for target in there:
             if not target.is_file():
                 raise BadInputError(f"{target} is in the way of an output and is no file; remove it")
@@ -186,3 +195,8 @@ class PlannedJob:
                 f"{there[0]} exists{others}; resume (--resume) keeps outputs that are finished, overwrite (--overwrite)"
                 " replaces them all"
             )
+
+
+def _is_there(path: AnyPath) -> bool:
+    """Whether there is anything of that name, a link to nothing too."""
+    return os.path.lexists(path) if isinstance(path, Path) else path.exists()
