@@ -181,10 +181,13 @@ impl Engine {
     fn unicode_run_end(&self, text: &str, other: usize) -> (usize, bool) {
         const ASCII_AGAIN: usize = 16;
         const LONG: usize = 512;
-        let bytes = text.as_bytes();
+        let (bytes, starts) = (text.as_bytes(), &self.added.starts);
         let mut may_hold_token = false;
         for (at, &byte) in bytes.iter().enumerate().skip(other) {
-            may_hold_token |= self.added.starts.may_begin(&bytes[at..]);
+            if !byte.is_ascii() && !starts.beyond_ascii {
+                continue; // most of the run
+            }
+            may_hold_token |= starts.may_begin(&bytes[at..]);
             if may_hold_token && self.added.any_has_space {
                 break;
             }

@@ -57,15 +57,28 @@ impl UnicodeRun {
             lower[length..][..4].copy_from_slice(&bytes);
             length += count;
         };
-        for (at, c) in text.char_indices() {
-            if c == '\0' {
-                return false;
-            }
-            if c.is_ascii() {
+        let mut has_apostrophe = false;
+        let mut rest = text;
+        while let [first, ..] = *rest.as_bytes() {
+            if first.is_ascii() {
+                if first == 0 {
+                    return false;
+                }
                 nfc = NfcCheck::default(); // NFC reorders nothing across ASCII
-                take([c.to_ascii_lowercase() as u8, 0, 0, 0], 1, ASCII[c as usize]);
+                has_apostrophe |= first == b'\'';
+                take([first.to_ascii_lowercase(), 0, 0, 0], 1, ASCII[usize::from(first & 127)]);
+                rest = &rest[1..];
                 continue;
             }
+            if let [first @ 0xC2..=0xDF, second, ..] = *rest.as_bytes()
+                && let Some(([first, second], class)) = table.two_bytes(first, second).get()
+            {
+                nfc = NfcCheck::default(); // nor across these
+                take([first, second, 0, 0], 2, class);
+                rest = &rest[2..];
+                continue;
+            }
+            let Some(c) = rest.chars().next() else { break };
             let properties = table.get(c);
             // In the other profiles, a text that NFC would change has gone through cleaning.
             if profile == Profile::Transformers && !nfc.allows(properties) {
@@ -76,11 +89,15 @@ impl UnicodeRun {
                     take(encoded(c), c.len_utf8(), table.get(c).class());
                 }
             } else {
-                let bytes = text.as_bytes()[at..].first_chunk().copied().unwrap_or_else(|| encoded(c));
+                let bytes = rest.as_bytes().first_chunk().copied().unwrap_or_else(|| encoded(c));
                 take(bytes, c.len_utf8(), properties.class());
             }
+            rest = &rest[c.len_utf8()..];
         }
-        let words = join_contractions(starts, length, lower, profile.cleans());
+        let mut words = starts.len();
+        if has_apostrophe {
+            words = join_contractions(starts, length, lower, profile.cleans());
+        }
         starts.truncate(words);
         starts.push(length as u32);
         true
