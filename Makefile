@@ -36,7 +36,7 @@ test-forced: .venv/tests .venv-slow/installed ## run the encoder's and tokenizer
 	    $(BIN)/python -m pytest tests/encoder tests/tokenizer
 
 test-python: .venv/tests .venv/suites .venv/integrations .venv-slow/installed ## run the package's tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest

@@ -2,7 +2,8 @@
 
     python benches/prompts.py [--rounds 3] [--prompts 64]
 
-64 real prompts in each tool's own writing, two phrases weighted up and one down, one negative for all. "plain" is
+64 real prompts in each tool's own writing, three of their phrases, drawn with a fixed seed, weighted: two up and one
+down; one negative for all. "plain" is
 transformers' CLIPTextModel on one batch of 64 rows cut and padded to 77. Rounds are interleaved; the best counts.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import sys
 import time
 from collections.abc import Callable
@@ -33,11 +35,12 @@ DIALECT_SETTINGS = {
 
 
 def weighted(prompt: str, compel: bool) -> str:
-    """The prompt with its second and third phrase weighted up and its fourth down."""
+    """The prompt with three of its phrases weighted: two up and one down. Which ones, the prompt alone decides."""
     phrases = [phrase.strip() for phrase in prompt.replace("(", "").replace(")", "").split(",")]
-    for place, kind in ((1, "up"), (2, "up"), (3, "down")):
-        if place < len(phrases) and phrases[place]:
-            phrases[place] = ROUND[kind][compel] % phrases[place]
+    places = [place for place, phrase in enumerate(phrases) if phrase]
+    drawn = random.Random(prompt).sample(places, min(3, len(places)))
+    for place, kind in zip(drawn, ("up", "up", "down"), strict=False):
+        phrases[place] = ROUND[kind][compel] % phrases[place]
     return ", ".join(phrases)
 
 

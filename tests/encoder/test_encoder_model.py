@@ -171,9 +171,23 @@ def test_a_whole_clips_output_stands_in_for_clip_text_models(small):
     assert torch.equal(output["text_embeds"], small(ids).text_embeds)
 
 
-def test_some_hidden_states_are_refused(small):
-    with pytest.raises(ValueError, match="output_hidden_states must be True or False"):
-        small(torch.tensor([[49406, 49407]]), output_hidden_states=[1])
+@torch.no_grad()
+def test_some_hidden_states(small):
+    """By number, as in transformers 5, and by the configuration."""
+    ids = torch.tensor([[49406, 320, 49407]])
+    states = small(ids, output_hidden_states=True).hidden_states
+    assert small(ids, output_hidden_states=[]).hidden_states is None
+    for wanted, kept in (([0, -1], {0, 3}), ((2,), {2}), (1, {1}), (-2, {2})):
+        output = small(ids, output_hidden_states=wanted)
+        assert [state is not None for state in output.hidden_states] == [number in kept for number in range(4)]
+        assert all(torch.equal(output.clone().hidden_states[number], states[number]) for number in kept)
+    with pytest.raises(ValueError, match="asks for number 4, and there are 4"):
+        small(ids, output_hidden_states=[0, 4])
+    with pytest.raises(TypeError, match="output_hidden_states is 'all'"):
+        small(ids, output_hidden_states="all")
+    config = TextConfig.from_transformers({**small.config.to_dict(), "output_hidden_states": True})
+    small.config.output_hidden_states = config.output_hidden_states
+    assert len(small(ids).hidden_states) == 4 and small(ids, output_hidden_states=False).hidden_states is None
 
 
 @torch.no_grad()

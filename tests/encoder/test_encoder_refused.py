@@ -116,7 +116,14 @@ def test_missing_shard_and_foreign_file_are_named(tmp_path):
 
 @pytest.mark.parametrize(
     "option",
-    [{"proj_bias": True}, {"hf_tokenizer_name": "bert-base"}, {"pool_type": "last"}, {"hf_model_name": "roberta-base"}],
+    [
+        {"proj_bias": True},
+        {"hf_tokenizer_name": "bert-base"},
+        {"pool_type": "last"},
+        {"hf_model_name": "roberta-base"},
+        {"attention_mask": False},
+        {"ls_init_value": 0.0},
+    ],
 )
 def test_open_clips_other_towers_are_refused(tmp_path, option):
     """Their tensors may have the same names: only the configuration tells that they compute something else."""

@@ -7,7 +7,7 @@ from cliptok._common.errors import BadInputError
 
 _SIGNATURES = (
     (re.compile(rb"PAR1[\x00-\x1f\x80-\xff]"), "Parquet", "name it .parquet or pass --input-format parquet"),
-    (re.compile(rb"ARROW1\0\0"), "an Arrow file", "convert it to Parquet"),
+    (re.compile(rb"ARROW1\0\0"), "an Arrow file", "name it .arrow or pass --input-format arrow"),
     (re.compile(rb"\x1f\x8b\x08"), "compressed by gzip", "name it .gz after its own ending, as in .jsonl.gz"),
     (re.compile(rb"\x28\xb5\x2f\xfd"), "compressed by zstd", "name it .zst after its own ending, as in .jsonl.zst"),
     (re.compile(rb"BZh[1-9]1AY&SY"), "compressed by bzip2", "name it .bz2 after its own ending, as in .jsonl.bz2"),

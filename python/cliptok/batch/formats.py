@@ -7,9 +7,12 @@ KINDS = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
     ".tar": "tar",
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-INPUT_FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "tar")
+INPUT_FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "arrow", "tar")
 FORMATS = ("parquet", "npy", "safetensors")
 """Of outputs."""

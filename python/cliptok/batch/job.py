@@ -52,7 +52,7 @@ def tokenize_files(
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
     on_undecodable: Literal["error", "replace", "skip"] = "error",
-    input_format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "tar"] | None = None,
+    input_format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "arrow", "tar"] | None = None,
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
@@ -146,7 +146,7 @@ def embed_files(
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
     on_undecodable: Literal["error", "replace", "skip"] = "error",
-    input_format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "tar"] | None = None,
+    input_format: Literal["txt", "jsonl", "csv", "tsv", "parquet", "arrow", "tar"] | None = None,
     delimiter: str | None = None,
     quotes: bool = True,
     header: bool = True,
@@ -224,7 +224,7 @@ def embed_files(
     else:
         planning = Planning(source.load_conditioner(dialect), prompt_settings or {})
         encoding = Conditions.of(planning, kind)
-        job = Job(reading, planning, batch_size or TOGETHER, _recorded({**reading._asdict(), **planning.record()}))
+        job = Job(reading, planning, batch_size or TOGETHER, _recorded({**reading.record(), **planning.record()}))
     clock.seconds["loading"] = perf_counter() - begin
     planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
@@ -258,7 +258,7 @@ def _keeping(reading: Reading, keep: str | Iterable[str], format: str) -> Readin
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:
     """Everything that determines the content of an output, in the types that JSON gives back."""
     tokenizer = of_tokenizer(tokenizing.tokenizer)
-    return _recorded({**reading._asdict(), "tokenizer": tokenizer, "max_length": tokenizing.max_length, **more})
+    return _recorded({**reading.record(), "tokenizer": tokenizer, "max_length": tokenizing.max_length, **more})
 
 
 def _recorded(settings: Record) -> Record:

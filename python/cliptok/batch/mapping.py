@@ -76,6 +76,8 @@ class _Step:
     def _column_for(self, texts: pa.Table) -> pa.Table:
         if not is_text(texts.schema.types[0]) or is_bytes(texts.schema.types[0]):
             raise TypeError(f"column {self._column!r} is of {texts.schema.types[0]}; expected strings")
+        if pa.types.is_null(texts.schema.types[0]):
+            texts = texts.cast(pa.schema([(self._column, pa.string())]))
         if texts.column(0).null_count:
             if self._on_null == "error":
                 raise ValueError(f"column {self._column!r} has a null; with on_null='empty' it is an empty text")

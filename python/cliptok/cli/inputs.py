@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-FILES = ".txt, .jsonl, .csv, .tsv, .parquet and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
+FILES = ".txt, .jsonl, .csv, .tsv, .parquet, .arrow and WebDataset .tar, also .gz, .zst, .bz2 and .xz"
 _READING = ("column", "on_undecodable", "input_format", "delimiter", "quotes", "header", "captions", "seed")
 
 
@@ -22,10 +22,13 @@ def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """How to read the inputs."""
-    parser.add_argument("--column", help="the column or field with the texts; in a tar the extension (default: txt)")
+    parser.add_argument(
+        "--column",
+        help="the column or field with the texts; in a tar the extension or a field, as in json.caption (default: txt)",
+    )
     parser.add_argument(
         "--input-format",
-        choices=("txt", "jsonl", "csv", "tsv", "parquet", "tar"),
+        choices=("txt", "jsonl", "csv", "tsv", "parquet", "arrow", "tar"),
         help="what the inputs are, where their names do not say (default for standard input: txt)",
     )
     parser.add_argument("--delimiter", metavar="C", help="between the fields of CSV (default: a comma; in TSV a tab)")

@@ -39,6 +39,7 @@ _TRANSFORMERS_NAMES = {
     "start_id": "bos_token_id",
     "end_id": "eos_token_id",
     "pad_id": "pad_token_id",
+    "output_hidden_states": "output_hidden_states",
 }
 
 
@@ -81,13 +82,15 @@ class TextConfig:
     architecture: str = ""
     """The class of transformers whose outputs the encoder has: `"CLIPTextModel"` without a projection, else
     `"CLIPTextModelWithProjection"`, or `"CLIPModel"` for the text half of a whole CLIP."""
+    output_hidden_states: bool = False
+    """Whether the forward pass gives all hidden states where its argument of this name is not given."""
 
     def __post_init__(self) -> None:
         for name in (*MAX_SIZES, *_IDS):
             if getattr(self, name) is not None or name != "projection":
                 setattr(self, name, _checked(name, getattr(self, name), name))
         self.layer_norm_eps = _checked("layer_norm_eps", self.layer_norm_eps, "layer_norm_eps")
-        for name in ("causal", "class_token"):
+        for name in ("causal", "class_token", "output_hidden_states"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} is {getattr(self, name)!r}; expected True or False")
         if self.width % self.heads:
@@ -124,7 +127,7 @@ class TextConfig:
             if values.get(name) is None:
                 values.pop(name, None)
         for ours, value in values.items():
-            if ours != "activation" and (value is not None or ours != "projection"):
+            if ours not in ("activation", "output_hidden_states") and (value is not None or ours != "projection"):
                 values[ours] = _checked(ours, value, _TRANSFORMERS_NAMES[ours])
         if values.get("end_id") == 2:
             # Written before transformers' issue 24773: the ids of another model, start and pad included. OpenCLIP's
@@ -211,6 +214,10 @@ class TextConfig:
         """What transformers calls this model."""
         return "clip_text_model"
 
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> TextConfig:
+        """Itself: what libraries ask a whole CLIP's configuration for."""
+        return self
+
     @property
     def tie_word_embeddings(self) -> bool:
         """False: nothing here predicts tokens."""
@@ -237,8 +244,8 @@ def _checked(field: str, value: Any, what: str) -> Any:
     if field == "layer_norm_eps":
         if isinstance(value, bool) or not isinstance(value, Real):
             raise TypeError(f"{what} is {repr(value)[:80]}; expected a number")
-        if not 0 < (epsilon := float(value)) < 1:
-            raise ValueError(f"{what} must be between 0 and 1, not {epsilon}")
+        if not 0 < (epsilon := float(value)) <= 1:
+            raise ValueError(f"{what} must be above 0 and at most 1, not {epsilon}")
         return epsilon
     least, most = (0, MAX_SIZES["vocabulary"] - 1) if field in _IDS else (1, MAX_SIZES[field])
     return whole_number(value, what, least, most)

@@ -6,7 +6,7 @@ Nothing here knows of files, texts or tokenizers: `text_encoder.py` adds those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -16,6 +16,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cliptok.encoder.config import TextConfig
 from cliptok.encoder.dot_product import attention
+from cliptok.encoder.hidden_states import kept_states
 from cliptok.encoder.output import OUTPUTS, EndOfSequence, TextEncoderOutput
 from cliptok.encoder.state_dicts import load_whole
 
@@ -126,7 +127,7 @@ class TextTower(nn.Module):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        output_hidden_states: bool | None = None,
+        output_hidden_states: bool | int | Sequence[int] | None = None,
         return_dict: bool | None = None,
         inputs_embeds: Tensor | None = None,
         output_attentions: bool | None = None,
@@ -135,14 +136,14 @@ class TextTower(nn.Module):
 
         `attention_mask` (n, length) has 1 or True where attention may look; without one it is causal only, which is
         what Stable Diffusion uses, padding and all. `inputs_embeds` (n, length, width) stand for `input_ids`, before
-        positions are added. Pooled outputs are taken at each row's first end-of-sequence id: reading them raises
-        ValueError for a row without one, and for `inputs_embeds`, where nobody knows. `return_dict=False` returns the
-        tuple. Raises ValueError for a wrong shape and for attention maps, which are never computed.
+        positions are added. `output_hidden_states` may be numbers of hidden states: those alone are kept, the others
+        are None; without it `config.output_hidden_states` holds. Pooled outputs are taken at each row's first
+        end-of-sequence id: reading them raises ValueError for a row without one, and for `inputs_embeds`, where nobody
+        knows. `return_dict=False` returns the tuple. Raises ValueError for a wrong shape and for attention maps, which
+        are never computed.
         """
         if output_attentions:
             raise ValueError("output_attentions: attention maps are not computed here; use transformers' model")
-        if isinstance(output_hidden_states, (list, tuple)):
-            raise ValueError("output_hidden_states must be True or False; a list of layers is not supported")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         if input_ids is not None:
@@ -165,14 +166,16 @@ class TextTower(nn.Module):
                 f"input_ids or position_ids is out of range; the encoder has {self.config.vocabulary} tokens and"
                 f" {self.config.context_length} positions"
             ) from error
-        states = [x]
-        for block in self.encoder.layers:
+        keep = kept_states(
+            self.config.output_hidden_states if output_hidden_states is None else output_hidden_states, self.depth + 1
+        )
+        states: list[Tensor | None] = [x if 0 in keep else None]
+        for number, block in enumerate(self.encoder.layers, 1):
             if self.gradient_checkpointing and self.training:
                 x = cast(Tensor, checkpoint(block, x, mask, use_reentrant=False))
             else:
                 x = block(x, mask)
-            if output_hidden_states:
-                states.append(x)
+            states.append(x if number in keep else None)
         x = self.final_layer_norm(x)
         end = None
         if self.config.class_token:
@@ -182,7 +185,7 @@ class TextTower(nn.Module):
         output = TextEncoderOutput(
             last_hidden_state=x,
             pooler_output=pooled,
-            hidden_states=tuple(states) if output_hidden_states else None,
+            hidden_states=tuple(states) if keep else None,
             end=end,
         )
         return output.to_tuple() if return_dict is False else output
@@ -299,7 +302,7 @@ class TextModel(TextTower):
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Tensor | None = None,
-        output_hidden_states: bool | None = None,
+        output_hidden_states: bool | int | Sequence[int] | None = None,
         return_dict: bool | None = None,
         inputs_embeds: Tensor | None = None,
         output_attentions: bool | None = None,

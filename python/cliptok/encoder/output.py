@@ -34,11 +34,12 @@ class EndOfSequence:
 class TextEncoderOutput(OrderedDict[str, Any]):
     """The output of transformers' `CLIPTextModel`: `last_hidden_state`, `pooler_output`, `hidden_states`, `attentions`.
 
-    Shapes, for ids (n, length): `last_hidden_state` (n, length, width) after the final LayerNorm, `pooler_output`
-    (n, width), `hidden_states` layers + 1 tensors (n, length, width), the last before the final LayerNorm, where they
-    were asked for. Fields are attributes and items; integers and slices index the fields that are not None, since
-    diffusers reads `[0]` and `[-1]`. `attentions` is always None. Reading a pooled field raises ValueError where a row
-    of ids has no end-of-sequence id; in the plain values of the mapping such rows are NaN.
+    Shapes, for ids (n, length): `last_hidden_state` (n, length, width) after the final LayerNorm, `pooler_output` (n,
+    width), `hidden_states` layers + 1 tensors (n, length, width), the last before the final LayerNorm, where they were
+    asked for (None in the place of one that was not). Fields are attributes and items; integers and slices index the
+    fields that are not None, since diffusers reads `[0]` and `[-1]`. `attentions` is always None. Reading a pooled
+    field raises ValueError where a row of ids has no end-of-sequence id; in the plain values of the mapping such rows
+    are NaN.
     """
 
     fields: ClassVar[tuple[str, ...]] = ("last_hidden_state", "pooler_output", "hidden_states", "attentions")
@@ -61,7 +62,7 @@ class TextEncoderOutput(OrderedDict[str, Any]):
     def clone(self) -> TextEncoderOutput:
         """The same values in memory of their own."""
         end = None if self.end is None else EndOfSequence(self.end.found.clone(), self.end.end_id)
-        return type(self)(pytree.tree_map(torch.clone, {name: self.unchecked(name) for name in self}), end)
+        return type(self)(pytree.tree_map_only(Tensor, torch.clone, {name: self.unchecked(name) for name in self}), end)
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values in order, without those that are None."""

@@ -125,6 +125,11 @@ class TextEncoder(TextModel):
         """Grow or cut the token table; arguments as in `textual_inversion.resize_token_embeddings`."""
         return textual_inversion.resize_token_embeddings(self, new_num_tokens, pad_to_multiple_of, mean_resizing)
 
+    @property
+    def vocab_size(self) -> int:
+        """Rows of the token table."""
+        return self.config.vocabulary
+
     def load_textual_inversion(
         self, source: Any, tokenizer: Any, token: str | None = None, **kwargs: Any
     ) -> textual_inversion.TextualInversion:
@@ -156,6 +161,10 @@ class TextEncoder(TextModel):
         return tower
 
     # -- training, by transformers' names
+
+    def init_weights(self) -> None:
+        """`reset_parameters`: CLIP's own initialisation."""
+        self.reset_parameters()
 
     def gradient_checkpointing_enable(self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None) -> None:
         """Compute each block anew in the backward pass of training, which saves memory. Never reentrant."""

@@ -17,11 +17,18 @@ def choose_columns(column: str, keep: list[str], names: list[str]) -> list[str]:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column of this type is read as texts: strings, and bytes that must be UTF-8."""
+    """Whether a column of this type is read as texts: strings, bytes that must be UTF-8, and nothing but nulls."""
     kinds = pyarrow.types
     if kinds.is_dictionary(kind):
         return is_text(kind.value_type)
-    checks = (kinds.is_string, kinds.is_large_string, kinds.is_string_view, kinds.is_binary, kinds.is_large_binary)
+    checks = (
+        kinds.is_string,
+        kinds.is_large_string,
+        kinds.is_string_view,
+        kinds.is_binary,
+        kinds.is_large_binary,
+        kinds.is_null,
+    )
     return any(check(kind) for check in checks)
 
 

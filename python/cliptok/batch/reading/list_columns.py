@@ -8,11 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types
 
-from cliptok.batch.reading.columns import is_text
+from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.columns import is_bytes, is_text
 
 CAPTIONS = ("first", "all", "random")
-WITH_LISTS = ("parquet", "jsonl")
+WITH_LISTS = ("parquet", "arrow", "jsonl", "tar")
 """The kinds of inputs that have such columns."""
+LISTS_IN = "Parquet, Arrow, JSON lines and JSON in archives"
+"""The same in words."""
 
 
 def is_texts(kind: pa.DataType) -> bool:
@@ -20,6 +23,32 @@ def is_texts(kind: pa.DataType) -> bool:
     kinds = pyarrow.types
     is_list = kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
     return is_list and is_text(kind.value_type)
+
+
+def text_fields(schema: pa.Schema, lists: bool) -> list[str]:
+    """The columns that are surely of strings, or with `lists` those of lists of them."""
+
+    def fits(kind: pa.DataType) -> bool:
+        if lists:
+            return is_texts(kind)
+        return is_text(kind) and not is_bytes(kind) and not pyarrow.types.is_null(kind)
+
+    return [field.name for field in schema if fits(field.type)]
+
+
+def check_type(schema: pa.Schema, column: str, lists: bool) -> None:
+    """Raise BadInputError for a column that has no strings, or with `lists` no lists of them."""
+    kind, fits, what = schema.field(column).type, is_text, "strings"
+    if lists:
+        fits, what = lambda kind: is_texts(kind) or pyarrow.types.is_null(kind), "lists of strings"
+    elif is_texts(kind):
+        raise BadInputError(
+            f"column {column!r} has lists of texts; choose which with captions= or --captions: first, all or random"
+        )
+    if not fits(kind):
+        able = [field.name for field in schema if fits(field.type)]
+        have = f"columns of {what} are {', '.join(able)}" if able else f"no column has {what}"
+        raise BadInputError(f"column {column!r} is {kind}, not {what}; {have}")
 
 
 def unfold(table: pa.Table, captions: str, seed: int, first_row: int) -> tuple[pa.Table, npt.NDArray[np.int64]]:

@@ -59,6 +59,8 @@ def _as_strings(column: pa.ChunkedArray) -> Any:
     texts = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     if kinds.is_dictionary(texts.type):
         texts = texts.dictionary_decode()
+    if kinds.is_null(texts.type):
+        return texts.cast(pa.string())
     if kinds.is_string_view(texts.type) or kinds.is_binary_view(texts.type):
         texts = texts.cast(pa.large_binary())
     if kinds.is_binary(texts.type):

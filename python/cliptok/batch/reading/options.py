@@ -6,7 +6,7 @@ from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import INPUT_FORMATS
 from cliptok.batch.reading.delimited import Dialect
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.list_columns import CAPTIONS, WITH_LISTS
+from cliptok.batch.reading.list_columns import CAPTIONS, LISTS_IN, WITH_LISTS
 from cliptok.batch.reading.null_and_utf8_policies import ON_NULL, ON_UNDECODABLE
 from cliptok.batch.reading.reader import DELIMITED, Reading
 from cliptok.tokenizer.calls.options import check_int, one_of
@@ -50,7 +50,7 @@ def reading_for(
     if captions is not None:
         one_of("captions", captions, CAPTIONS)
         if others := kinds - {*WITH_LISTS, ""}:
-            raise BadInputError(f"captions is for lists in Parquet and JSON lines; {others.pop()} has none")
+            raise BadInputError(f"captions is for lists in {LISTS_IN}; {others.pop()} has none")
     if seed is not None:
         check_int("seed", seed, 0)
         if captions != "random":

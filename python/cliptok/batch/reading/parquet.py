@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.columns import choose_columns, is_bytes, is_text
+from cliptok.batch.reading.columns import choose_columns
+from cliptok.batch.reading.damage import damage
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.list_columns import is_texts
+from cliptok.batch.reading.list_columns import check_type, text_fields
 
 _ROWS = 1 << 15
 _BYTES = 1 << 25
@@ -24,18 +24,18 @@ def read_parquet(shard: Shard, column: str, keep: list[str], lists: bool = False
     """
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
     with _opened(shard) as source, ExitStack() as stack:
-        with _damage("its footer"):
+        with damage("its footer"):
             file = stack.enter_context(pq.ParquetFile(source, **options))
             schema = file.schema_arrow
         chosen = choose_columns(column, keep, schema.names)
-        _check_type(schema, column, lists)
+        check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
         empty = pa.schema(fields).empty_table()
         yield empty, 0
         rows, done = file.metadata.num_rows, 0
         batches = file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen)
         while True:
-            with _damage(f"behind row {done:,}"):
+            with damage(f"behind row {done:,}"):
                 batch = next(batches, None)
             if batch is None:
                 break
@@ -45,22 +45,9 @@ def read_parquet(shard: Shard, column: str, keep: list[str], lists: bool = False
 
 def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:
     """The columns with strings, or with `lists` those with lists of them, and all columns."""
-    with _opened(shard) as source, _damage("its footer"):
+    with _opened(shard) as source, damage("its footer"):
         schema = pq.read_schema(source)
-    able = is_texts if lists else lambda kind: is_text(kind) and not is_bytes(kind)
-    return [field.name for field in schema if able(field.type)], schema.names
-
-
-@contextmanager
-def _damage(where: str) -> Iterator[None]:
-    """Errors of Arrow as BadInputError that says where in the file they are."""
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.strerror:
-            raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise BadInputError(f"{where}: {reason}") from error
+    return text_fields(schema, lists), schema.names
 
 
 @contextmanager
@@ -73,20 +60,6 @@ def _opened(shard: Shard) -> Iterator[Any]:
             yield file
     else:
         yield shard.source
-
-
-def _check_type(schema: pa.Schema, column: str, lists: bool) -> None:
-    kind, fits, what = schema.field(column).type, is_text, "strings"
-    if lists:
-        fits, what = is_texts, "lists of strings"
-    elif is_texts(kind):
-        raise BadInputError(
-            f"column {column!r} has lists of texts; choose which with captions= or --captions: first, all or random"
-        )
-    if not fits(kind):
-        able = [field.name for field in schema if fits(field.type)]
-        have = f"columns of {what} are {', '.join(able)}" if able else f"no column has {what}"
-        raise BadInputError(f"column {column!r} is {kind}, not {what}; {have}")
 
 
 def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:

@@ -5,20 +5,22 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
 from cliptok._common.signatures import format_of_stream
+from cliptok.batch.reading.arrow_ipc import read_arrow
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
-from cliptok.batch.reading.list_columns import WITH_LISTS, is_texts, unfold
+from cliptok.batch.reading.list_columns import LISTS_IN, WITH_LISTS, is_texts, unfold
 from cliptok.batch.reading.null_and_utf8_policies import clean
 from cliptok.batch.reading.parquet import read_parquet, text_columns
-from cliptok.batch.reading.streams import opened_text
+from cliptok.batch.reading.sample_fields import KEY
+from cliptok.batch.reading.streams import opened, opened_text
 from cliptok.batch.reading.tar import read_tar
 from cliptok.batch.summary import Counts
 
@@ -47,6 +49,13 @@ class Reading(NamedTuple):
     """Which text of a column of lists: one of CAPTIONS. None where columns have strings."""
     seed: int = 0
     """Of captions "random"."""
+    samples: bool = False
+    """Whether rows become samples of an archive. Then they have names, in the column `__key__`: as in the archive that
+    is read or a column says, else their numbers in the input."""
+
+    def record(self) -> dict[str, Any]:
+        """What an output's record says of it: not what is as it was before there was a choice."""
+        return {name: value for name, value in self._asdict().items() if name != "samples" or value}
 
     def tables(self, shard: Shard, counts: Counts, rows: int = ROWS) -> _Tables:
         """(table, bytes of the input read so far): strings without null, then the columns to keep.
@@ -68,6 +77,9 @@ class Reading(NamedTuple):
             table, rows = raw, np.arange(len(raw))
             if self.captions is not None and is_texts(raw.schema.types[0]):
                 table, rows = unfold(raw, self.captions, self.seed, first)
+            if self.samples and KEY not in table.column_names:
+                keys = [f"{number:09}" for number in (rows + first + 1).tolist()]
+                table = table.append_column(KEY, pa.array(keys, pa.string()))
             yield clean(table, unit, self.on_null, self.on_undecodable, counts, rows + first + 1), position
             first += len(raw)
 
@@ -82,13 +94,18 @@ class Reading(NamedTuple):
             if shard.kind == "parquet":
                 found = read_parquet(shard, column, self._others(column), self.captions is not None)
             else:
-                found = read_tar(shard, column, self._others(column))
+                found = read_tar(shard, column, self._others(column), self.captions is not None, self.samples)
             yield column, _UNITS.get(shard.kind, "row"), found
+            return
+        if shard.kind == "arrow":
+            with opened(shard) as source:
+                column, found = read_arrow(source, self._column_of, list(self.keep), self.captions is not None)
+                yield column, "row", found
             return
         with opened_text(shard) as source:
             kind = shard.kind or format_of_stream(source.stream.peek(1 << 12), self.column)
             if self.captions is not None and kind not in WITH_LISTS:
-                raise BadInputError(f"captions is for lists in Parquet and JSON lines; {kind} has none")
+                raise BadInputError(f"captions is for lists in {LISTS_IN}; {kind} has none")
             delimiter = self.dialect.delimiter or ("\t" if kind == "tsv" else ",")
             column = self.column or _DEFAULT_COLUMNS.get(kind, "")
             if not column and kind == "jsonl":
@@ -107,6 +124,9 @@ class Reading(NamedTuple):
 
     def _others(self, column: str) -> list[str]:
         return [name for name in dict.fromkeys(self.keep) if name != column]
+
+    def _column_of(self, able: list[str], names: list[str]) -> str:
+        return self.column or self._chosen(able, names)
 
     def _chosen(self, able: list[str], names: list[str]) -> str:
         if self.guess and len(able) == 1:

@@ -105,5 +105,9 @@ class Prefixed:
             found += self._stream.read(size - len(found))
         return found
 
+    def unread(self, content: bytes) -> None:
+        """Give back what was read last: it is read again."""
+        self._prefix = content + self._prefix
+
     def close(self) -> None:
         """Nothing: whoever opened the stream closes it."""

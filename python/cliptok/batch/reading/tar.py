@@ -3,58 +3,86 @@
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
+from typing import Any
 
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.sample_fields import KEY, Sample, SampleField
 from cliptok.batch.reading.streams import Source, opened
 
-KEY = "__key__"
-"""The column to keep for a sample's name, as WebDataset calls it."""
+MEMBERS = "__members__"
+"""The column with all other files of a sample, by extension, for an output that has samples too."""
+_MEMBERS_TYPE = pa.map_(pa.string(), pa.binary())
 _ROWS = 1 << 13
+_BYTES = 1 << 25
 _REST = 1 << 20
 MAX_MEMBER_BYTES = 1 << 30
 """Bytes of a member that is read. A larger one is an error before anything is reserved for it."""
 
 
-def read_tar(shard: Shard, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
-    """`column` is the extension of the captions, such as `txt`. A sample without one is null.
+def read_tar(
+    shard: Shard, column: str, keep: list[str], lists: bool = False, samples: bool = False
+) -> Iterator[tuple[pa.Table, int]]:
+    """`column` is the extension of the captions, such as `txt`, or a field of JSON files, such as `json.caption`.
 
-    Kept columns are `__key__`, and other extensions as bytes.
+    A sample without one is null. With `lists` the field has lists of captions. Kept columns are `__key__`, other
+    extensions as bytes and fields as text. With `samples` a `*` to keep is the column MEMBERS.
     """
-    if keep == ["*"]:
+    if keep == ["*"] and not samples:
         raise BadInputError(f"name the extensions to keep, or {KEY}; an archive does not list them")
-    schema = pa.schema([(name, pa.string() if name == KEY else pa.binary()) for name in (column, *keep)])
+    caption = SampleField.of(column)
+    if lists and not caption.path:
+        raise BadInputError(f"captions is for lists in fields of JSON files, as in json.captions; {column!r} is none")
+    takes_all = "*" in keep
+    names = list(dict.fromkeys([*(name for name in keep if name != "*"), *([KEY] if samples else [])]))
+    others = [SampleField.of(name) for name in names if name != KEY]
+    wanted = {one for field in (caption, *others) for one in (field.name, field.extension)} | {*names} & {KEY}
+    text = pa.list_(pa.binary()) if lists else pa.binary()
+    schema = pa.schema([(column, text), *((name, _kept_type(name)) for name in names)])
+    if takes_all:
+        schema = schema.append(pa.field(MEMBERS, _MEMBERS_TYPE))
     yield schema.empty_table(), 0
     found_text = False
     with opened(shard) as source:
-        rows: list[dict[str, str | bytes]] = []
-        for sample in _samples(shard, source, {column, *keep}):
-            found_text = found_text or column in sample
-            rows.append(sample)
-            if len(rows) == _ROWS:
+        rows: list[dict[str, Any]] = []
+        size = 0
+        for sample in _samples(shard, source, None if takes_all else wanted):
+            found_text = found_text or caption.is_in(sample)
+            row: dict[str, Any] = {column: caption.text(sample, lists), KEY: sample.key}
+            row |= {field.name: field.kept(sample) for field in others}
+            if takes_all:
+                row[MEMBERS] = list(sample.files.items())
+            rows.append(row)
+            size += sum(map(len, sample.files.values()))
+            if len(rows) == _ROWS or size >= _BYTES:
                 yield pa.Table.from_pylist(rows, schema), source.position()
-                rows = []
+                rows, size = [], 0
         yield pa.Table.from_pylist(rows, schema), source.position()
         if not found_text:
-            raise BadInputError(f"no sample has a file with the extension {column!r}")
+            raise BadInputError(f"no sample has a file with the extension {caption.extension!r}")
 
 
-def _samples(shard: Shard, source: Source, wanted: set[str]) -> Iterator[dict[str, str | bytes]]:
+def _kept_type(name: str) -> pa.DataType:
+    return pa.string() if name == KEY or SampleField.of(name).path else pa.binary()
+
+
+def _samples(shard: Shard, source: Source, wanted: set[str] | None) -> Iterator[Sample]:
+    """The samples with the wanted files, or all, and KEY for one whose name is kept."""
     # A file can be skipped over where the archive is not compressed.
     plain = source.stream is source.raw and source.raw.seekable()
     with tarfile.open(fileobj=source.stream, mode="r:" if plain else "r|", tarinfo=_Member) as archive:
         files = ((member, *_split(member.name)) for member in archive if member.isfile())
         for key, members in groupby(files, key=lambda file: file[1]):
-            sample: dict[str, str | bytes] = {KEY: key}
-            if KEY in wanted:
+            sample = Sample(key)
+            if wanted is None or KEY in wanted:
                 _check_name(key)
             for member, _, extension in members:
-                if extension in sample:
+                if extension in sample.files:
                     raise BadInputError(f"{member.name} is there twice in one sample")
-                if extension in wanted:
-                    sample[extension] = _content(archive, member, shard.size if plain else None)
+                if wanted is None or extension in wanted:
+                    sample.files[extension] = _content(archive, member, shard.size if plain else None)
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
             yield sample
     while not plain and source.stream.read(

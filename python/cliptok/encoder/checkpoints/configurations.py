@@ -24,6 +24,12 @@ _TEXT_OPTIONS = {
     *("no_causal_mask", "pool_type", "proj_type", "output_tokens", "norm_kwargs"),
     *("tokenizer_mode", "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"),  # without a tower of that kind unused
 }
+_OFF_UNLESS_SAID = {
+    *("hf_model_name", "hf_tokenizer_name", "tokenizer_kwargs", "act_kwargs", "final_ln_after_pool", "proj_bias"),
+    *("block_type", "qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner", "scale_attn", "scale_fc"),
+}
+"""Those that make another network of it, but not where they are false or empty. Nobody knows what an option means that
+open_clip 3.3 lacks, false or not."""
 _CLIP_END = 49407
 
 
@@ -109,6 +115,11 @@ def _who_computes(family: str | None, architecture: str | None) -> str:
 
 
 def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
+    if "text_cfg" not in model:
+        raise ValueError(
+            f"{path} describes a text tower without a text_cfg ({', '.join(model)}), as a MaMMUT's, which is no CLIP "
+            "tower; open_clip computes it"
+        )
     text = wanted(model.get("text_cfg"), dict, "text_cfg")
     pool = text.get("pool_type", "argmax")
     norm = dict(wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs"))
@@ -121,8 +132,12 @@ def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
         if text.get(option):
             what = "a text tower of" if option == "hf_model_name" else "a text tower with the tokenizer of"
             raise ValueError(f"{path} describes {what} {text[option]}, which is no CLIP tower; open_clip computes it")
-    foreign = [f"{name}={text[name]}" for name in text if name not in _TEXT_OPTIONS and text[name]]
-    foreign += [f"{name}" for name in model if name not in _MODEL_OPTIONS and model[name]]
+    foreign = [
+        f"{name}={value}"
+        for name, value in text.items()
+        if name not in _TEXT_OPTIONS and value is not None and (value or name not in _OFF_UNLESS_SAID)
+    ]
+    foreign += [name for name, value in model.items() if name not in _MODEL_OPTIONS and value is not None]
     foreign += [f"norm_kwargs={norm}"] if norm else []
     if pool not in ("argmax", "eos") or (pool == "eos" and text.get("eos_id") != _CLIP_END):
         foreign.append(f"pool_type={pool}")
