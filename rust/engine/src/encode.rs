@@ -191,7 +191,7 @@ impl Engine {
             if may_hold_token && self.added.any_has_space {
                 break;
             }
-            if is_space(byte) && (at >= LONG || bytes[at..].iter().take(ASCII_AGAIN).all(u8::is_ascii)) {
+            if is_space(byte) && (at >= LONG || bytes[at..bytes.len().min(at + ASCII_AGAIN)].is_ascii()) {
                 return (at, may_hold_token);
             }
         }

@@ -116,9 +116,10 @@ impl Table {
         Self { pages, two_bytes }
     }
 
+    /// `c` is a `char` or its number.
     #[inline]
-    pub(crate) fn get(&self, c: char) -> Properties {
-        properties(self.pages, c as usize)
+    pub(crate) fn get(&self, c: impl Into<u32>) -> Properties {
+        properties(self.pages, c.into() as usize)
     }
 
     /// What becomes of the code point with these two bytes in UTF-8.
@@ -214,7 +215,7 @@ pub(crate) fn needs_cleaning(text: &str) -> bool {
 /// The ASCII bytes for which [`needs_cleaning`] may return true.
 pub(crate) fn ascii_suspects() -> ByteSet {
     let mut set = ByteSet::default();
-    (0..128).filter(|&byte| REGEX.get(byte.into()).cleaning() != 0).for_each(|byte| set.insert(byte));
+    (0..128).filter(|&byte| REGEX.get(byte).cleaning() != 0).for_each(|byte| set.insert(byte));
     set
 }
 

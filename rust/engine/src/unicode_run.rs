@@ -58,8 +58,8 @@ impl UnicodeRun {
             length += count;
         };
         let mut has_apostrophe = false;
-        let mut rest = text;
-        while let [first, ..] = *rest.as_bytes() {
+        let (all, mut at) = (text.as_bytes(), 0);
+        while let Some(&first) = all.get(at) {
             if first.is_ascii() {
                 if first == 0 {
                     return false;
@@ -67,32 +67,40 @@ impl UnicodeRun {
                 nfc = NfcCheck::default(); // NFC reorders nothing across ASCII
                 has_apostrophe |= first == b'\'';
                 take([first.to_ascii_lowercase(), 0, 0, 0], 1, ASCII[usize::from(first & 127)]);
-                rest = &rest[1..];
+                at += 1;
                 continue;
             }
-            if let [first @ 0xC2..=0xDF, second, ..] = *rest.as_bytes()
-                && let Some(([first, second], class)) = table.two_bytes(first, second).get()
-            {
-                nfc = NfcCheck::default(); // nor across these
-                take([first, second, 0, 0], 2, class);
-                rest = &rest[2..];
-                continue;
-            }
-            let Some(c) = rest.chars().next() else { break };
+            // Behind the last character there is nothing of it.
+            let bytes: [u8; 4] =
+                all[at..].first_chunk().copied().unwrap_or_else(|| std::array::from_fn(|i| byte_at(all, at + i)));
+            let [_, second, third, fourth] = bytes.map(|byte| u32::from(byte & 0x3F));
+            let (c, count) = match first {
+                ..0xE0 => {
+                    if let Some(([first, second], class)) = table.two_bytes(bytes[0], bytes[1]).get() {
+                        nfc = NfcCheck::default(); // nor across these
+                        take([first, second, 0, 0], 2, class);
+                        at += 2;
+                        continue;
+                    }
+                    (u32::from(first & 0x1F) << 6 | second, 2)
+                }
+                0xE0..0xF0 => (u32::from(first & 0x0F) << 12 | second << 6 | third, 3),
+                0xF0.. => (u32::from(first & 0x07) << 18 | second << 12 | third << 6 | fourth, 4),
+            };
+            at += count;
             let properties = table.get(c);
             // In the other profiles, a text that NFC would change has gone through cleaning.
             if profile == Profile::Transformers && !nfc.allows(properties) {
                 return false;
             }
             if properties.lowers() {
+                let Some(c) = char::from_u32(c) else { return false }; // never
                 for c in lowercase(c).into_iter().flatten() {
                     take(encoded(c), c.len_utf8(), table.get(c).class());
                 }
             } else {
-                let bytes = rest.as_bytes().first_chunk().copied().unwrap_or_else(|| encoded(c));
-                take(bytes, c.len_utf8(), properties.class());
+                take(bytes, count, properties.class());
             }
-            rest = &rest[c.len_utf8()..];
         }
         let mut words = starts.len();
         if has_apostrophe {
@@ -118,6 +126,10 @@ impl UnicodeRun {
     pub(crate) fn words(&self) -> &[u32] {
         &self.starts
     }
+}
+
+fn byte_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
 }
 
 fn encoded(c: char) -> [u8; 4] {
