@@ -170,7 +170,7 @@ impl Scan {
         let mut at = 0;
         while at < segment.len() {
             let from = at.min(last);
-            let lower = self.lower[base + from & MASK..].first_chunk_mut();
+            let lower = self.lower[(base + from) & MASK..].first_chunk_mut();
             let starts = self.starts[words & MASK..].first_chunk_mut();
             let (Some(lower), Some(starts)) = (lower, starts) else { break }; // never
             let Masks { letters, digits, spaces, stops } = steps.classify_first(&segment[from..], lower);
@@ -206,7 +206,7 @@ impl Scan {
         }
         self.starts[words & MASK] = (base + end) as u16;
         self.starts[(words & MASK) + 1] = u16::MAX;
-        self.lower[base + segment.len() & MASK..][..GAP].fill(0);
+        self.lower[(base + segment.len()) & MASK..][..GAP].fill(0);
         self.size = Size { bytes: base + segment.len() + GAP, words };
         result
     }

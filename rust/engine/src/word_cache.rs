@@ -189,7 +189,7 @@ impl Lookup<'_> {
     #[inline(always)]
     pub(crate) fn get_either(self, key: Key, is_pair: bool) -> Option<Ids> {
         // By arithmetic, since which of the two it is cannot be predicted.
-        let primary = key.primary() | usize::from(is_pair) * SLOTS;
+        let primary = key.primary() | (usize::from(is_pair) * SLOTS);
         // A branch, since it is predictable: nearly all are in their preferred slot.
         self.slots[primary].get(key).or_else(|| self.slots[primary ^ 1].get(key))
     }

@@ -222,7 +222,7 @@ mod tests {
         /// behind each other.
         #[test]
         fn pairs_are_what_their_words_are(
-            parts in proptest::collection::vec(r#"[a-d]{1,7}|[a-d]{8,17}|'(s|ll|x)?|[0-9]|[!,]{1,2}| {1,3}|\t"#, 0..60),
+            parts in proptest::collection::vec(r"[a-d]{1,7}|[a-d]{8,17}|'(s|ll|x)?|[0-9]|[!,]{1,2}| {1,3}|\t", 0..60),
         ) {
             let text = parts.concat();
             for engine in (0..).map_while(|n| Engine::clip(Profile::Transformers).with_instructions(n)) {
