@@ -40,7 +40,7 @@ def instruction_sets(bench: Bench) -> Case:
 
 def available() -> dict[str, cliptok.Tokenizer]:
     """A tokenizer for each set that the machine has, the fastest first: it reads the variable when it is made."""
-    before, found = os.environ.get(VARIABLE), {}
+    before, found = os.environ.get(VARIABLE), dict[str, cliptok.Tokenizer]()
     try:
         for name in SETS:
             os.environ[VARIABLE] = name

@@ -45,9 +45,7 @@ impl<const KEY: usize, const REST: usize> SeqLock<KEY, REST> {
     #[inline(always)]
     pub(crate) fn get(&self, key: &[u64; KEY]) -> Option<Value<REST>> {
         let state = self.state.load(Ordering::Acquire);
-        // All differences in one, for a single branch.
-        let differ = |(found, wanted): (&AtomicU64, &u64)| found.load(Ordering::Acquire) ^ *wanted;
-        if self.key.iter().zip(key).map(differ).fold(0, std::ops::BitOr::bitor) != 0 {
+        if self.key.iter().zip(key).any(|(found, wanted)| found.load(Ordering::Acquire) != *wanted) {
             return None;
         }
         let rest = std::array::from_fn(|i| self.rest[i].load(Ordering::Relaxed));
