@@ -269,6 +269,27 @@ mod tests {
         assert!(here(moved));
     }
 
+    /// Two words of one bucket are both found, whichever of its slots they prefer, and words are spread over all buckets.
+    #[test]
+    fn every_slot_is_used() {
+        let word = |n: usize| Key::new(n.to_string().as_bytes()).unwrap();
+        for slot in [6, 7] {
+            let cache = WordCache::new();
+            let same: Vec<usize> = (0..).filter(|&n| word(n).primary() == slot).take(2).collect();
+            for &n in &same {
+                cache.put(word(n), Ids::new(&[n as u16]).unwrap());
+            }
+            assert!(same.iter().all(|&n| cache.get(word(n)) == Ids::new(&[n as u16])));
+        }
+        for number in [Key::primary, Key::secondary] {
+            let found: std::collections::HashSet<usize> = (0..10_000).map(|n| number(word(n))).collect();
+            assert!(found.len() > 9_000 && found.iter().all(|&slot| slot < SLOTS), "{}", found.len());
+        }
+        let ends: std::collections::HashSet<u64> =
+            (0..100).map(|n| Key::new(format!("longword{n}").as_bytes()).unwrap().mixed()).collect();
+        assert_eq!(ends.len(), 100);
+    }
+
     #[test]
     fn words_in_use_outlive_a_flood_of_others() {
         let cache = WordCache::new();
