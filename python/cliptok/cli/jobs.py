@@ -15,9 +15,22 @@ if TYPE_CHECKING:
     from cliptok.batch import Report
     from cliptok.cli.parser import Parser
 
-_FILES_ONLY = ("format", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
+_FORMATS = ("parquet", "npy", "safetensors", "arrow", "tar")
+_FILES_ONLY = ("format", "members", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
 """Options that mean nothing where ids are printed."""
-_COMMON = ("out", "format", "max_length", "resume", "check", "overwrite", "dry_run", "ray", "threads", "on_null")
+_COMMON = (
+    "out",
+    "format",
+    "members",
+    "max_length",
+    "resume",
+    "check",
+    "overwrite",
+    "dry_run",
+    "ray",
+    "threads",
+    "on_null",
+)
 
 
 def add_tokenize(commands: Any) -> None:
@@ -40,7 +53,7 @@ def add_tokenize(commands: Any) -> None:
     parser.add_argument(
         "--lists",
         choices=("variable", "fixed"),
-        help="fixed pads every text to --max-length (default: variable in Parquet; npy and safetensors are fixed)",
+        help="fixed pads every text to --max-length (default: variable where it can be; npy and safetensors are fixed)",
     )
     _add_job(parser)
     add_tokenizer(parser)
@@ -97,13 +110,17 @@ def _add_output(parser: "Parser", is_required: bool) -> None:
         "-o",
         "--out",
         required=is_required,
-        help="a folder, or for one input a file: .parquet, .npy or .safetensors",
+        help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow or .tar; here or in a store",
+    )
+    formats = _FORMATS if not is_required else (*_FORMATS, "clip-retrieval")
+    parser.add_argument("--format", choices=formats, help="of the files in a folder (default: parquet)")
+    parser.add_argument(
+        "--members", choices=("npy", "safetensors"), help="what a tar's samples have arrays in (default: npy)"
     )
     parser.add_argument(
-        "--format", choices=("parquet", "npy", "safetensors"), help="of the files in a folder (default: parquet)"
-    )
-    parser.add_argument(
-        "--keep", metavar="NAMES", help="other columns to carry along into Parquet, with commas between; * is all"
+        "--keep",
+        metavar="NAMES",
+        help="other columns to carry along into Parquet, Arrow or tar, with commas between; * is all",
     )
     parser.add_argument("--on-null", choices=("error", "empty", "skip"), help="texts that are missing (default: error)")
 
