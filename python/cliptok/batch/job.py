@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from cliptok.batch.encoding import Encoding
-    from cliptok.encoder import TextEncoder
+    from cliptok.encoder import EmbeddingCache, TextEncoder
     from cliptok.prompts import Conditioner
 
 _WINDOW = 1 << 14
@@ -153,6 +153,7 @@ def embed_files(
     output: Literal["text_embeds", "pooler_output", "hidden"] | None = None,
     normalize: bool = False,
     batch_size: int | None = None,
+    cache: "Paths | EmbeddingCache | None" = None,
     column: str | int | None = None,
     tokenizer: Named = None,
     profile: ProfileName | None = None,
@@ -186,6 +187,10 @@ def embed_files(
     texts are computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16
     where the encoder has that dtype, else as float32.
 
+    `cache` is a folder on a local disk, or a `cliptok.encoder.EmbeddingCache`, which also has a bound: texts that any
+    job has embedded in this way are read from it, in whichever file they are. Each machine of a cluster has its own.
+    `Report.reused` counts them.
+
     With the `format` "clip-retrieval" `out` gets the folders `text_emb` and `metadata` that clip-retrieval and
     autofaiss read: numbered `.npy` files, and Parquet files with the texts as `caption` and the columns to `keep`.
 
@@ -205,6 +210,7 @@ def embed_files(
     from cliptok.batch.conditioning import PART, TOGETHER, Conditions, Planning
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
+    from cliptok.encoder.caching.store import as_cache
 
     _check_running(ray, progress, part_rows, "torch")
     if pipeline is not None:
@@ -215,7 +221,7 @@ def embed_files(
             "output": output,
         }
         of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
-        of_models |= {"max_length": max_length, "ray": ray or None}
+        of_models |= {"max_length": max_length, "ray": ray or None, "cache": cache}
         if wrong := [name for name, value in of_models.items() if value is not None]:
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
@@ -245,7 +251,8 @@ def embed_files(
     encoding: Encoding | Conditions
     if pipeline is None:
         tok = as_tokenizer(tokenizer, profile)
-        encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tok, max_length, batch_size)
+        loaded = source.load("cpu" if ray else None)
+        encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size, as_cache(cache))
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
         job = Job(

@@ -83,13 +83,14 @@ class PlannedJob:
     ) -> Report:
         """Make the outputs that are not finished. Raises JobInterrupted for KeyboardInterrupt."""
         index, todo = self._index, self._todo
+        cache = getattr(encoding, "cache", None)
         try:
             paths = [*(shard.target for shard in todo), *([index.path] if index is not None else [])]
             remove_leftovers(path for path in paths if isinstance(path, Path))
             if index is not None:
                 index.write(self._finished)
             work = self._work()
-            with JobProgress(self.report, index, todo, clock, progress) as job_progress:
+            with JobProgress(self.report, index, todo, clock, progress, cache) as job_progress:
                 for shard in [shard for shard, parts in work.items() if parts.is_complete]:
                     job_progress.finished(shard, join_parts(self._job, shard, work.pop(shard)))
                 if ray is False or not todo:

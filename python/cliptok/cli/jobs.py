@@ -93,6 +93,12 @@ def add_embed(commands: Any) -> None:
     )
     parser.add_argument("--normalize", action="store_true", help="divide embeddings by their length")
     parser.add_argument("--batch-size", type=int, metavar="N", help="texts computed together at most")
+    parser.add_argument(
+        "--cache", metavar="DIR", help="a folder on a local disk where embeddings are kept, for this job and others"
+    )
+    parser.add_argument(
+        "--cache-size", type=_byte_count, metavar="SIZE", help="of --cache, such as 500M or 2T (default: 16G)"
+    )
     _add_job(parser)
     add_tokenizer(parser, "the encoder's positions")
     parser.add_argument("--tokenizer-subfolder", metavar="NAME", help="where the tokenizer is in --tokenizer")
@@ -167,6 +173,13 @@ def embed(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     names = ("model", "subfolder", "encoder", "activation", "variant", "revision", "device", "dtype", "output")
     own = {name: getattr(options, name) for name in (*names, "normalize", "batch_size")}
+    if options.cache is not None:
+        from cliptok.encoder import EmbeddingCache
+
+        bound = {} if options.cache_size is None else {"max_bytes": options.cache_size}
+        own["cache"] = EmbeddingCache(options.cache, **bound)
+    elif options.cache_size is not None:
+        raise BadInputError("--cache-size is for a --cache")
     if options.pipeline is not None:
         own |= pipeline_arguments(options)
     elif options.model is None:
@@ -190,6 +203,16 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
     found["on_null"] = options.on_null or "error"
     found["keep"] = options.keep.split(",") if options.keep else ()
     return {**found, **reading_options(options)}
+
+
+def _byte_count(text: str) -> int:
+    """A number of bytes, with K, M, G or T for powers of 1024."""
+    number, unit = text.upper().removesuffix("B"), 1
+    if number[-1:] in tuple("KMGT"):
+        number, unit = number[:-1], 1024 ** ("KMGT".index(number[-1]) + 1)
+    if not number.isascii() or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes; write 500M or 16G")
+    return int(number) * unit
 
 
 def _summary(options: argparse.Namespace, report: "Report") -> int:
