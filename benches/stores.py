@@ -1,7 +1,7 @@
 """A job whose files are in an S3 store on the loopback beside the same with local ones: `stores.py PATH-TO-s3s-fs`.
 
-The server is `cargo install s3s-fs --features binary`. Both run in turn, and the ratio is the median of the rounds'; what
-the server itself gives is measured beside them. On a busy machine compare the CPU seconds.
+The server is `cargo install s3s-fs --features binary`. Both run in turn, and the ratio is the median of the rounds';
+what the server itself gives is measured beside them. On a busy machine compare the CPU seconds.
 """
 
 import os
