@@ -76,12 +76,12 @@ def tables(record: Record) -> str:
             peers = (f"{rate:,.0f} ({row['ratios'][how]:.1f} times)" for how, rate in row["peers"].items())
             cells = (f"{row['what']} ({row['count']:,})", row["dtype"], f"{row['ours']:,.0f}", *peers)
             lines.append(f"| {' | '.join(cells)} |")
-    for row in rows_of(record, "fused", "fused, "):
-        if "ours" in row:
-            lines.append(
-                f"| {row['what'].removeprefix('fused, ')}, `CLIPTOK_KERNELS=triton` | {row['dtype']} | {row['ours']:,.0f} "
-                f"({row['ratios']['torch']:.2f} times torch's kernels) | | |"
-            )
+    lines += [
+        f"| {row['what'].removeprefix('fused, ')}, `CLIPTOK_KERNELS=triton` | {row['dtype']} | "
+        f"{row['ours']:,.0f} ({row['ratios']['torch']:.2f} times torch's kernels) | | |"
+        for row in rows_of(record, "fused", "fused, ")
+        if "ours" in row
+    ]
     lines += [
         "",
         "| milliseconds a call | dtype | cliptok | transformers (compiled where it says so) |",

@@ -53,8 +53,8 @@ def test_attention_compiles_without_spilling(sm, dtype, warps, tmp_path):
         pytest.skip("this triton has no cuobjdump to read registers with")
     constants = {"N": 16384, "SLOTS": 96, "CHUNK": 64, "HEADS": 12, "SIZE": 64, "D": 64, "BLOCK": BLOCK}
     constants["PRECISION"] = "ieee" if dtype == "fp32" else None
-    signature = {name: f"*{dtype}" for name in ("q_ptr", "k_ptr", "v_ptr", "out_ptr")}
-    signature |= {name: "*i32" for name in ("number_ptr", "end_ptr", "ancestor_ptr")} | {"scale": "fp32"}
+    signature = dict.fromkeys(("q_ptr", "k_ptr", "v_ptr", "out_ptr"), f"*{dtype}")
+    signature |= dict.fromkeys(("number_ptr", "end_ptr", "ancestor_ptr"), "*i32") | {"scale": "fp32"}
     signature |= dict.fromkeys(constants, "constexpr")
     aligned = {(i,): [["tt.divisibility", 16]] for i in range(7)}
     source = ASTSource(fn=trie_attention, signature=signature, constexprs=constants, attrs=aligned)
