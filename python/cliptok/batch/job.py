@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
 
     from cliptok.batch.encoding import Encoding
-    from cliptok.encoder import TextEncoder
+    from cliptok.encoder import EmbeddingCache, TextEncoder
     from cliptok.prompts import Conditioner
 
 _WINDOW = 1 << 14
@@ -86,12 +86,12 @@ def tokenize_files(
     first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
     each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
     row's other columns. `out` is a folder, or for one input a file; `format` is
-    `parquet` (default), `npy`, `safetensors`, `arrow` or `tar`.
+    `parquet` (default), `npy`, `safetensors`, `arrow`, `tar` or `lance`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
     `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64 or uint16. `lists`
-    are `variable` (default for Parquet, Arrow and tar) or `fixed`, that is padded to `max_length`. `keep` names other
-    columns to carry along into these; `"*"` is all of them.
+    are `variable` (default for Parquet, Arrow, Lance and tar) or `fixed`, that is padded to `max_length`. `keep` names
+    other columns to carry along into these; `"*"` is all of them.
 
     A tar is for WebDataset: a sample for each row, under the input's `__key__` or, where it has none, the row's number,
     with its arrays as `members`, `.npy` (default) or one `.safetensors`. Columns to keep are files beside: bytes as
@@ -158,6 +158,7 @@ def embed_files(
     output: Literal["text_embeds", "pooler_output", "hidden"] | None = None,
     normalize: bool = False,
     batch_size: int | None = None,
+    cache: "Paths | EmbeddingCache | None" = None,
     column: str | int | None = None,
     tokenizer: Named = None,
     profile: ProfileName | None = None,
@@ -194,6 +195,10 @@ def embed_files(
     computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16 where the
     encoder has that dtype, else as float32.
 
+    `cache` is a folder on a local disk, or a `cliptok.encoder.EmbeddingCache`, which also has a bound: texts that any
+    job has embedded in this way are read from it, in whichever file they are. Each machine of a cluster has its own.
+    `Report.reused` counts them.
+
     With the `format` "clip-retrieval" `out` gets the folders `text_emb` and `metadata` that clip-retrieval and
     autofaiss read: numbered `.npy` files, and Parquet files with the texts as `caption` and the columns to `keep`.
 
@@ -213,6 +218,7 @@ def embed_files(
     from cliptok.batch.conditioning import PART, TOGETHER, Conditions, Planning
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
+    from cliptok.encoder.caching.store import as_cache
 
     _check_running(ray, progress, part_rows, processes, "torch")
     if pipeline is not None:
@@ -223,7 +229,7 @@ def embed_files(
             "output": output,
         }
         of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
-        of_models |= {"max_length": max_length, "ray": ray or None, "processes": processes}
+        of_models |= {"max_length": max_length, "ray": ray or None, "processes": processes, "cache": cache}
         if wrong := [name for name, value in of_models.items() if value is not None]:
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
@@ -257,7 +263,7 @@ def embed_files(
         tok = as_tokenizer(tokenizer, profile)
         loaded = source.load("cpu" if ray else None)
         devices = [name or str(loaded.device) for name in devices]
-        encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size)
+        encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size, as_cache(cache))
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
         job = Job(
@@ -319,7 +325,7 @@ def _keeping(reading: Reading, keep: str | Iterable[str], format: str, members: 
         raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
     if names and format not in WITH_COLUMNS:
-        raise ValueError(f"keep needs Parquet, Arrow or tar; {format} has no other columns")
+        raise ValueError(f"keep needs Parquet, Arrow, Lance or tar; {format} has no other columns")
     if "*" in names and len(names) > 1:
         raise ValueError("keep has '*' and other names; '*' alone keeps all other columns")
     if members is not None:

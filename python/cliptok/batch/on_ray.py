@@ -57,7 +57,7 @@ class OnRay:
         self.size = gpus if is_on_gpu else max(1, cpus)
         each = {"num_gpus": 1, "num_cpus": 0} if is_on_gpu else {"num_cpus": 1}
         actor = ray.remote(max_restarts=-1, max_task_retries=_RETRIES, **each)(_Actor)
-        how = (encoding.output, encoding.normalize, encoding.batch_size)
+        how = tuple(encoding[1:])
         threads = None if is_on_gpu else 1
         self._actors = [
             actor.remote(job, model, how, "cuda" if is_on_gpu else "cpu", threads) for _ in range(self.size)

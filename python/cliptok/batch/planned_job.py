@@ -16,6 +16,7 @@ from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
+from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
 from cliptok.batch.writing.records import Index, find_finished
@@ -121,6 +122,7 @@ class PlannedJob:
         index, todo = self._index, self._todo
         failed: list[ShardError] = []
         work: Work = {}
+        cache = getattr(encoding, "cache", None)
         try:
             _remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
             if index is not None:
@@ -128,7 +130,7 @@ class PlannedJob:
             work = self._work()
             self.report.parts_before = sum(len(parts.done) for parts in work.values())
             with (
-                JobProgress(self.report, index, work, clock, how.progress, how.log) as job_progress,
+                JobProgress(self.report, index, work, clock, how.progress, how.log, cache) as job_progress,
                 ExitStack() as stack,
             ):
                 for shard in [shard for shard, parts in work.items() if parts.is_complete]:
@@ -187,7 +189,7 @@ class PlannedJob:
     def _check_targets(self, may_replace: bool) -> None:
         there = [shard.target for shard in self._todo if _is_there(shard.target)]
         for target in there:
-            if not target.is_file():
+            if not target.is_file() and not is_dataset(target):
                 raise BadInputError(f"{target} is in the way of an output and is no file; remove it")
         if there and not may_replace:
             others = f", and {len(there) - 1:,} more" if len(there) > 1 else ""

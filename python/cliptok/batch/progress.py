@@ -7,13 +7,16 @@ from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from cliptok.batch.pipeline import Item, Work
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index
+
+if TYPE_CHECKING:
+    from cliptok.encoder import EmbeddingCache
 
 Progress = bool | Literal["lines"] | None
 _SECONDS = 60.0
@@ -27,13 +30,23 @@ class JobProgress:
     """
 
     def __init__(
-        self, report: Report, index: Index | None, work: Work, clock: Clock, progress: Progress, log: Path | None
+        self,
+        report: Report,
+        index: Index | None,
+        work: Work,
+        clock: Clock,
+        progress: Progress,
+        log: Path | None = None,
+        cache: "EmbeddingCache | None" = None,
     ) -> None:
         self.report, self._index = report, index
         self.clock = clock
         self._files = len(work) + report.files
         self._parts = sum(len(parts.done) for parts in work.values())
         self._begin = self._last = perf_counter()
+        self._cache, self._reused_before = cache, 0 if cache is None else cache.reused
+        if cache is not None:
+            report.reused = 0
         self._next_line = self._begin + _SECONDS if progress == "lines" else float("inf")
         self._total = sum(shard.size for shard in work)
         self._bytes = self._before = sum(part.bytes for parts in work.values() for part in parts.done.values())
@@ -75,6 +88,16 @@ class JobProgress:
         self._last = now
         self._show(self._bytes, self.report.texts_now)
 
+    def reused(self, texts: int) -> None:
+        """Texts were not encoded, in another process, since its cache had them."""
+        self.report.reused = (self.report.reused or 0) + texts
+
+    def _count_reused(self) -> None:
+        if self._cache is not None:
+            now = self._cache.reused
+            self.reused(now - self._reused_before)
+            self._reused_before = now
+
     def finished(self, shard: Shard, record: Record) -> None:
         """An output is complete and has its name."""
         if self._index is not None:
@@ -89,7 +112,11 @@ class JobProgress:
 
     def _show(self, position: int, texts: int) -> None:
         now = perf_counter()
+        self._count_reused()
         said = f"{self._parts:,} parts, {texts:,} texts, {texts / (now - self._begin):,.0f}/s"
+        if self.report.reused is not None and texts:
+            # Encoding is ahead of writing.
+            said += f", {min(self.report.reused / texts, 1):.0%} from the cache"
         if self._bar is not None:
             self._bar.set_postfix_str(said, refresh=False)
             self._bar.update(position - self._bar.n)
@@ -115,6 +142,7 @@ class JobProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open.close()
+        self._count_reused()
         self.report.seconds = perf_counter() - self._begin
         self.report.stages = self.clock.seconds
 

@@ -79,6 +79,8 @@ def _take(job: Job, work: Work, shard: Shard, made: Made, listener: JobProgress)
     """Count what came of a task, and join the parts of a shard that has all."""
     for stage, seconds in made.stages.items():
         listener.clock.seconds[stage] += seconds
+    if made.reused is not None:
+        listener.reused(made.reused)
     parts = work[shard]
     for number, part in made.parts:
         parts.done[number] = part
@@ -103,7 +105,7 @@ class Processes:
         threads = max(1, (os.cpu_count() or 1) // self.size)
         assert isinstance(job.tokenizing, Tokenizing)  # A job with a pipeline has no processes.
         job = job._replace(tokenizing=job.tokenizing._replace(threads=threads))
-        how = None if encoding is None else (encoding.output, encoding.normalize, encoding.batch_size)
+        how = None if encoding is None else tuple(encoding[1:])
         self._devices = devices
         self._arguments = (job, model, how, threads)
         self._pool = self._begin()

@@ -85,6 +85,8 @@ class Report:
     """Parts of unfinished outputs that `resume` found and kept."""
     texts_now: int = 0
     """Texts of this run alone."""
+    reused: int | None = None
+    """Texts of this run that were not encoded: in the cache, or repeated. None without a cache."""
     seconds: float = 0.0
     """This run's time."""
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -124,6 +126,8 @@ class Report:
             lines.append(f"{self.finished_before:,} finished before, {self.made_anew:,} made anew")
         if self.parts_before:
             lines.append(f"{self.parts_before:,} parts of other files were there")
+        if self.texts_now and self.reused is not None:
+            lines.append(f"{self.reused:,} ({self.reused / self.texts_now:.0%}) not encoded: in the cache, or repeated")
         if self.texts_now:
             shares = ", ".join(f"{stage} {share:.0%}" for stage, share in self.shares.items() if share)
             lines.append(f"{self.seconds:.1f} s, {self.texts_per_second:,.0f} texts/s: {shares}")

@@ -38,6 +38,8 @@ class Made(NamedTuple):
     record: Record | None
     """Of the output, where the task made all of it."""
     stages: dict[str, float]
+    reused: int | None = None
+    """Texts that the worker's cache had; None without one."""
     error: str = ""
     """What is wrong with the input; then the rest of it is not made."""
 
@@ -125,13 +127,16 @@ class Worker:
         clock, shard = Clock(), task.shard
         parts = self._job.parts(shard)
         found = _Found()
+        cache = None if self._encoding is None else self._encoding.cache
+        before = 0 if cache is None else cache.reused
         if task.run is not None:
             parts.wanted = [task.run]
         try:
             run(self._job, self._encoding, {shard: parts}, Writer(self._job, {shard: parts}, clock, found), clock)
         except ShardError as error:
             found.error = str(error)
-        return Made(sorted(parts.done.items()), found.texts, found.record, clock.seconds, found.error)
+        reused = None if cache is None else cache.reused - before
+        return Made(sorted(parts.done.items()), found.texts, found.record, clock.seconds, reused, found.error)
 
 
 class _Found:
