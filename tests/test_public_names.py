@@ -11,7 +11,9 @@ NAMES = {
         *("check_outputs", "embed_files", "tokenize_files"),
     ],
     "cliptok.data": ["Collator"],
-    "cliptok.encoder": ["PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput", "Verification", "verify"],
+    "cliptok.encoder": [
+        *("EmbeddingCache", "PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput", "Verification", "verify")
+    ],
     "cliptok.tokenizer": ["AddedToken", "BatchEncoding", "PackedTokens", "Tokenizer", "TooLongError"],
 }
 

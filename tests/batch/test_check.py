@@ -81,8 +81,8 @@ def test_an_input_that_changes_while_it_is_read(change: str, tmp_path: Path, mon
     path.write_bytes(text_file(TEXTS) * 100)
     blocks = lines._blocks
 
-    def changing(stream: object) -> object:
-        for number, block in enumerate(blocks(stream)):
+    def changing(stream: object, offset: int) -> object:
+        for number, block in enumerate(blocks(stream, offset)):
             if number == 1:
                 content = path.read_bytes()
                 time.sleep(0.01)

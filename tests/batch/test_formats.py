@@ -184,7 +184,9 @@ def test_lines_in_blocks_of_any_size(lines: list[str], is_ended: bool, size: int
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(read_lines, "_BLOCK", size)
         found = [
-            line for block in read_lines._blocks(io.BytesIO(content)) for line in read_lines._lines(block).to_pylist()
+            line
+            for block, _ in read_lines._blocks(io.BytesIO(content), 0)
+            for line in read_lines._lines(block).to_pylist()
         ]
     assert found == wanted
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from cliptok.batch import BadInputError, tokenize_files
-from cliptok.batch.reading import reader
+from cliptok.batch.reading import chunks
 from cliptok.cli import main
 from support.made import expected, ids_in
 
@@ -70,7 +70,7 @@ def test_chance_depends_on_the_seed_and_the_row_alone(tmp_path: Path, monkeypatc
     for size in range(1, 8):  # Each caption of a list has the same chance: 428 rows of each size.
         counts = [sum(pick == at for pick in picks[size - 1 :: 7]) for at in range(size)]
         assert min(counts) > 0.6 * 428 / size, counts
-    monkeypatch.setattr(reader, "BYTES", 1 << 12)
+    monkeypatch.setattr(chunks, "BYTES", 1 << 12)
     path = parquet(tmp_path, lists, row_group_size=999)
     assert run(path, "random", seed=3)[0] == found
     assert run(path, "random", seed=4)[0] != found

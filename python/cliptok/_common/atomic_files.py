@@ -16,27 +16,45 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5)
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
 
 
+class AtomicFile:
+    """A temporary file beside `path`, open for writing and reading, that gets its name when it is complete.
+
+    As a context manager it is removed in the end, unless it was committed. Raises OSError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
+        self.file: BinaryIO = self._temporary.open("x+b")
+
+    def commit(self, path: Path | None = None) -> None:
+        """Rename it to its path, or to another one in the same file system.
+
+        The content is flushed to the disk before the rename, and the rename before this returns, so a power failure
+        leaves the old file or the new one. Raises OSError, on Windows also where `path` is open elsewhere.
+        """
+        path = path or self._path
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        self.file.close()
+        _replace(self._temporary, path)
+        _flush_folder(path.parent)
+
+    def __enter__(self) -> "AtomicFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # On a full disk flushing the buffer fails too.
+            self.file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A temporary file beside `path`, renamed to it when the block succeeds and removed when it raises.
-
-    The content is flushed to the disk before the rename, and the rename before this returns, so a power failure leaves
-    the old file or the new one. Raises OSError, on Windows also where `path` is open elsewhere.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
-    file = temporary.open("x+b")
-    try:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-        file.close()
-        _replace(temporary, path)
-        _flush_folder(path.parent)
-    except BaseException:
-        with suppress(OSError):  # On a full disk flushing the buffer fails too.
-            file.close()
-        temporary.unlink(missing_ok=True)
-        raise
+    """The file of an `AtomicFile`, committed when the block succeeds."""
+    with AtomicFile(path) as made:
+        yield made.file
+        made.commit()
 
 
 def _replace(temporary: Path, path: Path) -> None:
@@ -63,14 +81,21 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
+def leftovers(folder: Path) -> Iterator[tuple[Path, str]]:
+    """(temporary file, the name it was to get) of the files that processes that were killed left in a folder."""
+    for path in folder.glob(".*.tmp"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found:
+            yield path, found[1]
+
+
 def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Remove the temporary files of `atomic_write` to these paths, left by processes that were killed."""
+    """Remove the temporary files of `AtomicFile` for these paths, left by processes that were killed."""
     names: dict[Path, set[str]] = {}
     for path in paths:
         names.setdefault(path.parent, set()).add(path.name)
     for folder, wanted in names.items():
-        for path in folder.glob(".*.tmp"):
-            found = _TEMPORARY.fullmatch(path.name)
-            if found and found[1] in wanted:
+        for path, name in leftovers(folder):
+            if name in wanted:
                 with suppress(PermissionError):  # On Windows one that is still being written stays.
                     path.unlink(missing_ok=True)

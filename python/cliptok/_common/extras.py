@@ -9,6 +9,7 @@ _EXTRAS = {
     "pyarrow": "batch",
     "tqdm": "batch",
     "ray": "ray",
+    "lmdb": "cache",
 }
 
 

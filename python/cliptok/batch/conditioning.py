@@ -24,6 +24,10 @@ TOGETHER = 128
 """Prompts that are encoded in one go: those of SDXL take 80 MB."""
 
 
+PART = 1024
+"""Prompts that are committed together: 640 MB of SDXL."""
+
+
 class Planning(NamedTuple):
     """In the place of `Tokenizing`: prompts stay text, and are planned for their counts and errors.
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("text_embeds", "pooler_output", "hidden")
 _HIDDEN_ROWS = 64
+_WINDOW = 1 << 14
+"""Texts that the encoder sorts together."""
 
 
 class Encoding(NamedTuple):
@@ -34,6 +36,13 @@ class Encoding(NamedTuple):
     normalize: bool = False
     batch_size: int | None = None
     """Texts computed together at most; None for the encoder's own choice."""
+
+    @property
+    def part_rows(self) -> int:
+        """Rows that are committed together by default: about a minute of work, and whole windows of the encoder."""
+        if self.output == "hidden":
+            return 2048
+        return _WINDOW * 4 if self.encoder.device.type == "cuda" else _WINDOW
 
     @property
     def name(self) -> str:

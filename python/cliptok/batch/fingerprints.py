@@ -38,14 +38,9 @@ def of_any_tokenizer(tok: Any) -> str:
 
 def of_encoder(encoder: "TextEncoder") -> str:
     """A digest of the sizes and of the beginning of every weight."""
-    import torch
+    from cliptok.encoder.sharing.fingerprint import weights_digest
 
-    found = hashlib.sha256(repr(encoder.config).encode())
-    for name, weight in encoder.state_dict().items():
-        beginning = weight.detach().flatten()[: _BYTES // weight.element_size()].contiguous().cpu()
-        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
-        found.update(beginning.view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()[:16]
+    return weights_digest(encoder, _BYTES)[:16]
 
 
 def _digest(content: bytes) -> str:

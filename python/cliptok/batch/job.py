@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from cliptok._common.extras import need
-from cliptok._engine import __version__
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.pipeline import Job
 from cliptok.batch.planned_job import PlannedJob
@@ -22,6 +21,7 @@ from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.results import RESULTS
 from cliptok.tokenizer.annotations import ProfileName
 from cliptok.tokenizer.calls.options import check_int, one_of
 
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 _WINDOW = 1 << 14
 """Texts per chunk for the encoder, which sorts as many together."""
+_PART = 1 << 17
+"""Rows in a part where texts become ids: a twentieth of a second of work."""
+_WHOLE = 1 << 26
+"""Bytes of an input up to which it is one part then: less than a second of work."""
 _VALUES = 1 << 22
 """Ids per chunk where rows are padded to a large `max_length`."""
 
@@ -62,6 +66,7 @@ def tokenize_files(
     check: bool = False,
     overwrite: bool = True,
     dry_run: bool = False,
+    part_rows: int | None = None,
     ray: bool | str = False,
     threads: int | None = None,
     progress: Progress = None,
@@ -86,10 +91,12 @@ def tokenize_files(
     are not UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.
 
     Every output is written under a temporary name and then renamed. With `resume` those that are finished stay:
-    complete, with the same settings, and of the input as it is now; with `check` only those whose content has the
-    checksum that was recorded, for which they are read. All others are made (anew). Outputs that exist are replaced, or
-    without `overwrite` an error before the work starts. `dry_run` makes nothing, and returns in `Report.outputs` what
-    would be made. `ray` runs the job on Ray: True, or the address of a cluster, which must see the same files.
+    complete, with the same settings, and of the content that the input has now; with `check` only those whose content
+    has the checksum that was recorded, for which they are read. All others are made (anew). A large input is done in
+    parts of `part_rows` rows, each committed to a hidden folder beside the output and joined to the others in the end,
+    and `resume` goes on behind them; by default, 131,072 rows of inputs over 64 MiB. Outputs that exist are replaced,
+    or without `overwrite` an error before the work starts. `dry_run` makes nothing, and returns in `Report.outputs`
+    what would be made. `ray` runs the job on Ray: True, or the address of a cluster, which must see the same files.
     `threads` tokenize, by default one per CPU. `progress` shows a bar, by default on a terminal, or
     "lines" on standard error, one a minute.
 
@@ -97,7 +104,7 @@ def tokenize_files(
     changes while it is read too, and ValueError or TypeError for a wrong argument. Outputs that were finished before
     stay.
     """
-    _check_running(ray, progress)
+    _check_running(ray, progress, part_rows)
     shards, kind = find(inputs, out, format, input_format)
     lists = lists or ("variable" if kind == "parquet" else "fixed")
     if lists == "variable" and kind != "parquet":
@@ -112,7 +119,8 @@ def tokenize_files(
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
-    job = Job(reading, tokenizing, rows, _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)}))
+    settings = _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)})
+    job = Job(reading, tokenizing, rows, settings, part_rows or _PART, 0 if part_rows else _WHOLE)
     planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
         planned.report.outputs = planned.outputs()
@@ -156,6 +164,7 @@ def embed_files(
     check: bool = False,
     overwrite: bool = True,
     dry_run: bool = False,
+    part_rows: int | None = None,
     ray: bool | str = False,
     threads: int | None = None,
     progress: Progress = None,
@@ -182,11 +191,11 @@ def embed_files(
     """
     if (model is None) == (pipeline is None):
         raise TypeError("embed_files takes a model or a pipeline: one of the two")
-    from cliptok.batch.conditioning import TOGETHER, Conditions, Planning
+    from cliptok.batch.conditioning import PART, TOGETHER, Conditions, Planning
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
 
-    _check_running(ray, progress, "torch")
+    _check_running(ray, progress, part_rows, "torch")
     if pipeline is not None:
         of_models: dict[str, Any] = {
             "subfolder": subfolder,
@@ -220,11 +229,15 @@ def embed_files(
         encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tok, max_length, batch_size)
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
-        job = Job(reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings))
+        job = Job(
+            reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings), part_rows or encoding.part_rows
+        )
     else:
         planning = Planning(source.load_conditioner(dialect), prompt_settings or {})
         encoding = Conditions.of(planning, kind)
-        job = Job(reading, planning, batch_size or TOGETHER, _recorded({**reading.record(), **planning.record()}))
+        together = batch_size or TOGETHER
+        settings = _recorded({**reading.record(), **planning.record()})
+        job = Job(reading, planning, together, settings, part_rows or PART)
     clock.seconds["loading"] = perf_counter() - begin
     planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
@@ -233,12 +246,14 @@ def embed_files(
     return planned.run(encoding, source, ray, clock, progress)
 
 
-def _check_running(ray: Any, progress: Any, *modules: str) -> None:
+def _check_running(ray: Any, progress: Any, part_rows: Any, *modules: str) -> None:
     """Raise for arguments that say how a job runs and are of another kind, and ImportError where Ray is missing."""
     if not isinstance(ray, (bool, str)):
         raise TypeError(f"ray is of type {type(ray).__name__}; expected True or the address of a cluster")
     if not (progress is None or isinstance(progress, bool) or progress == "lines"):
         raise ValueError(f"progress is {progress!r}; choose True, False, None or 'lines'")
+    if part_rows is not None:
+        check_int("part_rows", part_rows, 1)
     if ray is not False:
         need("ray=True", "ray", *modules)
 
@@ -262,5 +277,5 @@ def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:
 
 
 def _recorded(settings: Record) -> Record:
-    found: Record = json.loads(json.dumps({"cliptok": __version__, **settings}))
+    found: Record = json.loads(json.dumps({"results": RESULTS, **settings}))
     return found

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from cliptok._common.errors import BadInputError
-from cliptok._common.prefetch import prefetch, write_in_background
-from cliptok.batch.pipeline import Item, Job, Writer, encode, read, tokenize
+from cliptok.batch.pipeline import Item, Job, Writer, join_parts, run
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.summary import Clock, Counts
+from cliptok.batch.summary import Clock
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.outputs import Record
 
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from cliptok.batch.progress import JobProgress
 
 _Row = dict[str, Any]
-"""A shard's `number`; the `record` of its file, or the `tokens` for it; seconds by `stages`; or an `error`."""
+"""A shard's `number`; the `record` of its file; seconds by `stages`; or an `error`."""
 
 
 def run_on_ray(
@@ -50,15 +47,14 @@ def run_on_ray(
         else:
             pool = _pool(ray, encoding, model, len(shards))
             device = "cuda" if pool["num_gpus"] else "cpu"
-            # Ray would fuse a task that needs as much as an actor into that actor.
-            made = rows.map(_tokens, fn_args=(job, resolved), num_cpus=0.5)
             arguments = (job, resolved, model, device, encoding.output, encoding.normalize, encoding.batch_size)
-            made = made.map(_Embed, fn_constructor_args=arguments, **pool)
+            made = rows.map(_Embed, fn_constructor_args=arguments, **pool)
         for row in made.iter_rows():
             if row["error"]:
                 raise BadInputError(row["error"])
             for stage, seconds in json.loads(row["stages"]).items():
                 job_progress.clock.seconds[stage] += seconds
+            job_progress.report.texts_now += row["texts"]
             job_progress.finished(shards[row["number"]], json.loads(row["record"]))
 
 
@@ -102,31 +98,11 @@ def _pool(ray: Any, encoding: Encoding, model: EncoderSource, shards: int) -> di
 
 def _write_ids(row: _Row, job: Job, shards: list[Shard]) -> _Row:
     """Read, tokenize and write a shard."""
-
-    def make(clock: Clock) -> _Row:
-        items = tokenize(job, prefetch(read(job, [shards[row["number"]]], clock)), clock)
-        return {"record": _write_shard(job, items, clock)}
-
-    return _result(row, make)
-
-
-def _tokens(row: _Row, job: Job, shards: list[Shard]) -> _Row:
-    """Read and tokenize a shard. Its tokens must fit into memory."""
-
-    def make(clock: Clock) -> _Row:
-        items = list(tokenize(job, prefetch(read(job, [shards[row["number"]]], clock)), clock))
-        tables = [item.table for item in items if item.table is not None]
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, tables[0].schema) as stream:
-            for table in tables:
-                stream.write_table(table)
-        return {"tokens": sink.getvalue().to_pybytes(), "record": json.dumps(items[-1].counts.as_dict())}
-
-    return _result(row, make)
+    return _result(row, lambda clock: _make(job, None, shards[row["number"]], clock))
 
 
 class _Embed:
-    """Encode the tokens of shards and write them. An actor loads the encoder once."""
+    """Reads, tokenizes, encodes and writes shards. An actor loads the encoder once."""
 
     def __init__(self, job: Job, shards: list[Shard], model: EncoderSource, device: str, *encoding: Any) -> None:
         from cliptok.batch.encoding import Encoding
@@ -135,38 +111,40 @@ class _Embed:
         self._encoding = Encoding(model.load(device).to(device), *encoding)
 
     def __call__(self, row: _Row) -> _Row:
-        return row if row["error"] else _result(row, lambda clock: {"record": self._make(row, clock), "tokens": b""})
-
-    def _make(self, row: _Row, clock: Clock) -> str:
-        shard, counts = self._shards[row["number"]], Counts(**json.loads(row["record"]))
-        with pa.ipc.open_stream(row["tokens"]) as stream:
-            tables = [pa.Table.from_batches([batch]) for batch in stream]
-        items = [Item(shard, counts, table, shard.size) for table in (*tables, None)]
-        return _write_shard(self._job, encode(self._encoding, items, clock), clock)
+        shard = self._shards[row["number"]]
+        return _result(row, lambda clock: _make(self._job, self._encoding, shard, clock))
 
 
-def _write_shard(job: Job, items: Iterable[Item], clock: Clock) -> str:
-    """Write the items of one shard and return its record as JSON."""
+def _make(job: Job, encoding: Encoding | None, shard: Shard, clock: Clock) -> _Row:
+    """Make the output of a shard."""
     found: list[Record] = []
+    texts = 0
 
     class Listener:
         def moved(self, item: Item) -> None: ...
 
+        def committed(self, item: Item) -> None:
+            nonlocal texts
+            texts += item.counts.texts
+
         def finished(self, shard: Shard, record: Record) -> None:
             found.append(record)
 
-    with Writer(job.settings, clock, Listener()) as writer:
-        write_in_background(items, writer)
-    return json.dumps(found[0])
+    parts = job.parts(shard)
+    parts.find()
+    if parts.is_complete:
+        found.append(join_parts(job, shard, parts))
+    else:
+        run(job, encoding, {shard: parts}, Writer(job, {shard: parts}, clock, Listener()), clock)
+    return {"record": json.dumps(found[0]), "texts": texts}
 
 
 def _result(row: _Row, make: Callable[[Clock], _Row]) -> _Row:
     """The row with the result of `make`. Bad input becomes a row too, since Ray would wrap the error."""
     clock = Clock()
-    clock.seconds |= json.loads(row.get("stages", "{}"))
     try:
         made = make(clock)
     except BadInputError as error:
         made = {"error": str(error)}
-    empty = {"record": "", "tokens": b"", "error": ""}
+    empty = {"record": "", "texts": 0, "error": ""}
     return {**empty, **made, "number": row["number"], "stages": json.dumps(clock.seconds)}

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, cast
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
 from cliptok.batch.on_ray import run_on_ray
-from cliptok.batch.pipeline import Job, Writer, run
+from cliptok.batch.pipeline import Job, Writer, join_parts, run
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Clock, PlannedOutput, Report
 from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.parts import Parts
 from cliptok.batch.writing.records import Index, find_finished
 
 if TYPE_CHECKING:
@@ -47,9 +48,10 @@ class PlannedJob:
         if resume:
             if self._index is not None:
                 self._index.read()
-            found = ((shard, find_finished(shard, job.settings, self._index, check)) for shard in shards)
+            found = ((shard, find_finished(shard, job.settings, job.reading, self._index, check)) for shard in shards)
             self._finished = {shard: record for shard, record in found if record is not None}
         self._todo = [shard for shard in shards if shard not in self._finished]
+        self._resume = resume
         self._check_targets(may_replace=resume or overwrite)
         self.report = Report(str(out))
         for record in self._finished.values():
@@ -82,9 +84,12 @@ class PlannedJob:
             remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
             if index is not None:
                 index.write(self._finished)
+            work = self._work()
             with JobProgress(self.report, index, todo, clock, progress) as job_progress:
+                for shard in [shard for shard, parts in work.items() if parts.is_complete]:
+                    job_progress.finished(shard, join_parts(self._job, shard, work.pop(shard)))
                 if ray is False or not todo:
-                    run(self._job, encoding, todo, Writer(self._job.settings, clock, job_progress), clock)
+                    run(self._job, encoding, work, Writer(self._job, work, clock, job_progress), clock)
                 else:
                     address = None if ray is True else ray
                     run_on_ray(self._job, cast("Encoding | None", encoding), source, todo, job_progress, address)
@@ -95,6 +100,18 @@ class PlannedJob:
         except KeyboardInterrupt as error:
             raise JobInterrupted(self.report, len(self._shards)) from error
         return self.report
+
+    def _work(self) -> dict[Shard, Parts]:
+        """What is to be made, with the parts that are there. Parts that are of no use are removed."""
+        work = {shard: self._job.parts(shard) for shard in self._todo}
+        for shard, parts in work.items():
+            if self._resume and parts.rows is not None and not shard.is_stream:
+                parts.find()
+            if not parts.done:
+                parts.remove()
+        for shard in self._finished:
+            self._job.parts(shard).remove()
+        return work
 
     def _check_targets(self, may_replace: bool) -> None:
         there = [shard.target for shard in self._todo if os.path.lexists(shard.target)]

@@ -22,7 +22,7 @@ class JobProgress:
     def __init__(
         self, report: Report, index: Index | None, todo: list[Shard], clock: Clock, progress: Progress
     ) -> None:
-        self._report, self._index = report, index
+        self.report, self._index = report, index
         self.clock = clock
         self._files = len(todo) + report.files
         self._begin = perf_counter()
@@ -36,17 +36,20 @@ class JobProgress:
 
     def moved(self, item: Item) -> None:
         """Rows were written."""
-        self._show(self._bytes + item.position, self._report.texts_now + item.counts.texts)
+        self._show(self._bytes + item.position, self.report.texts_now + item.counts.texts)
+
+    def committed(self, item: Item) -> None:
+        """A part is complete."""
+        self.report.texts_now += item.counts.texts
 
     def finished(self, shard: Shard, record: Record) -> None:
         """An output is complete and has its name."""
         if self._index is not None:
             self._index.add(shard, record)
-        self._report.counts.add(record["counts"])
-        self._report.texts_now += record["counts"]["texts"]
-        self._report.files += 1
+        self.report.counts.add(record["counts"])
+        self.report.files += 1
         self._bytes += shard.size
-        self._show(self._bytes, self._report.texts_now)
+        self._show(self._bytes, self.report.texts_now)
 
     def _show(self, position: int, texts: int) -> None:
         now = perf_counter()
@@ -57,7 +60,7 @@ class JobProgress:
         elif now >= self._next_line:
             self._next_line = now + _SECONDS
             share = f" ({position / self._total:.0%})" if self._total else ""
-            print(f"{self._report.files:,} of {self._files:,} files{share}, {said}", file=sys.stderr, flush=True)
+            print(f"{self.report.files:,} of {self._files:,} files{share}, {said}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> "JobProgress":
         return self
@@ -67,5 +70,5 @@ class JobProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        self._report.seconds = perf_counter() - self._begin
-        self._report.stages = self.clock.seconds
+        self.report.seconds = perf_counter() - self._begin
+        self.report.stages = self.clock.seconds

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from cliptok.data.captions import captions_of, in_order, named, picked
@@ -186,11 +187,16 @@ class Collator:
         return ids[:, -length:].copy() if self.tokenizer.padding_side == "left" else ids[:, :length].copy()
 
     def _mask(self, lengths: "npt.NDArray[Any]", width: int) -> "npt.NDArray[Any]":
-        import numpy as np
+        return _masks(width, self.tokenizer.padding_side == "left").take(lengths, 0)
 
-        places, lengths = np.arange(width), lengths[:, None]
-        real = places >= width - lengths if self.tokenizer.padding_side == "left" else places < lengths
-        return real.astype(np.int64)
+
+@lru_cache(maxsize=128)
+def _masks(width: int, pad_left: bool) -> "npt.NDArray[Any]":
+    """The mask of a row of each length, from 0 to `width`: a row of a small batch is copied sooner than computed."""
+    import numpy as np
+
+    masks = np.tri(width + 1, width, -1, dtype=np.int64)
+    return masks[:, ::-1].copy() if pad_left else masks
 
 
 def _check_kind(samples: Sequence[Any]) -> None:

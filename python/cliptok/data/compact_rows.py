@@ -23,11 +23,12 @@ class CompactRows(torch.Tensor):
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         rows = self.detach().numpy()
         fill = rows.flat[-1]
-        # The columns from the right that hold nothing but padding, in every row.
-        kept = int((rows != fill).reshape(-1, rows.shape[-1]).any(0).nonzero()[0].max(initial=-1)) + 1
-        content = rows[..., :kept]
-        if content.min(initial=0) >= 0:
-            content = content.astype(np.min_scalar_type(content.max(initial=0)))
+        # Columns on the right that hold nothing but padding, in every row, stay behind.
+        used = (rows != fill).reshape(-1, rows.shape[-1]).any(0)
+        content = rows[..., : len(used.tobytes().rstrip(b"\0"))]
+        small = content.astype(np.uint16)
+        if np.array_equal(small, content):
+            content = small
         return _unpack, (content.tobytes(), content.dtype.str, rows.shape, rows.dtype.str, int(fill))
 
 

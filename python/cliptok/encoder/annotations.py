@@ -1,6 +1,10 @@
 """Types of arguments, for type checkers and editors. Nothing here runs when cliptok does."""
 
-from typing import Literal, TypedDict
+import os
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from cliptok.encoder.caching.store import EmbeddingCache
 
 
 class EncodeOptions(TypedDict, total=False):
@@ -11,4 +15,5 @@ class EncodeOptions(TypedDict, total=False):
     window: int
     budget: int | None
     batch_invariant: bool
+    cache: "EmbeddingCache | str | os.PathLike[str] | None"
     progress: bool

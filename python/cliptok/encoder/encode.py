@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from cliptok._common.prefetch import prefetch
+from cliptok.encoder.caching.encode import cached_blocks
+from cliptok.encoder.caching.store import EmbeddingCache
 from cliptok.encoder.device import to_device
 from cliptok.encoder.forward import warm_up as warm_up_forward
 from cliptok.encoder.modulewise import encode_by_modules, needs_modules
-from cliptok.encoder.sharing.execution import Computation, OnCpu, OnGpu, Planned
+from cliptok.encoder.sharing.execution import Computation, OnCpu, OnGpu, Planned, output_width
 from cliptok.encoder.sharing.graphs import GRAPH_MEMORY, runner
 from cliptok.encoder.sharing.stream import is_lazy, windows
 
@@ -33,6 +37,7 @@ def encode(
     window: int = WINDOW,
     budget: int | None = None,
     batch_invariant: bool = False,
+    cache: EmbeddingCache | str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Tensor | Iterator[Tensor]:
     """Embeddings of `texts`, in input order, on the encoder's device and in its dtype.
@@ -50,6 +55,10 @@ def encode(
     costs the sharing and the large matrix products. Raises ValueError for a text without end-of-text id, for ids
     outside the vocabulary and for an output that the encoder does not have.
 
+    `cache` is an `EmbeddingCache` or its folder: texts that were encoded before with equal weights, on such a device
+    and with the same options, are read from it, and the others are stored. A text then has the embedding of its first
+    time. Raises ValueError for an encoder with hooks or wrapped layers, which a cache cannot tell apart.
+
     Where the weights are not all that the encoder does (hooks, wrapped layers, attention in both directions), the
     forward pass computes it, and nothing is shared: see `modulewise`.
     """
@@ -63,19 +72,16 @@ def encode(
         tokenizer = Tokenizer()
     if isinstance(texts, str):
         texts = [texts]
+    total = None if is_lazy(texts) else _count(texts)
+    how: dict[str, Any] = {"output": output, "normalize": normalize, "batch_invariant": batch_invariant}
+    if cache is not None:
+        compute = partial(encode, encoder, tokenizer=tokenizer, window=window, budget=budget, **how)
+        blocks = cached_blocks(encoder, texts, tokenizer, cache, compute, window=window, **how)
+        return _collected(_shown(blocks, _Bar(progress, total)), texts, encoder, output)
     graphs = runner(encoder) if encoder.device.type == "cuda" else None
     if needs_modules(encoder, graphs):
-        return encode_by_modules(
-            encoder,
-            texts,
-            tokenizer,
-            output=output,
-            normalize=normalize,
-            window=window,
-            batch_invariant=batch_invariant,
-            progress=progress,
-        )
-    total = None if is_lazy(texts) else _count(texts)
+        blocks = encode_by_modules(encoder, texts, tokenizer, window=window, progress=progress, **how)
+        return _collected(blocks, texts, encoder, output)
     config = encoder.config
     sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
     computation = Computation(encoder, output, normalize)
@@ -83,12 +89,16 @@ def encode(
     planned = executor.plan(sorted_windows, budget, batch_invariant)
     if total is None or total > _FEW:
         planned = prefetch(planned, depth=2)
-    blocks = _blocks(executor, planned, _Bar(progress, total))
+    return _collected(_blocks(executor, planned, _Bar(progress, total)), texts, encoder, output)
+
+
+def _collected(blocks: Iterator[Tensor], texts: Any, encoder: TextModel, output: str) -> Tensor | Iterator[Tensor]:
+    """The blocks of a lazy iterable as they come, those of anything else as one tensor."""
     if is_lazy(texts):
         return blocks
     found = list(blocks)
     if not found:
-        return torch.empty(0, computation.width, dtype=encoder.dtype, device=encoder.device)
+        return torch.empty(0, output_width(encoder, output), dtype=encoder.dtype, device=encoder.device)
     return found[0] if len(found) == 1 else torch.cat(found)
 
 
@@ -114,6 +124,14 @@ def _blocks(executor: OnCpu | OnGpu, planned: Iterable[Planned], bar: _Bar) -> I
                 bar.update(repeats[stop - 1] - (repeats[start - 1] if start else 0))
             if stop == len(distinct):
                 yield distinct.index_select(0, to_device(copies, device))
+
+
+def _shown(blocks: Iterator[Tensor], bar: _Bar) -> Iterator[Tensor]:
+    with bar:
+        for block in blocks:
+            if bar.shown:
+                bar.update(len(block))
+            yield block
 
 
 def _checked_output(tower: TextModel, output: str | None) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,7 +18,7 @@ from cliptok.encoder.model import Attention, TextModel, TextTower
 from cliptok.encoder.output import OUTPUTS
 from cliptok.encoder.sharing.fingerprint import obstacle
 from cliptok.encoder.sharing.graphs import GraphRunner
-from cliptok.encoder.sharing.stream import is_lazy, slices, tokenize
+from cliptok.encoder.sharing.stream import is_lazy, token_windows, truncate_at_end
 
 _ROWS = 64
 
@@ -40,70 +39,29 @@ def encode_by_modules(
     texts: Any,
     tokenizer: Any,
     *,
-    output: str | None,
+    output: str,
     normalize: bool,
     window: int,
     batch_invariant: bool,
     progress: bool,
-) -> Tensor | Iterator[Tensor]:
-    """As `encode.encode`, whose arguments these are; `batch_invariant` runs each text alone."""
-    blocks = _blocks(encoder, texts, tokenizer, output, normalize, window, 1 if batch_invariant else _ROWS, progress)
-    if is_lazy(texts):
-        return blocks
-    found = list(blocks)
-    if not found:
-        width = encoder.config.projection if output == "text_embeds" else encoder.config.width
-        return torch.empty(0, width or encoder.config.width, dtype=encoder.dtype, device=encoder.device)
-    return torch.cat(found)
-
-
-def _blocks(
-    encoder: TextModel, texts: Any, tokenizer: Any, output: Any, normalize: bool, window: int, rows: int, shown: bool
 ) -> Iterator[Tensor]:
+    """The embeddings of each window, as `encode.encode` gives them; `batch_invariant` runs each text alone."""
+    rows = 1 if batch_invariant else _ROWS
     bar: Any = None
-    if shown:
+    if progress:
         from tqdm import tqdm
 
         bar = tqdm(total=None if is_lazy(texts) else _count(texts), unit="text", desc="encode")
-    first_row = 0
-    packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
     length, pad = encoder.config.context_length, encoder.config.pad_id
     if encoder.config.causal:  # where it is seen all the same, a layer was exchanged: pad as the tokenizer does
         pad = pad if (own := getattr(tokenizer, "pad_token_id", None)) is None else own
-    for part in [texts] if packed else slices(texts, window):
-        ids, offsets = (part.input_ids, part.offsets) if packed else tokenize(part, tokenizer, length, first_row)
-        ids, offsets = np.asarray(ids), np.asarray(offsets, dtype=np.int64)
-        kept, ends = _truncate_at_eos(ids, offsets, encoder.config.end_id, length, first_row)
-        if _looks_back_only(encoder):
+    for ids, offsets, first_row in token_windows(texts, tokenizer, window, length):
+        kept, ends = truncate_at_end(ids, offsets, encoder.config.end_id, length, first_row)
+        if looks_back_only(encoder):
             ids, offsets = kept, ends  # what follows the end of a text cannot change it
-        for start in range(0, len(offsets) - 1, window):
-            yield _encode(encoder, ids, offsets[start : start + window + 1], pad, output, normalize, rows, bar)
-        first_row += len(offsets) - 1
+        yield _encode(encoder, ids, offsets, pad, output, normalize, rows, bar)
     if bar is not None:
         bar.close()
-
-
-def _truncate_at_eos(
-    ids: Any, offsets: npt.NDArray[np.int64], end_id: int, positions: int, first_row: int
-) -> tuple[Any, npt.NDArray[np.int64]]:
-    """Truncate each text behind its first `end_id`, where it is pooled: causal attention never looks further."""
-    is_end = np.flatnonzero(ids == end_id)
-    at = np.searchsorted(is_end, offsets[:-1])
-    end = np.append(is_end, len(ids))[at]
-    if (bad := end >= offsets[1:]).any():
-        row = first_row + int(bad.argmax())
-        raise ValueError(
-            f"texts row {row} has no end-of-text id ({end_id}) among its ids; "
-            "the tokenizer must add special tokens and be the encoder's own"
-        )
-    lengths = end + 1 - offsets[:-1]
-    if len(lengths) and lengths.max() > positions:
-        row = first_row + int(lengths.argmax())
-        raise ValueError(f"texts row {row} has {lengths.max()} ids but the encoder has {positions} positions")
-    if (end + 1 == offsets[1:]).all():
-        return ids, offsets
-    keep = np.arange(len(ids)) < np.repeat(end + 1, np.diff(offsets))
-    return ids[keep], np.concatenate([[0], np.cumsum(lengths)])
 
 
 @torch.no_grad()
@@ -112,7 +70,7 @@ def _encode(
 ) -> Tensor:
     """The embeddings of some texts, batches of similar length at a time, in input order."""
     config, lengths = encoder.config, np.diff(offsets)
-    sees_padding = not _looks_back_only(encoder)
+    sees_padding = not looks_back_only(encoder)
     order = np.argsort(lengths, kind="stable")
     parts = []
     for start in range(0, len(order), rows):
@@ -137,7 +95,7 @@ def _encode(
     return F.normalize(found, dim=-1) if normalize else found
 
 
-def _looks_back_only(encoder: TextModel) -> bool:
+def looks_back_only(encoder: TextModel) -> bool:
     """Whether no position can depend on those after it, so that padding changes nothing. Unknown blocks may."""
     if not encoder.config.causal or encoder.config.class_token:
         return False

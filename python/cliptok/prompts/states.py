@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from cliptok.encoder.rows import encode_rows
+from cliptok.encoder.sharing.fingerprint import weights_state
 from cliptok.prompts.layers import Layer
 from cliptok.prompts.weighting import RowMaker
 
@@ -89,22 +90,13 @@ def _bytes(states: Tensor, pooled: Tensor | None) -> int:
     return states.nbytes + (0 if pooled is None else pooled.nbytes)
 
 
-def fingerprint(encoder: TextEncoder) -> int:
-    """Changes when weights move, change their dtype or are written to, as merging a LoRA does."""
-    parameters = list(encoder.parameters())
-    known = tuple((p.data_ptr(), p.dtype, p._version) for p in parameters)
-    # What writes through `.data`, as merging adapters does, counts no version: some values of each tensor tell.
-    values = [p.detach().flatten()[:: max(p.numel() // 4, 1)][:4] for p in parameters]
-    return hash((known, torch.cat([v.float() for v in values]).cpu().numpy().tobytes()))
-
-
 @torch.inference_mode()
 def states_of(
     encoder: TextEncoder, rows: RowMaker, layer: Layer, pooled: bool, vectors: Tensor | None, cache: StateCache
 ) -> Encoded:
     """States and pooled outputs of all rows; only what the cache lacks is encoded."""
     count = len(rows.rows)
-    weights = fingerprint(encoder)
+    weights = weights_state(encoder)
     keys = [(id(encoder), weights, layer, pooled, key) for key in rows.keys]
     found = [cache.get(key) for key in keys]
     new = [number for number, entry in enumerate(found) if entry is None]

@@ -9,6 +9,7 @@ from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.columns import choose_columns
 from cliptok.batch.reading.damage import damage
 from cliptok.batch.reading.list_columns import check_type, text_fields
+from cliptok.batch.reading.places import BEGIN, Raw
 from cliptok.batch.reading.streams import Prefixed, Source
 
 _MAGIC = b"ARROW1"
@@ -21,9 +22,7 @@ Choose = Callable[[list[str], list[str]], str]
 """Chooses the texts' column from those that can be it and all."""
 
 
-def read_arrow(
-    source: Source, choose: Choose, keep: list[str], lists: bool
-) -> tuple[str, Iterator[tuple[pa.Table, int]]]:
+def read_arrow(source: Source, choose: Choose, keep: list[str], lists: bool) -> tuple[str, Iterator[Raw]]:
     """The texts' column, of strings or with `lists` of lists of them, and the tables.
 
     Raises BadInputError for a file or stream that has no end: it may have lost rows.
@@ -43,10 +42,8 @@ def read_arrow(
     return column, _tables(source, stream, is_file, schema, chosen)
 
 
-def _tables(
-    source: Source, stream: Prefixed, is_file: bool, schema: pa.Schema, chosen: list[str]
-) -> Iterator[tuple[pa.Table, int]]:
-    yield pa.schema([schema.field(name) for name in chosen]).empty_table(), 0
+def _tables(source: Source, stream: Prefixed, is_file: bool, schema: pa.Schema, chosen: list[str]) -> Iterator[Raw]:
+    yield Raw(pa.schema([schema.field(name) for name in chosen]).empty_table(), 0, BEGIN)
     options = pa.ipc.IpcReadOptions(included_fields=sorted(schema.get_field_index(name) for name in chosen))
     body, done = _Recorded(stream, is_recording=False), 0
     with damage("its schema"):
@@ -58,7 +55,7 @@ def _tables(
                 break
             _check(batch, chosen[0])
         done += len(batch)
-        yield pa.Table.from_batches([batch]).select(chosen), source.position()
+        yield Raw(pa.Table.from_batches([batch]).select(chosen), source.position(), BEGIN)
     _check_end(stream, is_file, body.met_end, done)
 
 

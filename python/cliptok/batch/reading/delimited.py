@@ -10,6 +10,7 @@ import pyarrow.csv
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.columns import choose_columns
+from cliptok.batch.reading.places import BEGIN, Raw
 from cliptok.batch.reading.quotes import StrictQuotes
 from cliptok.batch.reading.streams import Prefixed, Source
 
@@ -31,10 +32,9 @@ class Dialect(NamedTuple):
     """Whether the first row names the columns; else their names are their numbers, from 1."""
 
 
-def read_delimited(
-    source: Source, column: str, keep: list[str], delimiter: str, dialect: Dialect
-) -> Iterator[tuple[pa.Table, int]]:
-    """Every value is text, so kept ones stay as they are written.
+def read_delimited(source: Source, column: str, keep: list[str], delimiter: str, dialect: Dialect) -> Iterator[Raw]:
+    """Every value is text, so kept ones stay as they are written. A row is only found from the beginning: a line feed
+    may be in quotes.
 
     Raises BadInputError for a quote that is never closed, or that text follows.
     """
@@ -48,9 +48,9 @@ def read_delimited(
     converting = pa.csv.ConvertOptions(include_columns=chosen, column_types=types)
     checked: Any = StrictQuotes(source.stream, delimiter) if dialect.quotes else source.stream
     with pa.csv.open_csv(pa.PythonFile(checked, "r"), reading, _parsing(delimiter, dialect), converting) as reader:
-        yield reader.schema.empty_table(), 0
+        yield Raw(reader.schema.empty_table(), 0, BEGIN)
         for batch in reader:
-            yield pa.Table.from_batches([batch]), source.position()
+            yield Raw(pa.Table.from_batches([batch]), source.position(), BEGIN)
 
 
 def delimited_columns(source: Source, delimiter: str, dialect: Dialect) -> tuple[list[str], list[str]]:

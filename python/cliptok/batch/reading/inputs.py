@@ -28,8 +28,13 @@ class Shard(NamedTuple):
     """Bytes of the input."""
     mtime_ns: int
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is standard input or another pipe, which is read once and has no size."""
+        return str(self.source) == STDIN or not self.source.is_file()
+
     def identity(self) -> dict[str, Any]:
-        """What tells whether the input is still the one that an output was made of."""
+        """What tells, without reading it, whether the input is still the one that an output was made of."""
         return {"name": self.source.name, "kind": self.kind, "size": self.size, "mtime_ns": self.mtime_ns}
 
     def check_unchanged(self) -> None:

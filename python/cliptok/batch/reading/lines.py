@@ -9,57 +9,80 @@ import pyarrow as pa
 import pyarrow.json
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.reading.streams import Source
+from cliptok.batch.reading.places import Place, Raw
+from cliptok.batch.reading.streams import BYTE_ORDER_MARK, Prefixed, Source
 
 _BLOCK = 1 << 23
 _FIRST = 1 << 17
 _FIRST_LINES = 100
 
 
-def read_text(source: Source, column: str, keep: list[str]) -> Iterator[tuple[pa.Table, int]]:
+def read_text(source: Source, column: str, keep: list[str], place: Place) -> Iterator[Raw]:
     """Each line is a text."""
     if keep:
         raise BadInputError(f"a text file has no column {keep[0]!r} to keep, only {column!r}")
-    yield pa.table({column: pa.array([], pa.large_binary())}), 0
-    for block in _blocks(source.stream):
-        yield pa.table({column: _lines(block)}), source.position()
+    row = place.row
+    yield Raw(pa.table({column: pa.array([], pa.large_binary())}), 0, place)
+    for block, offset in _blocks(source.stream, place.offset):
+        lines = _lines(block)
+        yield Raw(pa.table({column: lines}), source.position(), source.place(row, offset, row + 1))
+        row += len(lines)
 
 
-def read_json_lines(
-    source: Source, column: str, keep: list[str], lists: bool = False
-) -> Iterator[tuple[pa.Table, int]]:
+def read_json_lines(source: Source, column: str, keep: list[str], lists: bool, place: Place) -> Iterator[Raw]:
     """Each line is an object; missing fields are null. Kept fields have the types inferred from the first block.
 
     The texts' field is a string, or with `lists` a list of them.
     """
-    options = pa.json.ParseOptions(
-        explicit_schema=pa.schema([(column, pa.list_(pa.string()) if lists else pa.string())]),
-        unexpected_field_behavior="infer" if keep else "ignore",
-    )
     schema: pa.Schema | None = None
-    _check_field(source, column)
-    line, found_text = 1, False
-    for block in _blocks(source.stream):
+    if place.offset and keep:
+        schema = _schema_of_first_block(source, column, keep, lists)
+    elif not place.offset:
+        _check_field(source, column)
+    row, line = place.row, place.line
+    for block, offset in _blocks(source.stream, place.offset):
         if not block.isspace():
-            try:
-                table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
-            except pa.ArrowException as error:
-                trouble = _bad_line(block, line, column, lists) or f"in the block that line {line} begins, {error}"
-                raise BadInputError(trouble) from error
-            found_text = found_text or table.column(column).null_count < len(table)
-            table = _chosen(table, column, keep)
-            try:
-                table = table if schema is None else table.cast(schema)
-            except (ValueError, NotImplementedError) as error:
-                types = ", ".join(f"{field.name} {field.type}" for field in list(schema or ())[1:])
-                raise BadInputError(f"after line {line - 1}, the fields to keep are not {types}: {error}") from error
+            table = _parsed(block, line, column, keep, lists, schema)
             schema = table.schema
-            yield table, source.position()
+            yield Raw(table, source.position(), source.place(row, offset, line))
+            row += len(table)
         line += block.count(b"\n")
     if schema is None:
-        yield pa.table({column: pa.array([], pa.string())}), 0
-    elif not found_text:
-        raise BadInputError(f"no line has a text in the field {column!r}")
+        yield Raw(pa.table({column: pa.array([], pa.string())}), 0, place)
+
+
+def _parsed(block: bytes, line: int, column: str, keep: list[str], lists: bool, schema: pa.Schema | None) -> pa.Table:
+    """The objects of a block that begins at a line: the texts, then the fields to keep as in `schema`, if given."""
+    known = [(column, pa.list_(pa.string()) if lists else pa.string())]
+    # What was text stays text, also where all texts of a block look like times.
+    known += [(field.name, field.type) for field in list(schema or ())[1:] if pa.types.is_string(field.type)]
+    options = pa.json.ParseOptions(
+        explicit_schema=pa.schema(known), unexpected_field_behavior="infer" if keep else "ignore"
+    )
+    try:
+        table = pa.json.read_json(pa.py_buffer(block), parse_options=options)
+    except pa.ArrowException as error:
+        trouble = _bad_line(block, line, column, lists) or f"in the block that line {line} begins, {error}"
+        raise BadInputError(trouble) from error
+    table = _chosen(table, column, keep)
+    try:
+        return table if schema is None else table.cast(schema)
+    except (ValueError, NotImplementedError) as error:
+        types = ", ".join(f"{field.name} {field.type}" for field in list(schema or ())[1:])
+        raise BadInputError(f"after line {line - 1}, the fields to keep are not {types}: {error}") from error
+
+
+def _schema_of_first_block(source: Source, column: str, keep: list[str], lists: bool) -> pa.Schema | None:
+    """The types of the fields, where reading does not begin with the first block. Reading goes on where it was."""
+    before = source.raw.tell()
+    source.raw.seek(0)
+    stream = Prefixed(source.raw)
+    if stream.peek(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
+        stream.read(len(BYTE_ORDER_MARK))
+    blocks = (block for block, _ in _blocks(stream, 0) if not block.isspace())
+    first = next(blocks, None)
+    source.raw.seek(before)
+    return None if first is None else _parsed(first, 1, column, keep, lists, None).schema
 
 
 def _check_field(source: Source, column: str) -> None:
@@ -97,18 +120,23 @@ def json_fields(source: Source, lists: bool) -> list[str]:
     return [name for name, found in kinds.items() if wanted in found and found <= {wanted, type(None)}]
 
 
-def _blocks(stream: Any) -> Iterator[bytes]:
-    """Blocks of complete lines, some 8 MiB each. Only a line feed ends a line; the last may lack it."""
+def _blocks(stream: Any, offset: int) -> Iterator[tuple[bytes, int]]:
+    """Blocks of complete lines, some 8 MiB each, and the bytes before each, `offset` of them before the first.
+
+    Only a line feed ends a line; the last may lack it.
+    """
     parts: list[bytes] = []
     while block := stream.read(_BLOCK):
         end = block.rfind(b"\n") + 1
         if end:
-            yield b"".join([*parts, block[:end]])
+            lines = b"".join([*parts, block[:end]])
+            yield lines, offset
+            offset += len(lines)
             parts = []
         if end < len(block):
             parts.append(block[end:])
     if parts:
-        yield b"".join(parts)
+        yield b"".join(parts), offset
 
 
 def _lines(block: bytes) -> pa.Array:

@@ -3,24 +3,35 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cliptok.batch.reading.columns import choose_columns
 from cliptok.batch.reading.damage import damage
+from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.list_columns import check_type, text_fields
+from cliptok.batch.reading.places import BEGIN, Place, Raw
 
 _ROWS = 1 << 15
 _BYTES = 1 << 25
+_BLOCK = 1 << 20
 
 
-def read_parquet(shard: Shard, column: str, keep: list[str], lists: bool = False) -> Iterator[tuple[pa.Table, int]]:
+def read_parquet(
+    shard: Shard,
+    column: str,
+    keep: list[str],
+    lists: bool = False,
+    place: Place = BEGIN,
+    fingerprint: Fingerprint | None = None,
+) -> Iterator[Raw]:
     """Columns are read in parts of a row group, so memory does not depend on how large these are.
 
-    The texts' column has strings, or with `lists` lists of them.
+    The texts' column has strings, or with `lists` lists of them. The fingerprint is of the footer and of what the file
+    has of these columns.
     """
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
     with _opened(shard) as source, ExitStack() as stack:
@@ -30,17 +41,76 @@ def read_parquet(shard: Shard, column: str, keep: list[str], lists: bool = False
         chosen = choose_columns(column, keep, schema.names)
         check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
-        empty = pa.schema(fields).empty_table()
-        yield empty, 0
-        rows, done = file.metadata.num_rows, 0
-        batches = file.iter_batches(_batch_rows(file.metadata, chosen), columns=chosen)
-        while True:
-            with damage(f"behind row {done:,}"):
-                batch = next(batches, None)
-            if batch is None:
-                break
-            done += len(batch)
-            yield pa.Table.from_batches([batch]).select(chosen), done * shard.size // rows
+        yield Raw(pa.schema(fields).empty_table(), 0, place)
+        rows, size = file.metadata.num_rows, _batch_rows(file.metadata, chosen)
+        if fingerprint is not None:
+            raw = stack.enter_context(shard.source.open("rb"))
+            _add_footer(fingerprint, raw, shard.size)
+        for groups, first in _bundles(file.metadata):
+            done, behind = first, first + sum(file.metadata.row_group(group).num_rows for group in groups)
+            if behind <= place.row:
+                continue
+            if fingerprint is not None:
+                with damage(f"behind row {done:,}"):
+                    _add_chunks(fingerprint, raw, file.metadata, groups, chosen)
+            batches = file.iter_batches(size, row_groups=groups, columns=chosen)
+            while True:
+                with damage(f"behind row {done:,}"):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                at, done = done, done + len(batch)
+                if done > place.row:
+                    at = max(at, place.row)
+                    table = pa.Table.from_batches([batch]).select(chosen).slice(len(batch) - (done - at))
+                    yield Raw(table, done * shard.size // rows, Place(at))
+
+
+def fingerprint_columns(shard: Shard, column: str, keep: list[str], fingerprint: Fingerprint) -> None:
+    """Add what `read_parquet` adds, without decoding anything."""
+    with _opened(shard) as source, shard.source.open("rb") as raw, damage("its columns"):
+        metadata, schema = pq.read_metadata(source), pq.read_schema(source)
+        chosen = choose_columns(column, keep, schema.names)
+        _add_footer(fingerprint, raw, shard.size)
+        for groups, _ in _bundles(metadata):
+            _add_chunks(fingerprint, raw, metadata, groups, chosen)
+
+
+def _bundles(metadata: pq.FileMetaData) -> Iterator[tuple[list[int], int]]:
+    """Row groups that are read together, so that small ones make no small tables, and the rows before them."""
+    groups: list[int] = []
+    first = rows = 0
+    for number in range(metadata.num_row_groups):
+        groups.append(number)
+        rows += metadata.row_group(number).num_rows
+        if rows >= _ROWS or number == metadata.num_row_groups - 1:
+            yield groups, first
+            groups, first, rows = [], first + rows, 0
+
+
+def _add_footer(fingerprint: Fingerprint, raw: BinaryIO, size: int) -> None:
+    raw.seek(max(size - 8, 0))
+    length = int.from_bytes(raw.read(8)[:4], "little")
+    raw.seek(max(size - 8 - length, 0))
+    fingerprint.update(raw.read(length))
+
+
+def _add_chunks(
+    fingerprint: Fingerprint, raw: BinaryIO, metadata: pq.FileMetaData, groups: list[int], chosen: list[str]
+) -> None:
+    """The bytes that the file has of these columns in these row groups."""
+    for number in groups:
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            chunk = group.column(place)
+            if not any(chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.") for name in chosen):
+                continue
+            offsets = (chunk.data_page_offset, chunk.dictionary_page_offset or chunk.data_page_offset)
+            raw.seek(min(offsets))
+            left = chunk.total_compressed_size
+            while left > 0 and (block := raw.read(min(left, _BLOCK))):
+                fingerprint.update(block)
+                left -= len(block)
 
 
 def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:

@@ -2,7 +2,7 @@
 
 import lzma
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +13,15 @@ import pyarrow as pa
 from cliptok._common.errors import BadInputError
 from cliptok._common.signatures import format_of_stream
 from cliptok.batch.reading.arrow_ipc import read_arrow
+from cliptok.batch.reading.chunks import Chunks
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
+from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
 from cliptok.batch.reading.list_columns import LISTS_IN, WITH_LISTS, is_texts, unfold
 from cliptok.batch.reading.null_and_utf8_policies import clean
-from cliptok.batch.reading.parquet import read_parquet, text_columns
+from cliptok.batch.reading.parquet import fingerprint_columns, read_parquet, text_columns
+from cliptok.batch.reading.places import BEGIN, Place, Raw, Run
 from cliptok.batch.reading.sample_fields import KEY
 from cliptok.batch.reading.streams import opened, opened_text
 from cliptok.batch.reading.tar import read_tar
@@ -30,9 +33,21 @@ _DEFAULT_COLUMNS = {"txt": "text", "tar": "txt"}
 DELIMITED = ("csv", "tsv")
 
 ROWS = 1 << 15
-BYTES = 1 << 25
 
-_Tables = Iterator[tuple[pa.Table, int]]
+
+class Piece(NamedTuple):
+    """A chunk of a part's rows, or the mark of its end."""
+
+    part: int
+    """The part's number, from 0."""
+    counts: Counts
+    """Of the part so far."""
+    table: pa.Table | None
+    """None marks the end of the part."""
+    position: int
+    """Bytes of the input read so far."""
+    next: Place | None = None
+    """At the end of a part, where the next one can be read; None where the input ends."""
 
 
 class Reading(NamedTuple):
@@ -57,34 +72,118 @@ class Reading(NamedTuple):
         """What an output's record says of it: not what is as it was before there was a choice."""
         return {name: value for name, value in self._asdict().items() if name != "samples" or value}
 
-    def tables(self, shard: Shard, counts: Counts, rows: int = ROWS) -> _Tables:
+    def tables(self, shard: Shard, counts: Counts, rows: int = ROWS) -> Iterator[tuple[pa.Table, int]]:
         """(table, bytes of the input read so far): strings without null, then the columns to keep.
 
         Tables have `rows` rows, less where these are long; the last has what is left. There is at least one. If the
         texts are kept too, they are the last column. Raises BadInputError that names the file and the row.
         """
+        for piece in self.parts(shard, rows, counting=lambda: counts):
+            if piece.table is not None:
+                yield piece.table, piece.position
+
+    def parts(
+        self,
+        shard: Shard,
+        rows: int = ROWS,
+        part_rows: int | None = None,
+        runs: Iterable[Run] = (Run(),),
+        fingerprint: Fingerprint | None = None,
+        counting: Callable[[], Counts] = Counts,
+    ) -> Iterator[Piece]:
+        """The same in parts: `part_rows` rows of the input each, or all; of these, the ones that `runs` name.
+
+        A part's tables do not depend on which others are read.
+        """
+        for run in runs:
+            with naming(shard.source):
+                yield from self._run(shard, rows, part_rows, run, fingerprint, counting)
+
+    def _run(
+        self,
+        shard: Shard,
+        rows: int,
+        part_rows: int | None,
+        run: Run,
+        fingerprint: Fingerprint | None,
+        counting: Callable[[], Counts],
+    ) -> Iterator[Piece]:
+        for column, kind, raws in self._raw_tables(shard, run.place, fingerprint):
+            number, row, total = run.first, run.place.row, Counts()
+            first_row = run.first * (part_rows or 0)
+            counts, chunks = counting(), Chunks(rows)
+            position = 0
+            for raw in raws:
+                size, position = len(raw.table), raw.position
+                at = min(size, max(0, first_row - row))
+                while True:
+                    end = size if part_rows is None else (number + 1) * part_rows - row
+                    if at == end < size:  # There is more, so another part.
+                        yield from self._rest(number, column, counts, chunks, position, raw.place)
+                        total.add(counts.as_dict())
+                        number += 1
+                        if number == run.stop:
+                            return
+                        counts, chunks = counting(), Chunks(rows)
+                        continue
+                    piece = raw.table.slice(at, min(end, size) - at)
+                    if len(piece) or not size:
+                        cleaned = self._cleaned(piece, _UNITS.get(kind, "row"), row + at, counts)
+                        for chunk in chunks.add(cleaned):
+                            yield Piece(number, counts, self._kept(chunk, column), position)
+                    at += len(piece)
+                    if at == size:
+                        break
+                row += size
+            yield from self._rest(number, column, counts, chunks, position, None)
+            if run.first == 0:
+                total.add(counts.as_dict())
+                check_has_texts(kind, column, total)
+
+    def _rest(
+        self, number: int, column: str, counts: Counts, chunks: Chunks, position: int, place: Place | None
+    ) -> Iterator[Piece]:
+        """What is left of a part, and its end."""
+        for chunk in chunks.rest():
+            yield Piece(number, counts, self._kept(chunk, column), position)
+        yield Piece(number, counts, None, position, place)
+
+    def _kept(self, table: pa.Table, column: str) -> pa.Table:
+        return table.append_column(column, table.column(0)) if column in self.keep else table
+
+    def _cleaned(self, table: pa.Table, unit: str, first: int, counts: Counts) -> pa.Table:
+        rows = np.arange(len(table))
+        if self.captions is not None and is_texts(table.schema.types[0]):
+            table, rows = unfold(table, self.captions, self.seed, first)
+        if self.samples and KEY not in table.column_names:
+            keys = [f"{number:09}" for number in (rows + first + 1).tolist()]
+            table = table.append_column(KEY, pa.array(keys, pa.string()))
+        return clean(table, unit, self.on_null, self.on_undecodable, counts, rows + first + 1)
+
+    def fingerprint(self, shard: Shard) -> str:
+        """The SHA-256 by which the content is recognised, for which the file is read: of all its bytes.
+
+        Of Parquet, those of its footer and of the columns that are read; of a tar that is not compressed, of what is
+        read of its samples. Raises BadInputError as `parts`.
+        """
+        found = Fingerprint()
         with naming(shard.source):
-            for column, unit, found in self._raw_tables(shard):
-                cleaned = self._cleaned(found, unit, counts)
-                for table, position in _rechunk(cleaned, rows):
-                    if column in self.keep:
-                        table = table.append_column(column, table.column(0))
-                    yield table, position
+            if shard.kind == "parquet":
+                column = self.column or self._chosen(*text_columns(shard, self.captions is not None))
+                fingerprint_columns(shard, column, self._others(column), found)
+            elif shard.kind == "tar" and not shard.compression:
+                for _, _, raws in self._raw_tables(shard, BEGIN, found):
+                    for _ in raws:
+                        pass
+            else:
+                with opened(shard._replace(compression=None), 0, found):
+                    return found.finish()
+        return found.finish()
 
-    def _cleaned(self, tables: _Tables, unit: str, counts: Counts) -> _Tables:
-        first = 0
-        for raw, position in tables:
-            table, rows = raw, np.arange(len(raw))
-            if self.captions is not None and is_texts(raw.schema.types[0]):
-                table, rows = unfold(raw, self.captions, self.seed, first)
-            if self.samples and KEY not in table.column_names:
-                keys = [f"{number:09}" for number in (rows + first + 1).tolist()]
-                table = table.append_column(KEY, pa.array(keys, pa.string()))
-            yield clean(table, unit, self.on_null, self.on_undecodable, counts, rows + first + 1), position
-            first += len(raw)
-
-    def _raw_tables(self, shard: Shard) -> Iterator[tuple[str, str, _Tables]]:
-        """The texts' column, the name of a row, and the tables as they are in the file: once, with the file open."""
+    def _raw_tables(
+        self, shard: Shard, place: Place, fingerprint: Fingerprint | None
+    ) -> Iterator[tuple[str, str, Iterator[Raw]]]:
+        """The texts' column, the kind, and the tables as they are in the file: once, with the file open."""
         if shard.kind in ("parquet", "tar"):
             column = (
                 self.column
@@ -92,17 +191,19 @@ class Reading(NamedTuple):
                 or self._chosen(*text_columns(shard, self.captions is not None))
             )
             if shard.kind == "parquet":
-                found = read_parquet(shard, column, self._others(column), self.captions is not None)
+                is_lists = self.captions is not None
+                found = read_parquet(shard, column, self._others(column), is_lists, place, fingerprint)
             else:
-                found = read_tar(shard, column, self._others(column), self.captions is not None, self.samples)
-            yield column, _UNITS.get(shard.kind, "row"), found
+                is_lists = self.captions is not None
+                found = read_tar(shard, column, self._others(column), is_lists, self.samples, place, fingerprint)
+            yield column, shard.kind, found
             return
         if shard.kind == "arrow":
-            with opened(shard) as source:
+            with opened(shard, 0, fingerprint) as source:
                 column, found = read_arrow(source, self._column_of, list(self.keep), self.captions is not None)
-                yield column, "row", found
+                yield column, shard.kind, found
             return
-        with opened_text(shard) as source:
+        with opened_text(shard, place.offset, fingerprint) as source:
             kind = shard.kind or format_of_stream(source.stream.peek(1 << 12), self.column)
             if self.captions is not None and kind not in WITH_LISTS:
                 raise BadInputError(f"captions is for lists in {LISTS_IN}; {kind} has none")
@@ -115,12 +216,12 @@ class Reading(NamedTuple):
                 column = self._chosen(*delimited_columns(source, delimiter, self.dialect))
             keep = self._others(column)
             if kind == "txt":
-                found = read_text(source, column, keep)
+                found = read_text(source, column, keep, place)
             elif kind == "jsonl":
-                found = read_json_lines(source, column, keep, self.captions is not None)
+                found = read_json_lines(source, column, keep, self.captions is not None, place)
             else:
                 found = read_delimited(source, column, keep, delimiter, self.dialect)
-            yield column, _UNITS.get(kind, "row"), found
+            yield column, kind, found
 
     def _others(self, column: str) -> list[str]:
         return [name for name in dict.fromkeys(self.keep) if name != column]
@@ -135,21 +236,13 @@ class Reading(NamedTuple):
         raise BadInputError(f"name the column that has the texts, column= or --column{have}")
 
 
-def _rechunk(tables: Iterator[tuple[pa.Table, int]], rows: int) -> Iterator[tuple[pa.Table, int]]:
-    """Re-chunk to tables of `rows` rows, or of some 32 MiB where those are larger. Nothing is copied."""
-    waiting: list[pa.Table] = []
-    is_first, position = True, 0
-    for table, position in tables:
-        joined = pa.concat_tables([*waiting, table])
-        size = rows if joined.nbytes <= BYTES else max(1, min(rows, len(joined) * BYTES // joined.nbytes))
-        begin = 0
-        while len(joined) - begin >= size:
-            yield joined.slice(begin, size), position
-            begin += size
-            is_first = False
-        waiting = [joined.slice(begin)]
-    if is_first or len(waiting[0]):
-        yield waiting[0], position
+def check_has_texts(kind: str, column: str, counts: Counts) -> None:
+    """Raise BadInputError where not one of an input's rows has a text, as where a field's name is misspelt."""
+    if kind == "jsonl" and counts.null == counts.rows > 0:
+        raise BadInputError(f"no line has a text in the field {column!r}")
+    if kind == "tar" and counts.null == counts.rows:
+        what = "a text in the field" if "." in column else "a file with the extension"
+        raise BadInputError(f"no sample has {what} {column!r}")
 
 
 @contextmanager

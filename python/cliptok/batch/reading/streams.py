@@ -4,15 +4,17 @@ import lzma
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
 from cliptok._common.signatures import check_is_text
+from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import STDIN, Shard
+from cliptok.batch.reading.places import BEGIN, Place
 
-_BYTE_ORDER_MARK = "\ufeff".encode()
+BYTE_ORDER_MARK = "\ufeff".encode()
 _FIRST = 1 << 12
 
 
@@ -23,26 +25,42 @@ class Source(NamedTuple):
     """The file on the disk."""
     stream: Any
     """Its decompressed content, with a method `read`."""
+    start: int | None
+    """Bytes of the file before the stream's first; None where the stream's offsets are not those of the file."""
 
     def position(self) -> int:
         """Bytes of the file read so far; 0 for a pipe."""
         return self.raw.tell() if self.raw.seekable() else 0
 
+    def place(self, row: int, offset: int, line: int) -> Place:
+        """Where `row` can be read from: its offset in the stream, or the beginning of a compressed file or a pipe."""
+        return Place(row, self.start + offset, line) if self.start is not None else BEGIN
+
 
 @contextmanager
-def opened(shard: Shard) -> Iterator[Source]:
-    """Open the input of a shard, decompressed while it is read."""
+def opened(shard: Shard, offset: int = 0, fingerprint: Fingerprint | None = None) -> Iterator[Source]:
+    """Open the input of a shard, decompressed while it is read; one that is not compressed, behind `offset` bytes.
+
+    What is read is added to `fingerprint`.
+    """
     with ExitStack() as stack:
         if str(shard.source) == STDIN:
             raw: BinaryIO = sys.stdin.buffer
         else:
             raw = stack.enter_context(shard.source.open("rb"))
+            if offset:
+                raw.seek(offset)
+        if fingerprint is not None:
+            raw = cast("BinaryIO", fingerprint.watching(raw))
         stream: Any = raw
         if shard.compression == "xz":
             stream = stack.enter_context(lzma.open(raw))
         elif shard.compression:
             stream = stack.enter_context(pa.CompressedInputStream(pa.PythonFile(raw, "r"), shard.compression))
-        yield Source(raw, stream if stream is raw else _Decompressed(stream, raw, str(shard.compression)))
+        start = 0 if stream is raw and raw.seekable() else None
+        yield Source(raw, stream if stream is raw else _Decompressed(stream, raw, str(shard.compression)), start)
+        if fingerprint is not None:
+            fingerprint.read_rest()
 
 
 class _Decompressed:
@@ -70,18 +88,23 @@ class _Decompressed:
 
 
 @contextmanager
-def opened_text(shard: Shard) -> Iterator[Source]:
+def opened_text(shard: Shard, offset: int = 0, fingerprint: Fingerprint | None = None) -> Iterator[Source]:
     """The same for a file of text, whose stream is `Prefixed` and has lost the byte order mark it may begin with.
 
     Raises BadInputError where the first bytes are those of a binary format.
     """
-    with opened(shard) as source:
+    with opened(shard, offset, fingerprint) as source:
         stream = Prefixed(source.stream)
+        if offset:
+            yield source._replace(stream=stream)
+            return
         first = stream.peek(_FIRST)
         check_is_text(first)
-        if first.startswith(_BYTE_ORDER_MARK):
-            stream.read(len(_BYTE_ORDER_MARK))
-        yield source._replace(stream=stream)
+        start = source.start
+        if first.startswith(BYTE_ORDER_MARK):
+            stream.read(len(BYTE_ORDER_MARK))
+            start = None if start is None else len(BYTE_ORDER_MARK)
+        yield source._replace(stream=stream, start=start)
 
 
 class Prefixed:

@@ -8,14 +8,16 @@ from typing import Any
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
+from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.places import BEGIN, Place, Raw
 from cliptok.batch.reading.sample_fields import KEY, Sample, SampleField
 from cliptok.batch.reading.streams import Source, opened
 
 MEMBERS = "__members__"
 """The column with all other files of a sample, by extension, for an output that has samples too."""
 _MEMBERS_TYPE = pa.map_(pa.string(), pa.binary())
-_ROWS = 1 << 13
+ROWS = 1 << 13
 _BYTES = 1 << 25
 _REST = 1 << 20
 MAX_MEMBER_BYTES = 1 << 30
@@ -23,12 +25,19 @@ MAX_MEMBER_BYTES = 1 << 30
 
 
 def read_tar(
-    shard: Shard, column: str, keep: list[str], lists: bool = False, samples: bool = False
-) -> Iterator[tuple[pa.Table, int]]:
+    shard: Shard,
+    column: str,
+    keep: list[str],
+    lists: bool = False,
+    samples: bool = False,
+    place: Place = BEGIN,
+    fingerprint: Fingerprint | None = None,
+) -> Iterator[Raw]:
     """`column` is the extension of the captions, such as `txt`, or a field of JSON files, such as `json.caption`.
 
     A sample without one is null. With `lists` the field has lists of captions. Kept columns are `__key__`, other
-    extensions as bytes and fields as text. With `samples` a `*` to keep is the column MEMBERS.
+    extensions as bytes and fields as text. With `samples` a `*` to keep is the column MEMBERS. The fingerprint is of a
+    compressed archive's bytes; of another, whose other files are skipped, of the samples' names and what is read.
     """
     if keep == ["*"] and not samples:
         raise BadInputError(f"name the extensions to keep, or {KEY}; an archive does not list them")
@@ -43,48 +52,52 @@ def read_tar(
     schema = pa.schema([(column, text), *((name, _kept_type(name)) for name in names)])
     if takes_all:
         schema = schema.append(pa.field(MEMBERS, _MEMBERS_TYPE))
-    yield schema.empty_table(), 0
-    found_text = False
-    with opened(shard) as source:
+    yield Raw(schema.empty_table(), 0, place)
+    with opened(shard, place.offset, fingerprint if shard.compression else None) as source:
         rows: list[dict[str, Any]] = []
-        size = 0
-        for sample in _samples(shard, source, None if takes_all else wanted):
-            found_text = found_text or caption.is_in(sample)
+        first, size = place.row, 0
+        for sample, offset in _samples(shard, source, None if takes_all else wanted):
+            if not rows:
+                place = source.place(first, offset, 1)
+            if fingerprint is not None and not shard.compression:
+                read = (sample.key, sorted(sample.files.items()))
+                fingerprint.update(repr(read).encode("utf-8", "surrogateescape"))
             row: dict[str, Any] = {column: caption.text(sample, lists), KEY: sample.key}
             row |= {field.name: field.kept(sample) for field in others}
             if takes_all:
                 row[MEMBERS] = list(sample.files.items())
             rows.append(row)
             size += sum(map(len, sample.files.values()))
-            if len(rows) == _ROWS or size >= _BYTES:
-                yield pa.Table.from_pylist(rows, schema), source.position()
+            if len(rows) == ROWS or size >= _BYTES:
+                yield Raw(pa.Table.from_pylist(rows, schema), source.position(), place)
+                first += len(rows)
                 rows, size = [], 0
-        yield pa.Table.from_pylist(rows, schema), source.position()
-        if not found_text:
-            raise BadInputError(f"no sample has a file with the extension {caption.extension!r}")
+        yield Raw(pa.Table.from_pylist(rows, schema), source.position(), place)
 
 
 def _kept_type(name: str) -> pa.DataType:
     return pa.string() if name == KEY or SampleField.of(name).path else pa.binary()
 
 
-def _samples(shard: Shard, source: Source, wanted: set[str] | None) -> Iterator[Sample]:
-    """The samples with the wanted files, or all, and KEY for one whose name is kept."""
+def _samples(shard: Shard, source: Source, wanted: set[str] | None) -> Iterator[tuple[Sample, int]]:
+    """The samples with the wanted files, or all, and KEY for one whose name is kept; and the bytes before each."""
     # A file can be skipped over where the archive is not compressed.
     plain = source.stream is source.raw and source.raw.seekable()
     with tarfile.open(fileobj=source.stream, mode="r:" if plain else "r|", tarinfo=_Member) as archive:
         files = ((member, *_split(member.name)) for member in archive if member.isfile())
         for key, members in groupby(files, key=lambda file: file[1]):
             sample = Sample(key)
+            offset: int | None = None
             if wanted is None or KEY in wanted:
                 _check_name(key)
             for member, _, extension in members:
+                offset = member.offset if offset is None else offset
                 if extension in sample.files:
                     raise BadInputError(f"{member.name} is there twice in one sample")
                 if wanted is None or extension in wanted:
                     sample.files[extension] = _content(archive, member, shard.size if plain else None)
                 archive.members = []  # type: ignore[attr-defined]  # tarfile would remember them all.
-            yield sample
+            yield sample, offset or 0
     while not plain and source.stream.read(
         _REST
     ):  # Reading to the end of the stream verifies the compression's checksum.

@@ -89,11 +89,7 @@ class NpyOutput(ArrayOutput):
     """An array that `numpy.load(path, mmap_mode="r")` maps."""
 
     def _header(self, rows: int, record: Record, size: int) -> bytes:
-        header = io.BytesIO()
-        description = {"descr": np.lib.format.dtype_to_descr(self._dtype), "fortran_order": False}
-        # NumPy pads it so that the number of rows can grow, so its length is always the same.
-        np.lib.format.write_array_header_1_0(header, {**description, "shape": (rows, *self._shape)})
-        return header.getvalue()
+        return npy_header(self._dtype, (rows, *self._shape))
 
 
 class SafetensorsOutput(ArrayOutput):
@@ -125,21 +121,33 @@ class SafetensorsOutput(ArrayOutput):
             waiting.close()
 
     def _header(self, rows: int, record: Record, size: int) -> bytes:
-        tensors: dict[str, Any] = {}
-        start = 0
-        for name, empty in self._kinds.items():
-            shape = (rows, *empty.shape[1:])
-            stop = start + math.prod(shape) * empty.dtype.itemsize
-            kind = {"u": "U", "i": "I", "f": "F"}[empty.dtype.kind]
-            tensors[name] = {
-                "dtype": f"{kind}{empty.dtype.itemsize * 8}",
-                "shape": shape,
-                "data_offsets": (start, stop),
-            }
-            start = stop
-        header = json.dumps({"__metadata__": {RECORD: json.dumps(record)}, **tensors}).encode()
-        size = max(size, -(-(8 + len(header)) // 64) * 64)
-        return (size - 8).to_bytes(8, "little") + header.ljust(size - 8)
+        tensors = {name: (empty.dtype, (rows, *empty.shape[1:])) for name, empty in self._kinds.items()}
+        return safetensors_header(tensors, record, size)
+
+
+def npy_header(dtype: "np.dtype[Any]", shape: tuple[int, ...]) -> bytes:
+    """What a .npy file begins with."""
+    header = io.BytesIO()
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    # NumPy pads it so that the number of rows can grow, so its length is always the same.
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def safetensors_header(
+    tensors: "dict[str, tuple[np.dtype[Any], tuple[int, ...]]]", record: Record, size: int = 0
+) -> bytes:
+    """What a safetensors file with these tensors, one behind another, begins with: `size` bytes at least."""
+    fields: dict[str, Any] = {"__metadata__": {RECORD: json.dumps(record)}}
+    start = 0
+    for name, (dtype, shape) in tensors.items():
+        stop = start + math.prod(shape) * dtype.itemsize
+        kind = {"u": "U", "i": "I", "f": "F"}[dtype.kind]
+        fields[name] = {"dtype": f"{kind}{dtype.itemsize * 8}", "shape": shape, "data_offsets": (start, stop)}
+        start = stop
+    header = json.dumps(fields).encode()
+    size = max(size, -(-(8 + len(header)) // 64) * 64)
+    return (size - 8).to_bytes(8, "little") + header.ljust(size - 8)
 
 
 Output = ParquetOutput | ArrayOutput

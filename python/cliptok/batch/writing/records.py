@@ -7,28 +7,49 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from cliptok._common.atomic_files import atomic_write
+from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.reader import Reading
 from cliptok.batch.summary import Counts
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
+from cliptok.batch.writing.results import have_same_result
 
 
-def find_finished(shard: Shard, settings: Record, index: "Index | None", check: bool = False) -> Record | None:
-    """The output's record, if the output is complete and made with these settings from the input as it is now.
+def find_finished(
+    shard: Shard, settings: Record, reading: Reading, index: "Index | None", check: bool = False
+) -> Record | None:
+    """The output's record, if the output is complete and what these settings make of the input as it is now.
 
     With `check`, only if the output also has the checksum of its record, for which all of it is read.
     """
-    found = _look(shard.target)
+    found = None if shard.is_stream else _look(shard.target)
     if found is None:
         return None
     rows, record = found
     if index is not None:
         record = index.records.get(index.name(shard))
-    if not _is_record(record) or (record["settings"], record["input"]) != (settings, shard.identity()):
+    if not _is_record(record) or not have_same_result(record["settings"], settings):
         return None
     if record["counts"]["texts"] != rows or (check and not is_intact(shard.target, record["sha256"])):
         return None
-    return record
+    return record if _is_of(record["input"], shard, reading) else None
+
+
+def _is_of(recorded: Any, shard: Shard, reading: Reading) -> bool:
+    """Whether an output's record is of the input as it is now.
+
+    What has the same name, size and time of change is the same. What has another name or time is read, and is the same
+    if it has the same fingerprint, which records of 0.1.0 do not have.
+    """
+    now = shard.identity()
+    if not isinstance(recorded, dict) or any(recorded.get(name) != now[name] for name in ("kind", "size")):
+        return False
+    if all(recorded.get(name) == now[name] for name in now):
+        return True
+    with suppress(BadInputError):  # Which reading it to make the output anew says.
+        return bool(recorded.get("sha256")) and recorded["sha256"] == reading.fingerprint(shard)
+    return False
 
 
 def trouble_with(path: Path, index: "Index | None") -> str | None:

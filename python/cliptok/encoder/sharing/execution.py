@@ -60,13 +60,19 @@ class Planned(NamedTuple):
     batches: list[Batch]
 
 
+def output_width(tower: TextModel, output: str) -> int:
+    """The number of values in an embedding."""
+    projection = tower.text_projection if output == "text_embeds" else None
+    return tower.config.width if projection is None else projection.out_features
+
+
 class Computation:
     """What is computed of a batch: pooled outputs, projected and normalized as asked for."""
 
     def __init__(self, tower: TextModel, output: str, normalize: bool) -> None:
         self.tower, self.output, self.normalize = tower, output, normalize
         self.projection = tower.text_projection if output == "text_embeds" else None
-        self.width = tower.config.width if self.projection is None else self.projection.out_features
+        self.width = output_width(tower, output)
         self.dtype = compute_dtype(tower.dtype, tower.device)
 
     def __call__(self, batches: Sequence[tuple[Tensor, BatchShape]], work: Workspace) -> list[Tensor]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import operator
+import weakref
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
@@ -109,6 +112,41 @@ class Fingerprint:
         if same and (hooked or self.obstacle is not None):
             return obstacle(tower) == self.obstacle
         return same
+
+
+def weights_state(tower: TextModel) -> int:
+    """Changes when weights move, change their dtype or are written to, as merging a LoRA does. Takes a millisecond."""
+    parameters = list(tower.parameters())
+    known = tuple((p.data_ptr(), p.dtype, p._version) for p in parameters)
+    # What writes through `.data`, as merging adapters does, counts no version: some values of each tensor tell, and of
+    # the token table, of which textual inversion writes single rows, one value in each row.
+    values = [p.detach().flatten()[:: max(p.numel() // 4, 1)][:4] for p in parameters]
+    values.append(tower.embeddings.token_embedding.weight.detach()[:, 0])
+    return hash((known, torch.cat([v.float() for v in values]).cpu().numpy().tobytes()))
+
+
+def weights_digest(tower: TextModel, most: int | None = None) -> str:
+    """The SHA-256, in hexadecimal, of the configuration and of each weight, or of the first `most` bytes of each."""
+    found = hashlib.sha256(repr(tower.config).encode())
+    for name, weight in tower.state_dict().items():
+        flat = weight.detach().flatten()
+        if most is not None:
+            flat = flat[: most // weight.element_size()]
+        found.update(f"{name} {tuple(weight.shape)} {weight.dtype}".encode())
+        found.update(flat.contiguous().cpu().view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
+_digests: weakref.WeakKeyDictionary[TextModel, tuple[int, str]] = weakref.WeakKeyDictionary()
+
+
+def current_digest(tower: TextModel) -> str:
+    """`weights_digest` of all weights, computed anew only where `weights_state` or the configuration has changed."""
+    state = hash((weights_state(tower), repr(tower.config)))
+    known = _digests.get(tower)
+    if known is None or known[0] != state:
+        known = _digests[tower] = state, weights_digest(tower)
+    return known[1]
 
 
 def _global_hooks() -> bool:

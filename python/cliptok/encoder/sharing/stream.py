@@ -64,23 +64,63 @@ def tokenize(texts: Any, tokenizer: Any, positions: int, first_row: int) -> tupl
     return packed.input_ids, packed.offsets
 
 
-def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, vocabulary: int) -> Iterator[Window]:
-    """Sorted windows of at most `size` texts, in input order; `texts` may also be packed tokens.
+def token_windows(
+    texts: Any, tokenizer: Any, size: int, positions: int
+) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], int]]:
+    """Ids, offsets and the number of the first row of at most `size` texts at a time, in input order.
 
-    Texts are truncated behind their first `end_id`, where they are pooled: causal attention never looks further.
+    `texts` may also be packed tokens. Text i is `ids[offsets[i]:offsets[i + 1]]`; offsets need not begin at 0.
     """
     first_row = 0
     packed = hasattr(texts, "input_ids") and hasattr(texts, "offsets")
     for rows in [texts] if packed else slices(texts, size):
         ids, offsets = (rows.input_ids, rows.offsets) if packed else tokenize(rows, tokenizer, positions, first_row)
-        ids, offsets = _int32(np.asarray(ids)), np.ascontiguousarray(offsets, dtype=np.int64)
+        ids, offsets = np.asarray(ids), np.ascontiguousarray(offsets, dtype=np.int64)
         for start in range(0, len(offsets) - 1, size):
-            part = offsets[start : start + size + 1]
-            yield Window(ids, part, end_id, positions, vocabulary, first_row + start)
+            yield ids, offsets[start : start + size + 1], first_row + start
         first_row += len(offsets) - 1
 
 
-def _int32(ids: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+def windows(texts: Any, tokenizer: Any, size: int, end_id: int, positions: int, vocabulary: int) -> Iterator[Window]:
+    """Sorted windows of at most `size` texts, in input order; `texts` may also be packed tokens.
+
+    Texts are truncated behind their first `end_id`, where they are pooled: causal attention never looks further.
+    """
+    for ids, offsets, first_row in token_windows(texts, tokenizer, size, positions):
+        yield Window(as_int32(ids), offsets, end_id, positions, vocabulary, first_row)
+
+
+def truncate_at_end(
+    ids: npt.NDArray[Any], offsets: npt.NDArray[np.int64], end_id: int, positions: int, first_row: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """Texts truncated behind their first `end_id`, where they are pooled: causal attention never looks further.
+
+    `offsets` then begin at 0. Raises ValueError for a text without one, for one with more than `positions` ids up to
+    it, and for offsets that do not ascend within the ids.
+    """
+    if offsets[0] < 0 or offsets[-1] > len(ids) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets must ascend from 0 to at most {len(ids)}, the number of ids")
+    ids, offsets = ids[offsets[0] : offsets[-1]], offsets - offsets[0]
+    is_end = np.flatnonzero(ids == end_id)
+    at = np.searchsorted(is_end, offsets[:-1])
+    end = np.append(is_end, len(ids))[at]
+    if (bad := end >= offsets[1:]).any():
+        row = first_row + int(bad.argmax())
+        raise ValueError(
+            f"texts row {row} has no end-of-text id ({end_id}) among its ids; "
+            "the tokenizer must add special tokens and be the encoder's own"
+        )
+    lengths = end + 1 - offsets[:-1]
+    if len(lengths) and lengths.max() > positions:
+        row = first_row + int(lengths.argmax())
+        raise ValueError(f"texts row {row} has {lengths.max()} ids but the encoder has {positions} positions")
+    if (end + 1 == offsets[1:]).all():
+        return ids, offsets
+    keep = np.arange(len(ids)) < np.repeat(end + 1, np.diff(offsets))
+    return ids[keep], np.concatenate([[0], np.cumsum(lengths)])
+
+
+def as_int32(ids: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
     """Ids of any integer dtype in the engine's; what it cannot hold is outside every vocabulary anyway."""
     if ids.dtype.kind not in "iu":
         raise TypeError(f"texts has input_ids of {ids.dtype}; expected integers")

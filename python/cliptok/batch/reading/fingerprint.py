@@ -1,0 +1,63 @@
+"""What an input's content is recognised by: a SHA-256 that is computed while it is read for the first time."""
+
+import hashlib
+from typing import Any
+
+
+class Fingerprint:
+    """The SHA-256 of what a reader takes from a file: see `Reading.fingerprint`."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._raw: WatchedFile | None = None
+
+    def update(self, data: bytes) -> None:
+        """Add bytes."""
+        self._hash.update(data)
+
+    def watching(self, raw: Any) -> "WatchedFile":
+        """The open file, whose bytes are added as they are read, all of them in the end."""
+        self._raw = watched = WatchedFile(raw, self)
+        return watched
+
+    def read_rest(self) -> None:
+        """Add what is left of a file that is watched, which is about to be closed."""
+        while self._raw is not None and self._raw.read(1 << 22):
+            pass
+        self._raw = None
+
+    def finish(self) -> str:
+        """The digest, once the file is read."""
+        self.read_rest()
+        return self._hash.hexdigest()
+
+
+class WatchedFile:
+    """A file that is read from its beginning to its end, once."""
+
+    closed = False
+
+    def __init__(self, raw: Any, fingerprint: Fingerprint) -> None:
+        self._raw, self._fingerprint = raw, fingerprint
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; none at the end."""
+        found: bytes = self._raw.read(size)
+        self._fingerprint.update(found)
+        return found
+
+    def tell(self) -> int:
+        """Bytes read so far."""
+        at: int = self._raw.tell()
+        return at
+
+    def seekable(self) -> bool:
+        """Whether the file has a position: whoever reads it asks, and does not move it."""
+        return bool(self._raw.seekable())
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def close(self) -> None:
+        """Nothing: whoever opened the file closes it."""

@@ -1,0 +1,104 @@
+"""Outputs in parts to one output, without decoding them: headers and footers are made anew, the rest is copied."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from cliptok.batch.writing.outputs import RECORD, Record, npy_header, safetensors_header
+from cliptok.batch.writing.parquet_footer import MAGIC, Footer, JoinedFooter
+
+_BLOCK = 1 << 22
+_DTYPES = {"U": "uint", "I": "int", "F": "float"}
+
+
+class PartFile(NamedTuple):
+    """A file that begins with an output."""
+
+    path: Path
+    size: int
+    """Bytes of the output."""
+
+
+def join(format: str, parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
+    """Write one output that has the rows of all parts, in this order, and the record.
+
+    Raises ValueError where a part is not an output of that format.
+    """
+    joins: dict[str, Callable[[Sequence[tuple[BinaryIO, int]], BinaryIO, Record], None]] = {
+        "parquet": _join_parquet,
+        "npy": _join_npy,
+        "safetensors": _join_safetensors,
+    }
+    with ExitStack() as stack:
+        opened = [(stack.enter_context(part.path.open("rb")), part.size) for part in parts]
+        joins[format](opened, file, record)
+
+
+def _join_parquet(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+    footers = [Footer.read(part, size) for part, size in parts]
+    joined = JoinedFooter(footers[0])
+    file.write(MAGIC)
+    for (part, _), footer in zip(parts, footers, strict=True):
+        joined.add(footer)
+        copy_range(part, file, len(MAGIC), footer.start - len(MAGIC))
+    file.write(joined.to_bytes({RECORD: json.dumps(record)}))
+
+
+def _join_npy(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+    shapes, starts = [], []
+    for part, _ in parts:
+        np.lib.format.read_magic(part)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(part)
+        shapes.append(shape)
+        starts.append(part.tell())
+    file.write(npy_header(dtype, (sum(shape[0] for shape in shapes), *shapes[0][1:])))
+    for (part, size), start in zip(parts, starts, strict=True):
+        copy_range(part, file, start, size - start)
+
+
+def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+    headers: list[tuple[int, dict[str, Any]]] = []
+    for part, _ in parts:
+        length = int.from_bytes(part.read(8), "little")
+        header = json.loads(part.read(length))
+        header.pop("__metadata__")
+        headers.append((8 + length, header))
+    tensors = {}
+    for name, one in headers[0][1].items():
+        rows = sum(header[name]["shape"][0] for _, header in headers)
+        dtype = np.dtype(f"{_DTYPES[one['dtype'][0]]}{one['dtype'][1:]}")
+        tensors[name] = (dtype, (rows, *one["shape"][1:]))
+    file.write(safetensors_header(tensors, record))
+    for name in tensors:
+        for (part, _), (start, header) in zip(parts, headers, strict=True):
+            begin, end = header[name]["data_offsets"]
+            copy_range(part, file, start + begin, end - begin)
+
+
+def copy_range(source: BinaryIO, target: BinaryIO, start: int, size: int) -> None:
+    """Append `size` bytes of a file to another, inside the kernel where it can. Raises ValueError for too few."""
+    target.flush()
+    at = target.tell()
+    while size and hasattr(os, "copy_file_range"):
+        try:
+            copied = os.copy_file_range(source.fileno(), target.fileno(), min(size, 1 << 30), start, at)
+        except OSError:  # Not between these file systems; a full disk says so again below.
+            break
+        if not copied:
+            break
+        start, at, size = start + copied, at + copied, size - copied
+    source.seek(start)
+    target.seek(at)
+    while size:
+        block = source.read(min(size, _BLOCK))
+        if not block:
+            raise ValueError("a part ends too early")
+        target.write(block)
+        size -= len(block)
