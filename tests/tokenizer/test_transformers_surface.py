@@ -277,6 +277,7 @@ def test_it_passes_for_transformers_class_in_its_profile() -> None:
         assert type(one) is Tokenizer and all(isinstance(one, kind) for kind in kinds)
         assert pickle.dumps(one) == pickle.dumps(tok)
     assert pickle._loads(pickle._dumps(tok)).get_vocab() == tok.get_vocab()  # type: ignore[attr-defined] # in Python
+    assert "apply_chat_template" not in dir(tok) and not hasattr(tok, "apply_chat_template")
     assert other.__class__ is Tokenizer and not isinstance(other, transformers.PreTrainedTokenizerBase)
     assert transformers.CLIPProcessor(transformers.CLIPImageProcessorPil(), tok).tokenizer is tok
 

@@ -234,6 +234,9 @@ class Tokenizer(TransformersApi):
         theirs = sys.modules.get(_THEIR_MODULE) if "__module__" in self.__dict__ else None
         return type(self) if theirs is None else getattr(theirs, "CLIPTokenizer", type(self))
 
+    def __dir__(self) -> Iterable[str]:
+        return {*dir(type(self)), *self.__dict__}
+
     # -- one text or a few, as transformers does
 
     @overload
