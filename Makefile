@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test fuzz asan tsan mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan loom mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -56,6 +56,10 @@ fuzz: .venv/tests ## damaged files and hostile input for SECONDS=60 each target;
 asan tsan: .venv/tests ## the tests of arrays, threads, Arrow and interrupts under a sanitizer; needs nightly with rust-src
 	scripts/sanitize.sh $(if $(filter asan,$@),address,thread)
 
+loom: ## every order in which threads may meet at an entry of a cache
+	RUSTFLAGS="--cfg loom" cargo test --package cliptok --lib --target-dir target/loom \
+	    --config 'profile.test.debug=0' seqlock::loom_tests
+
 mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); needs cargo-mutants, hours for all
 	cargo mutants --package cliptok --output target $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD))
 
@@ -88,11 +92,16 @@ bench-smoke: .venv/peers ## the same, small, in under a minute, writing nothing
 bench-loader: .venv/peers ## measure a DataLoader beside the same with the peers' tokenizers
 	$(BIN)/python benches/run.py --case loader --out benches/results/loader
 
-bench-encoder: .venv/peers ## measure the encoder beside transformers; DEVICE=cuda where there is one, SMOKE=1 for seconds
-	$(BIN)/python benches/encoder.py --device $(or $(DEVICE),cpu) $(if $(SMOKE),--smoke)
+bench-encoder: .venv/peers ## measure the encoder beside transformers on the CPU; SMOKE=1 for seconds
+	$(BIN)/python benches/encoder.py $(if $(SMOKE),--smoke)
 
 bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
 	$(BIN)/python benches/batch.py
+
+# With WHEEL nothing is built or fetched: PYTHON needs torch and transformers, and pytest for the tests.
+gpu: $(if $(WHEEL),,.venv/peers) ## test and measure the encoder on a GPU, in eight minutes (WHEEL=dist/*.whl PYTHON=..., OUT=..., SMOKE=1)
+	$(if $(WHEEL),rm -rf target/gpu && $(PYTHON) -m zipfile -e $(WHEEL) target/gpu)
+	$(if $(WHEEL),PYTHONPATH=target/gpu $(PYTHON),$(BIN)/python) benches/gpu $(if $(SMOKE),--smoke) $(if $(OUT),--out $(OUT))
 
 dist: .venv/dist .venv/tests ## build wheel and source distribution into dist/, check them, run them on each Python of the machine
 	$(BIN)/python scripts/dist.py

@@ -1,14 +1,12 @@
 """Where the encoder's time goes: the machine's matrix products, the tokens that are computed, the parts of a run."""
 
 import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from encoder_peer import POSITIONS
+from encoder_peer import POSITIONS, seconds
 
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.encode import WINDOW
@@ -21,20 +19,9 @@ ATTENTION = ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha
 PRODUCTS = ("addmm", "aten::mm", "linear_pointwise", "gemm", "cutlass", "nvjet")
 
 
-def seconds(device: torch.device, run: Callable[[], Any]) -> float:
-    """Wall time of a call, on CUDA with the device idle before and after."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    start = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def matrix_rates(device: torch.device, dtype: torch.dtype, computed_in: torch.dtype) -> dict[str, float]:
     """FLOP per second of an MLP's two linear layers: `F.linear`, as transformers calls it, and the encoder's own."""
-    rows, loops = sizes_of(device).budget, 10 if device.type == "cuda" else 2
+    rows, loops = sizes_of(device).budget, 2
 
     def made(dtype: torch.dtype) -> tuple[torch.Tensor, list[Affine]]:
         x = torch.randn(rows, 768, device=device, dtype=dtype)
@@ -76,13 +63,12 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: 
 
     Activations inside a GEMM count as matrix product.
     """
-    cuda, sizes = encoder.device.type == "cuda", sizes_of(encoder.device)
-    activities = [torch.profiler.ProfilerActivity.CUDA if cuda else torch.profiler.ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities) as profile:
+    sizes = sizes_of(encoder.device)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         encoder.encode(texts, tokenizer)
     parts = {"matrix products": 0.0, "attention": 0.0, "pointwise and copies": 0.0}
     for event in profile.key_averages():
-        spent = event.self_device_time_total if cuda else event.self_cpu_time_total
+        spent = event.self_cpu_time_total
         name = event.key.lower()
         if any(
             word in name for word in ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")
@@ -90,7 +76,7 @@ def time_by_part(encoder: TextEncoder, texts: list[str], tokenizer: Any, whole: 
             parts["attention"] += spent
         elif any(word in name for word in PRODUCTS):
             parts["matrix products"] += spent
-        elif name.startswith("aten::") or cuda:
+        elif name.startswith("aten::"):
             parts["pointwise and copies"] += spent
     total = sum(parts.values())
     shares = {name: spent / total for name, spent in parts.items()}

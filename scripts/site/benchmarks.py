@@ -17,7 +17,8 @@ busy machine slows all of them alike. Figures are medians. Run them on your own 
 make bench           # the tokenizer beside its peers, a few minutes
 make bench-loader    # torch's DataLoader
 make bench-batch     # files to files
-make bench-encoder   # the text encoder; DEVICE=cuda where there is one
+make bench-encoder   # the text encoder
+make gpu             # the text encoder on a GPU
 ```
 """
 

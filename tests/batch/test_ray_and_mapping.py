@@ -111,6 +111,15 @@ def test_spark_map_in_arrow(model: Path) -> None:
     assert made[0].num_rows == 60
 
 
+def test_a_cache_on_ray(ray: Any, inputs: Path, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("lmdb")
+    reused = [
+        embed_files(inputs, tmp_path / out, model=model, device="cpu", cache=tmp_path / "cache", ray=True).reused
+        for out in ("first", "again")
+    ]
+    assert reused == [0, 5 * len(TEXTS)]
+
+
 def test_batches_that_cannot_be() -> None:
     step = Tokenize("caption")
     assert step({"caption": [], "id": []}) == {"caption": [], "id": [], "input_ids": []}

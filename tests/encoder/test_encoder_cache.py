@@ -239,7 +239,7 @@ def test_another_programs_files_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         EmbeddingCache(tmp_path / "file")
-    for wrong, error in ((None, TypeError), ("", ValueError)):
+    for wrong, error in ((None, TypeError), ("", ValueError), ("s3://bucket/cache", ValueError)):
         with pytest.raises(error, match="cache is"):
             EmbeddingCache(wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_bytes is 5; expected 1048576 or more"):

@@ -9,6 +9,8 @@ _EXTRAS = {
     "pyarrow": "batch",
     "tqdm": "batch",
     "ray": "ray",
+    "fsspec": "stores",
+    "aiohttp": "stores",
     "lmdb": "cache",
 }
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.fingerprints import of_any_tokenizer, of_encoder
+from cliptok.batch.formats import WITH_COLUMNS
 from cliptok.batch.list_arrays import as_lists
 from cliptok.batch.summary import Counts
 from cliptok.prompts.dialects.dialect import PARTS
@@ -81,7 +82,7 @@ class Conditions(NamedTuple):
         Raises ValueError for one that cannot hold the model's conditioning, TypeError and ValueError for settings.
         """
         planning.plan([""])
-        is_fixed = format != "parquet" or planning.conditioner.dialect.chunking == "one-row"
+        is_fixed = format not in WITH_COLUMNS or planning.conditioner.dialect.chunking == "one-row"
         made = cls(planning, "fixed" if is_fixed else "variable")
         if format == "npy" and len(made.names) > 1:
             raise ValueError(f"an npy file holds one array, and there are {' and '.join(made.names)}; write parquet")

@@ -20,7 +20,7 @@ from cliptok.tokenizer.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from cliptok.encoder import TextEncoder
+    from cliptok.encoder import EmbeddingCache, TextEncoder
 
 OUTPUTS = ("text_embeds", "pooler_output", "hidden")
 _HIDDEN_ROWS = 64
@@ -36,6 +36,8 @@ class Encoding(NamedTuple):
     normalize: bool = False
     batch_size: int | None = None
     """Texts computed together at most; None for the encoder's own choice."""
+    cache: EmbeddingCache | None = None
+    """Where embeddings are kept."""
 
     @property
     def part_rows(self) -> int:
@@ -81,6 +83,7 @@ class Encoding(NamedTuple):
         rows: Any = texts()
         budget = None if self.batch_size is None else self.batch_size * self.encoder.config.positions
         options: dict[str, Any] = {"output": self.output, "normalize": self.normalize, "budget": budget}
+        options["cache"] = self.cache
         for block in self.encoder.encode(rows, _Pretokenized(), **options):
             yield self._as_numpy(block)
 
@@ -130,6 +133,7 @@ def plan(
     tokenizer: Tokenizer,
     max_length: int | None,
     batch_size: int | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> tuple[Encoding, Tokenizing]:
     """The stages for texts to ids and ids to embeddings. Raises ValueError for what the encoder does not have."""
     output = output or ("pooler_output" if encoder.text_projection is None else "text_embeds")
@@ -138,6 +142,8 @@ def plan(
         raise ValueError("this encoder has no projection, so no text_embeds; output may be pooler_output or hidden")
     if output == "hidden" and normalize:
         raise ValueError("normalize is for embeddings, and output 'hidden' gives states")
+    if output == "hidden" and cache is not None:
+        raise ValueError("cache is for embeddings, and output 'hidden' gives states")
     positions = encoder.config.positions
     if max_length is None:
         max_length = positions
@@ -145,5 +151,5 @@ def plan(
     if max_length > positions:
         raise ValueError(f"max_length is {max_length}, but the encoder has {positions} positions")
     lists = "fixed" if output == "hidden" else "variable"
-    encoding = Encoding(encoder, output, normalize, batch_size)
+    encoding = Encoding(encoder, output, normalize, batch_size, cache)
     return encoding, Tokenizing(tokenizer, max_length, "int32", lists)

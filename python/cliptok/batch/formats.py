@@ -1,5 +1,7 @@
 """The formats of inputs and outputs, by the endings of their names."""
 
+from typing import Literal, get_args
+
 KINDS = {
     ".txt": "txt",
     ".jsonl": "jsonl",
@@ -14,5 +16,8 @@ KINDS = {
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 INPUT_FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "arrow", "tar")
-FORMATS = ("parquet", "npy", "safetensors")
+OutputFormat = Literal["parquet", "npy", "safetensors", "arrow", "tar"]
+FORMATS: tuple[str, ...] = get_args(OutputFormat)
 """Of outputs."""
+WITH_COLUMNS = ("parquet", "arrow", "tar")
+"""Of outputs: those whose rows may have any length, and other columns beside."""

@@ -3,20 +3,22 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from cliptok._common.extras import need
+from cliptok.batch import clip_retrieval
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
+from cliptok.batch.formats import WITH_COLUMNS, OutputFormat
 from cliptok.batch.pipeline import Job
 from cliptok.batch.planned_job import PlannedJob
 from cliptok.batch.progress import Progress
 from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.reader import ROWS, Reading
+from cliptok.batch.stores.paths import as_path
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from cliptok.batch.encoding import Encoding
-    from cliptok.encoder import TextEncoder
+    from cliptok.encoder import EmbeddingCache, TextEncoder
     from cliptok.prompts import Conditioner
 
 _WINDOW = 1 << 14
@@ -52,7 +54,8 @@ def tokenize_files(
     max_length: int | None = None,
     dtype: Literal["uint16", "int32", "int64"] = "int32",
     lists: Literal["variable", "fixed"] | None = None,
-    format: Literal["parquet", "npy", "safetensors"] | None = None,
+    format: OutputFormat | None = None,
+    members: Literal["npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
     on_undecodable: Literal["error", "replace", "skip"] = "error",
@@ -73,19 +76,23 @@ def tokenize_files(
 ) -> Report:
     """Write the ids of the texts in files, one output for each input and with its stem.
 
-    `inputs` are files, folders and globs of `.txt` (one text per line), `.jsonl`, `.csv`, `.tsv`, `.parquet` and
+    `inputs` are files, folders, globs and URLs of `.txt` (one text per line), `.jsonl`, `.csv`, `.tsv`, `.parquet` and
     WebDataset `.tar`; all but Parquet also packed: `.gz`, `.zst`, `.bz2`, `.xz`. `input_format` says what they are
     where their names do not. `column` names the texts' column or field, in a tar their extension (default: txt). In CSV
     and TSV `delimiter` is another than comma and tab, `quotes=False` reads quotes as text, and with `header=False` the
     first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
     each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
     row's other columns. `out` is a folder, or for one input a file; `format` is
-    `parquet` (default), `npy` or `safetensors`.
+    `parquet` (default), `npy`, `safetensors`, `arrow` or `tar`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
     `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64 or uint16. `lists`
-    are `variable` (default for Parquet) or `fixed`, that is padded to `max_length`. `keep` names other columns to carry
-    along into Parquet; `"*"` is all of them.
+    are `variable` (default for Parquet, Arrow and tar) or `fixed`, that is padded to `max_length`. `keep` names other
+    columns to carry along into these; `"*"` is all of them.
+
+    A tar is for WebDataset: a sample for each row, under the input's `__key__` or, where it has none, the row's number,
+    with its arrays as `members`, `.npy` (default) or one `.safetensors`. Columns to keep are files beside: bytes as
+    they are, strings as `.txt`, other values as `.json`; of a tar `"*"` is the samples' other files.
 
     A null is an error that names its row, or with `on_null` "empty" an empty text, or with "skip" left out. Bytes that
     are not UTF-8 are an error, or with `on_undecodable` "replace" become U+FFFD, or with "skip" leave the text out.
@@ -106,8 +113,8 @@ def tokenize_files(
     """
     _check_running(ray, progress, part_rows)
     shards, kind = find(inputs, out, format, input_format)
-    lists = lists or ("variable" if kind == "parquet" else "fixed")
-    if lists == "variable" and kind != "parquet":
+    lists = lists or ("variable" if kind in WITH_COLUMNS else "fixed")
+    if lists == "variable" and kind not in WITH_COLUMNS:
         raise ValueError(f"{kind} has rows of one length; lists must be 'fixed'")
     tok = as_tokenizer(tokenizer, profile)
     max_length = tok._row_length if max_length is None else max_length
@@ -115,13 +122,13 @@ def tokenize_files(
     reading = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
-    reading = _keeping(reading, keep, kind)
+    reading = _keeping(reading, keep, kind, members)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
     settings = _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)})
     job = Job(reading, tokenizing, rows, settings, part_rows or _PART, 0 if part_rows else _WHOLE)
-    planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
+    planned = PlannedJob(job, shards, as_path(out), resume=resume, check=check, overwrite=overwrite)
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report
@@ -146,11 +153,13 @@ def embed_files(
     output: Literal["text_embeds", "pooler_output", "hidden"] | None = None,
     normalize: bool = False,
     batch_size: int | None = None,
+    cache: "Paths | EmbeddingCache | None" = None,
     column: str | int | None = None,
     tokenizer: Named = None,
     profile: ProfileName | None = None,
     max_length: int | None = None,
-    format: Literal["parquet", "npy", "safetensors"] | None = None,
+    format: OutputFormat | Literal["clip-retrieval"] | None = None,
+    members: Literal["npy", "safetensors"] | None = None,
     keep: str | Iterable[str] = (),
     on_null: Literal["error", "empty", "skip"] = "error",
     on_undecodable: Literal["error", "replace", "skip"] = "error",
@@ -178,6 +187,13 @@ def embed_files(
     texts are computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16
     where the encoder has that dtype, else as float32.
 
+    `cache` is a folder on a local disk, or a `cliptok.encoder.EmbeddingCache`, which also has a bound: texts that any
+    job has embedded in this way are read from it, in whichever file they are. Each machine of a cluster has its own.
+    `Report.reused` counts them.
+
+    With the `format` "clip-retrieval" `out` gets the folders `text_emb` and `metadata` that clip-retrieval and
+    autofaiss read: numbered `.npy` files, and Parquet files with the texts as `caption` and the columns to `keep`.
+
     `pipeline`, in place of `model`, writes what a diffusion model is conditioned on: `prompt_embeds`, and
     `pooled_prompt_embeds` where the model has them, as `cliptok.prompts.Conditioner` makes them. It is a `Conditioner`,
     or a diffusers pipeline's folder, a single file or a hub name, of which only the CLIP parts are loaded (with
@@ -194,6 +210,7 @@ def embed_files(
     from cliptok.batch.conditioning import PART, TOGETHER, Conditions, Planning
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
+    from cliptok.encoder.caching.store import as_cache
 
     _check_running(ray, progress, part_rows, "torch")
     if pipeline is not None:
@@ -204,16 +221,24 @@ def embed_files(
             "output": output,
         }
         of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
-        of_models |= {"max_length": max_length, "ray": ray or None}
+        of_models |= {"max_length": max_length, "ray": ray or None, "cache": cache}
         if wrong := [name for name, value in of_models.items() if value is not None]:
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
         raise ValueError("dialect and prompt_settings are for a pipeline")
-    shards, kind = find(inputs, out, format, input_format)
-    reading = reading_for(
+    is_for_retrieval = format == clip_retrieval.FORMAT
+    if is_for_retrieval and (pipeline is not None or output == "hidden"):
+        raise ValueError(f"{format} has an embedding for each text; a pipeline and output 'hidden' give states")
+    shards, kind = find(inputs, out, "npy" if is_for_retrieval else format, input_format)
+    place = as_path(out)
+    reading = all_columns = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
-    reading = _keeping(reading, keep, kind)
+    if is_for_retrieval:
+        all_columns = _keeping(reading, keep, "parquet", members)
+        shards, described = clip_retrieval.outputs(shards, place)
+    else:
+        reading = _keeping(reading, keep, kind, members)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}
@@ -226,7 +251,8 @@ def embed_files(
     encoding: Encoding | Conditions
     if pipeline is None:
         tok = as_tokenizer(tokenizer, profile)
-        encoding, tokenizing = plan(source.load("cpu" if ray else None), output, normalize, tok, max_length, batch_size)
+        loaded = source.load("cpu" if ray else None)
+        encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size, as_cache(cache))
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
         job = Job(
@@ -239,11 +265,17 @@ def embed_files(
         settings = _recorded({**reading.record(), **planning.record()})
         job = Job(reading, planning, together, settings, part_rows or PART)
     clock.seconds["loading"] = perf_counter() - begin
-    planned = PlannedJob(job, shards, Path(out), resume=resume, check=check, overwrite=overwrite)
+    jobs = [PlannedJob(job, shards, place, resume=resume, check=check, overwrite=overwrite)]
+    if is_for_retrieval:
+        texts = Job(all_columns, clip_retrieval.Captions(), ROWS, _recorded(all_columns.record()), part_rows or _PART)
+        jobs.append(PlannedJob(texts, described, place, resume=resume, check=check, overwrite=overwrite))
+    report = jobs[0].report
     if dry_run:
-        planned.report.outputs = planned.outputs()
-        return planned.report
-    return planned.run(encoding, source, ray, clock, progress)
+        report.outputs = [output for each in jobs for output in each.outputs()]
+        return report
+    for metadata in jobs[1:]:
+        metadata.run(None, None, False, Clock(), progress)
+    return jobs[0].run(encoding, source, ray, clock, progress)
 
 
 def _check_running(ray: Any, progress: Any, part_rows: Any, *modules: str) -> None:
@@ -258,16 +290,24 @@ def _check_running(ray: Any, progress: Any, part_rows: Any, *modules: str) -> No
         need("ray=True", "ray", *modules)
 
 
-def _keeping(reading: Reading, keep: str | Iterable[str], format: str) -> Reading:
+def _keeping(reading: Reading, keep: str | Iterable[str], format: str, members: str | None) -> Reading:
     given: Any = keep
     if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
         raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
-    if names and format != "parquet":
-        raise ValueError(f"keep needs Parquet; {format} has no other columns")
+    if names and format not in WITH_COLUMNS:
+        raise ValueError(f"keep needs Parquet, Arrow or tar; {format} has no other columns")
     if "*" in names and len(names) > 1:
         raise ValueError("keep has '*' and other names; '*' alone keeps all other columns")
-    return reading._replace(keep=names)
+    if members is not None:
+        one_of("members", members, ("npy", "safetensors"))
+        if format != "tar":
+            raise ValueError(f"members is for tar; {format} has none")
+    if format != "tar":
+        return reading._replace(keep=names)
+    if reading.captions == "all":
+        raise ValueError("captions='all' makes several rows of a sample, and a tar has one of each; write Parquet")
+    return reading._replace(keep=names, samples=members or "npy")
 
 
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:

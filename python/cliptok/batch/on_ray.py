@@ -47,7 +47,7 @@ def run_on_ray(
         else:
             pool = _pool(ray, encoding, model, len(shards))
             device = "cuda" if pool["num_gpus"] else "cpu"
-            arguments = (job, resolved, model, device, encoding.output, encoding.normalize, encoding.batch_size)
+            arguments = (job, resolved, model, device, *encoding[1:])
             made = rows.map(_Embed, fn_constructor_args=arguments, **pool)
         for row in made.iter_rows():
             if row["error"]:
@@ -55,6 +55,8 @@ def run_on_ray(
             for stage, seconds in json.loads(row["stages"]).items():
                 job_progress.clock.seconds[stage] += seconds
             job_progress.report.texts_now += row["texts"]
+            if encoding is not None and encoding.cache is not None:
+                job_progress.reused(row["reused"])
             job_progress.finished(shards[row["number"]], json.loads(row["record"]))
 
 
@@ -119,6 +121,8 @@ def _make(job: Job, encoding: Encoding | None, shard: Shard, clock: Clock) -> _R
     """Make the output of a shard."""
     found: list[Record] = []
     texts = 0
+    cache = None if encoding is None else encoding.cache
+    reused_before = 0 if cache is None else cache.reused
 
     class Listener:
         def moved(self, item: Item) -> None: ...
@@ -136,7 +140,11 @@ def _make(job: Job, encoding: Encoding | None, shard: Shard, clock: Clock) -> _R
         found.append(join_parts(job, shard, parts))
     else:
         run(job, encoding, {shard: parts}, Writer(job, {shard: parts}, clock, Listener()), clock)
-    return {"record": json.dumps(found[0]), "texts": texts}
+    return {
+        "record": json.dumps(found[0]),
+        "texts": texts,
+        "reused": 0 if cache is None else cache.reused - reused_before,
+    }
 
 
 def _result(row: _Row, make: Callable[[Clock], _Row]) -> _Row:
@@ -146,5 +154,5 @@ def _result(row: _Row, make: Callable[[Clock], _Row]) -> _Row:
         made = make(clock)
     except BadInputError as error:
         made = {"error": str(error)}
-    empty = {"record": "", "texts": 0, "error": ""}
+    empty = {"record": "", "texts": 0, "reused": 0, "error": ""}
     return {**empty, **made, "number": row["number"], "stages": json.dumps(clock.seconds)}

@@ -8,22 +8,25 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from cliptok._common.atomic_files import AtomicFile
 from cliptok._common.errors import BadInputError
 from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.naming import naming
 from cliptok.batch.reading.places import Place
-from cliptok.batch.reading.reader import Reading, check_has_texts, naming
+from cliptok.batch.reading.reader import Reading, check_has_texts
+from cliptok.batch.stores.paths import NewFile, new_file
 from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.checksums import PLACEHOLDER, seal
+from cliptok.batch.writing.create import Output, create
 from cliptok.batch.writing.joining import join
-from cliptok.batch.writing.outputs import Output, Record, create
+from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
 from cliptok.prompts.errors import PromptError
 
 if TYPE_CHECKING:
+    from cliptok.batch.clip_retrieval import Captions
     from cliptok.batch.conditioning import Conditions, Planning
     from cliptok.batch.encoding import Encoding
 
@@ -57,7 +60,7 @@ class Job(NamedTuple):
     """What is done to every shard. Picklable, for Ray."""
 
     reading: Reading
-    tokenizing: "Tokenizing | Planning"
+    tokenizing: "Tokenizing | Planning | Captions"
     rows: int
     """Rows per chunk."""
     settings: Record
@@ -157,7 +160,7 @@ class Writer:
         self._job, self._work, self._clock, self._listener = job, work, clock, listener
         self._open = ExitStack()
         self._output: Output | None = None
-        self._made: AtomicFile
+        self._made: NewFile
 
     def __call__(self, item: Item) -> None:
         """Write the rows of an item, or complete the part at the end mark, and with the last one the output."""
@@ -181,7 +184,7 @@ class Writer:
     def _write(self, item: Item, table: pa.Table) -> None:
         if self._output is None:
             item.shard.target.parent.mkdir(parents=True, exist_ok=True)
-            self._made = self._open.enter_context(AtomicFile(item.shard.target))
+            self._made = self._open.enter_context(new_file(item.shard.target))
             draft = record_of(self._job, item.shard, item.counts, _NO_DIGEST)
             self._output = create(item.shard.target.suffix[1:], self._made.file, table, draft)
         self._output.write(table)
@@ -231,7 +234,7 @@ def join_parts(job: Job, shard: Shard, parts: Parts, fingerprint: str = "") -> R
         check_has_texts(shard.kind, job.reading.column or "txt", counts)
     record = record_of(job, shard, counts, fingerprint or job.reading.fingerprint(shard))
     shard.check_unchanged()
-    with writing(shard), AtomicFile(shard.target) as made:
+    with writing(shard), new_file(shard.target) as made:
         format = shard.target.suffix[1:]
         join(format, parts.files(), made.file, record)
         record["sha256"] = seal(made.file, format)

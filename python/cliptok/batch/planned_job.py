@@ -12,6 +12,7 @@ from cliptok.batch.on_ray import run_on_ray
 from cliptok.batch.pipeline import Job, Writer, join_parts, run
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
@@ -40,7 +41,9 @@ class PlannedJob:
     Raises BadInputError for outputs that exist where they are neither to be resumed nor to be overwritten.
     """
 
-    def __init__(self, job: Job, shards: list[Shard], out: Path, *, resume: bool, check: bool, overwrite: bool) -> None:
+    def __init__(
+        self, job: Job, shards: list[Shard], out: AnyPath, *, resume: bool, check: bool, overwrite: bool
+    ) -> None:
         self._job, self._shards, self._out = job, shards, out
         is_folder_of_arrays = shards[0].target.suffix == ".npy" and shards[0].target != out
         self._index = Index(out) if is_folder_of_arrays else None
@@ -80,12 +83,14 @@ class PlannedJob:
     ) -> Report:
         """Make the outputs that are not finished. Raises JobInterrupted for KeyboardInterrupt."""
         index, todo = self._index, self._todo
+        cache = getattr(encoding, "cache", None)
         try:
-            remove_leftovers([*(shard.target for shard in todo), *([index.path] if index is not None else [])])
+            paths = [*(shard.target for shard in todo), *([index.path] if index is not None else [])]
+            remove_leftovers(path for path in paths if isinstance(path, Path))
             if index is not None:
                 index.write(self._finished)
             work = self._work()
-            with JobProgress(self.report, index, todo, clock, progress) as job_progress:
+            with JobProgress(self.report, index, todo, clock, progress, cache) as job_progress:
                 for shard in [shard for shard, parts in work.items() if parts.is_complete]:
                     job_progress.finished(shard, join_parts(self._job, shard, work.pop(shard)))
                 if ray is False or not todo:
@@ -114,7 +119,7 @@ class PlannedJob:
         return work
 
     def _check_targets(self, may_replace: bool) -> None:
-        there = [shard.target for shard in self._todo if os.path.lexists(shard.target)]
+        there = [shard.target for shard in self._todo if _is_there(shard.target)]
         for target in there:
             if not target.is_file():
                 raise BadInputError(f"{target} is in the way of an output and is no file; remove it")
@@ -124,3 +129,8 @@ class PlannedJob:
                 f"{there[0]} exists{others}; resume (--resume) keeps outputs that are finished, overwrite (--overwrite)"
                 " replaces them all"
             )
+
+
+def _is_there(path: AnyPath) -> bool:
+    """Whether there is anything of that name, a link to nothing too."""
+    return os.path.lexists(path) if isinstance(path, Path) else path.exists()

@@ -3,13 +3,16 @@
 import sys
 from time import perf_counter
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cliptok.batch.pipeline import Item
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index
+
+if TYPE_CHECKING:
+    from cliptok.encoder import EmbeddingCache
 
 Progress = bool | Literal["lines"] | None
 _SECONDS = 60.0
@@ -20,10 +23,19 @@ class JobProgress:
     """The `Listener` of a job: updates its report and index, and shows a bar, or prints a line a minute."""
 
     def __init__(
-        self, report: Report, index: Index | None, todo: list[Shard], clock: Clock, progress: Progress
+        self,
+        report: Report,
+        index: Index | None,
+        todo: list[Shard],
+        clock: Clock,
+        progress: Progress,
+        cache: "EmbeddingCache | None" = None,
     ) -> None:
         self.report, self._index = report, index
         self.clock = clock
+        self._cache, self._reused_before = cache, 0 if cache is None else cache.reused
+        if cache is not None:
+            report.reused = 0
         self._files = len(todo) + report.files
         self._begin = perf_counter()
         self._next_line = self._begin + _SECONDS if progress == "lines" else float("inf")
@@ -42,6 +54,16 @@ class JobProgress:
         """A part is complete."""
         self.report.texts_now += item.counts.texts
 
+    def reused(self, texts: int) -> None:
+        """Texts were not encoded, in another process, since its cache had them."""
+        self.report.reused = (self.report.reused or 0) + texts
+
+    def _count_reused(self) -> None:
+        if self._cache is not None:
+            now = self._cache.reused
+            self.reused(now - self._reused_before)
+            self._reused_before = now
+
     def finished(self, shard: Shard, record: Record) -> None:
         """An output is complete and has its name."""
         if self._index is not None:
@@ -53,7 +75,11 @@ class JobProgress:
 
     def _show(self, position: int, texts: int) -> None:
         now = perf_counter()
+        self._count_reused()
         said = f"{texts:,} texts, {texts / (now - self._begin):,.0f}/s"
+        if self.report.reused is not None and texts:
+            # Encoding is ahead of writing.
+            said += f", {min(self.report.reused / texts, 1):.0%} from the cache"
         if self._bar is not None:
             self._bar.set_postfix_str(said, refresh=False)
             self._bar.update(position - self._bar.n)
@@ -70,5 +96,6 @@ class JobProgress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+        self._count_reused()
         self.report.seconds = perf_counter() - self._begin
         self.report.stages = self.clock.seconds

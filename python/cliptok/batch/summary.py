@@ -81,6 +81,8 @@ class Report:
     """Existing outputs that `resume` replaced: damaged, or made from another input or with other settings."""
     texts_now: int = 0
     """Texts of this run alone."""
+    reused: int | None = None
+    """Texts of this run that were not encoded: in the cache, or repeated. None without a cache."""
     seconds: float = 0.0
     """This run's time."""
     stages: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -118,6 +120,8 @@ class Report:
         ]
         if self.finished_before or self.made_anew:
             lines.append(f"{self.finished_before:,} finished before, {self.made_anew:,} made anew")
+        if self.texts_now and self.reused is not None:
+            lines.append(f"{self.reused:,} ({self.reused / self.texts_now:.0%}) not encoded: in the cache, or repeated")
         if self.texts_now:
             shares = ", ".join(f"{stage} {share:.0%}" for stage, share in self.shares.items() if share)
             lines.append(f"{self.seconds:.1f} s, {self.texts_per_second:,.0f} texts/s: {shares}")

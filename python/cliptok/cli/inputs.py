@@ -15,7 +15,7 @@ def add_inputs(parser: argparse.ArgumentParser, nargs: str) -> None:
         metavar="INPUT",
         nargs=nargs,
         default=["-"],
-        help=f"files, folders or quoted globs of {FILES}; - is standard input",
+        help=f"files, folders, quoted globs or URLs (s3://, gs://, hf://, https://) of {FILES}; - is standard input",
     )
     add_reading(parser)
 

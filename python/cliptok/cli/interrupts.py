@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from cliptok._common.urls import shown
+
 
 class Terminated(KeyboardInterrupt):  # Handled wherever KeyboardInterrupt is.
     """SIGTERM or SIGHUP."""
@@ -48,7 +50,7 @@ def say_interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> int:
         return status
     total: int = error.files  # type: ignore[attr-defined] # A JobInterrupted has both.
     kept = [word for word in arguments if word not in ("--resume", "--overwrite")]
-    again = shlex.join(["cliptok", *kept, "--resume"])
+    again = shlex.join(["cliptok", *map(shown, kept), "--resume"])
     print(
         f"cliptok: interrupted with {report.files:,} of {total:,} files finished, {report.counts.texts:,} texts in"
         f" them; to go on: {again}",

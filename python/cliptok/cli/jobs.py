@@ -15,9 +15,22 @@ if TYPE_CHECKING:
     from cliptok.batch import Report
     from cliptok.cli.parser import Parser
 
-_FILES_ONLY = ("format", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
+_FORMATS = ("parquet", "npy", "safetensors", "arrow", "tar")
+_FILES_ONLY = ("format", "members", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
 """Options that mean nothing where ids are printed."""
-_COMMON = ("out", "format", "max_length", "resume", "check", "overwrite", "dry_run", "ray", "threads", "on_null")
+_COMMON = (
+    "out",
+    "format",
+    "members",
+    "max_length",
+    "resume",
+    "check",
+    "overwrite",
+    "dry_run",
+    "ray",
+    "threads",
+    "on_null",
+)
 
 
 def add_tokenize(commands: Any) -> None:
@@ -40,7 +53,7 @@ def add_tokenize(commands: Any) -> None:
     parser.add_argument(
         "--lists",
         choices=("variable", "fixed"),
-        help="fixed pads every text to --max-length (default: variable in Parquet; npy and safetensors are fixed)",
+        help="fixed pads every text to --max-length (default: variable where it can be; npy and safetensors are fixed)",
     )
     _add_job(parser)
     add_tokenizer(parser)
@@ -80,6 +93,12 @@ def add_embed(commands: Any) -> None:
     )
     parser.add_argument("--normalize", action="store_true", help="divide embeddings by their length")
     parser.add_argument("--batch-size", type=int, metavar="N", help="texts computed together at most")
+    parser.add_argument(
+        "--cache", metavar="DIR", help="a folder on a local disk where embeddings are kept, for this job and others"
+    )
+    parser.add_argument(
+        "--cache-size", type=_byte_count, metavar="SIZE", help="of --cache, such as 500M or 2T (default: 16G)"
+    )
     _add_job(parser)
     add_tokenizer(parser, "the encoder's positions")
     parser.add_argument("--tokenizer-subfolder", metavar="NAME", help="where the tokenizer is in --tokenizer")
@@ -91,13 +110,17 @@ def _add_output(parser: "Parser", is_required: bool) -> None:
         "-o",
         "--out",
         required=is_required,
-        help="a folder, or for one input a file: .parquet, .npy or .safetensors",
+        help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow or .tar; here or in a store",
+    )
+    formats = _FORMATS if not is_required else (*_FORMATS, "clip-retrieval")
+    parser.add_argument("--format", choices=formats, help="of the files in a folder (default: parquet)")
+    parser.add_argument(
+        "--members", choices=("npy", "safetensors"), help="what a tar's samples have arrays in (default: npy)"
     )
     parser.add_argument(
-        "--format", choices=("parquet", "npy", "safetensors"), help="of the files in a folder (default: parquet)"
-    )
-    parser.add_argument(
-        "--keep", metavar="NAMES", help="other columns to carry along into Parquet, with commas between; * is all"
+        "--keep",
+        metavar="NAMES",
+        help="other columns to carry along into Parquet, Arrow or tar, with commas between; * is all",
     )
     parser.add_argument("--on-null", choices=("error", "empty", "skip"), help="texts that are missing (default: error)")
 
@@ -150,6 +173,13 @@ def embed(options: argparse.Namespace) -> int:
         torch.set_num_threads(options.threads)
     names = ("model", "subfolder", "encoder", "activation", "variant", "revision", "device", "dtype", "output")
     own = {name: getattr(options, name) for name in (*names, "normalize", "batch_size")}
+    if options.cache is not None:
+        from cliptok.encoder import EmbeddingCache
+
+        bound = {} if options.cache_size is None else {"max_bytes": options.cache_size}
+        own["cache"] = EmbeddingCache(options.cache, **bound)
+    elif options.cache_size is not None:
+        raise BadInputError("--cache-size is for a --cache")
     if options.pipeline is not None:
         own |= pipeline_arguments(options)
     elif options.model is None:
@@ -173,6 +203,16 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
     found["on_null"] = options.on_null or "error"
     found["keep"] = options.keep.split(",") if options.keep else ()
     return {**found, **reading_options(options)}
+
+
+def _byte_count(text: str) -> int:
+    """A number of bytes, with K, M, G or T for powers of 1024."""
+    number, unit = text.upper().removesuffix("B"), 1
+    if number[-1:] in tuple("KMGT"):
+        number, unit = number[:-1], 1024 ** ("KMGT".index(number[-1]) + 1)
+    if not number.isascii() or not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of bytes; write 500M or 16G")
+    return int(number) * unit
 
 
 def _summary(options: argparse.Namespace, report: "Report") -> int:

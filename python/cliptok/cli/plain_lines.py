@@ -8,6 +8,7 @@ from pathlib import Path
 from cliptok._common.errors import BadInputError
 from cliptok._common.extras import need
 from cliptok._common.signatures import check_is_text, format_of_stream
+from cliptok._common.urls import is_url
 from cliptok.cli.inputs import reading_values
 
 _LINES = 1 << 14
@@ -17,7 +18,7 @@ _BYTE_ORDER_MARK = "\ufeff".encode()
 
 def lines_of(options: argparse.Namespace) -> Iterator[list[str]]:
     """The lines of all inputs in chunks. Raises ImportError for inputs or options that need pyarrow."""
-    plain = all(name == "-" or Path(name).suffix == ".txt" for name in options.inputs)
+    plain = all(name == "-" or (Path(name).suffix == ".txt" and not is_url(name)) for name in options.inputs)
     given = {name for name, value, default in reading_values(options) if value != default}
     if not plain or options.input_format not in (None, "txt") or given & {"column", "on_undecodable"}:
         need("reading other files than lines of UTF-8", "pyarrow")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cliptok._common.prefetch import prefetch
 from cliptok.encoder.caching.encode import cached_blocks
-from cliptok.encoder.caching.store import EmbeddingCache
+from cliptok.encoder.caching.store import EmbeddingCache, as_cache
 from cliptok.encoder.device import to_device
 from cliptok.encoder.forward import warm_up as warm_up_forward
 from cliptok.encoder.modulewise import encode_by_modules, needs_modules
@@ -74,9 +74,9 @@ def encode(
         texts = [texts]
     total = None if is_lazy(texts) else _count(texts)
     how: dict[str, Any] = {"output": output, "normalize": normalize, "batch_invariant": batch_invariant}
-    if cache is not None:
+    if (store := as_cache(cache)) is not None:
         compute = partial(encode, encoder, tokenizer=tokenizer, window=window, budget=budget, **how)
-        blocks = cached_blocks(encoder, texts, tokenizer, cache, compute, window=window, **how)
+        blocks = cached_blocks(encoder, texts, tokenizer, store, compute, window=window, **how)
         return _collected(_shown(blocks, _Bar(progress, total)), texts, encoder, output)
     graphs = runner(encoder) if encoder.device.type == "cuda" else None
     if needs_modules(encoder, graphs):

@@ -12,6 +12,7 @@ from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import STDIN, Paths, Shard
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.texts import shards_of, texts_of
+from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Counts
 from cliptok.report.comparison import comparison_page
 from cliptok.report.differences import Differences
@@ -95,11 +96,11 @@ def _read(
     """Give all texts to a survey, or to two and what compares them."""
     reading = reading_for(shards, on_null="skip", guess=True, **options)
     counts = Counts()
-    folder = os.path.commonpath([shard.source.absolute().parent for shard in shards])
+    folder = os.path.commonpath([_place(shard.source).parent for shard in shards])
     with _progress() as read:
         for source, texts, _ in texts_of(shards, reading, counts):
             is_file = str(source) != STDIN
-            name = _readable(str(source.absolute().relative_to(folder))) if is_file else "standard input"
+            name = _readable(str(_place(source).relative_to(folder))) if is_file else "standard input"
             packed = survey.add(texts, name)
             if other is not None and differences is not None:
                 others = other.add(texts, name)
@@ -152,3 +153,8 @@ def _progress() -> Iterator[Any]:
     else:
         with tqdm(unit=" texts", unit_scale=True, delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
             yield bar.update
+
+
+def _place(source: AnyPath) -> Path:
+    """Where an input is among the others: those of stores below folders named as these."""
+    return source.absolute() if isinstance(source, Path) else Path("/", str(source))

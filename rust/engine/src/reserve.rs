@@ -23,3 +23,26 @@ pub(crate) fn is_large(text: &str) -> bool {
     const LARGE: usize = 1 << 20;
     text.len() >= LARGE
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_or_the_call_unwinds() {
+        let mut items = vec![1_u64];
+        reserve(&mut items, 1000);
+        assert!(items.capacity() >= 1001);
+        let payloads = [
+            std::panic::catch_unwind(|| reserve(&mut Vec::<u64>::new(), usize::MAX / 16)),
+            std::panic::catch_unwind(|| require(isize::MAX as usize)),
+        ];
+        assert!(payloads.into_iter().all(|payload| payload.unwrap_err().is::<OutOfMemory>()));
+        require(1000);
+    }
+
+    #[test]
+    fn texts_are_large_from_a_mebibyte_on() {
+        assert_eq!([(1 << 20) - 1, 1 << 20, 1 << 21].map(|length| is_large(&"x".repeat(length))), [false, true, true]);
+    }
+}

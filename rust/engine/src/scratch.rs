@@ -44,3 +44,43 @@ impl<S: Reusable> DerefMut for ThreadScratch<S> {
         self.0.as_deref_mut().expect("only dropping takes it")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    thread_local! {
+        static NUMBERS: Cell<Option<Box<Numbers>>> = const { Cell::new(None) };
+    }
+
+    #[derive(Default)]
+    struct Numbers(Vec<u32>);
+
+    impl Reusable for Numbers {
+        const SLOT: &'static LocalKey<Cell<Option<Box<Self>>>> = &NUMBERS;
+
+        fn is_large(&self) -> bool {
+            self.0.len() > 3
+        }
+    }
+
+    #[test]
+    fn buffers_are_kept_unless_large_or_left_by_a_panic() {
+        let held = |more: usize| {
+            let mut scratch = ThreadScratch::<Numbers>::default();
+            let held = scratch.0.as_ref().map(|numbers| numbers.0.len());
+            scratch.0.as_mut().unwrap().0.resize(more, 0);
+            held
+        };
+        assert_eq!([held(3), held(4), held(1)], [Some(0), Some(3), Some(0)]);
+        let panicked = std::panic::catch_unwind(|| {
+            let scratch = ThreadScratch::<Numbers>::default();
+            std::panic::resume_unwind(Box::new(scratch.0.as_ref().map(|numbers| numbers.0.len())));
+        });
+        assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&Some(1_usize)));
+        assert_eq!(held(2), Some(0));
+        // One that is in use already is not shared.
+        let first = ThreadScratch::<Numbers>::default();
+        assert_eq!((first.0.as_ref().map(|numbers| numbers.0.len()), held(0)), (Some(2), Some(0)));
+    }
+}

@@ -8,6 +8,9 @@
 //! even while a writer is at work: with the key of before, it would have seen another version afterwards; with the key of
 //! after, all of the rest was written already.
 
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 /// The value of an entry: `REST` integers, and 24 bits that share a word with the lock.
@@ -57,8 +60,8 @@ impl<const KEY: usize, const REST: usize> SeqLock<KEY, REST> {
     pub(crate) fn put(&self, key: &[u64; KEY], (rest, bits): Value<REST>) {
         debug_assert!(key[0] != INVALID && u64::from(bits) < BUSY);
         let state = self.state.load(Ordering::Relaxed);
-        let claim = self.state.compare_exchange(state, state | BUSY, Ordering::Acquire, Ordering::Relaxed);
-        if state & BUSY != 0 || claim.is_err() {
+        let claim = || self.state.compare_exchange(state, state | BUSY, Ordering::Acquire, Ordering::Relaxed);
+        if state & BUSY != 0 || claim().is_err() {
             return;
         }
         self.key[0].store(INVALID, Ordering::Relaxed);
@@ -78,16 +81,38 @@ impl<const KEY: usize, const REST: usize> SeqLock<KEY, REST> {
     }
 }
 
+/// An entry that was never written.
 #[cfg(test)]
+fn empty<const KEY: usize, const REST: usize>() -> SeqLock<KEY, REST> {
+    let zeros = |_| AtomicU64::new(0);
+    SeqLock { key: std::array::from_fn(zeros), rest: std::array::from_fn(zeros), state: AtomicU64::new(0) }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
 
+    #[test]
+    fn versions_count_the_writes() {
+        let entry = empty::<2, 1>();
+        assert_eq!((entry.version(), entry.read(), entry.get(&[1, 2])), (0, None, None));
+        for n in 1..300 {
+            let (key, value) = ([n, n * 2], ([n * 3], (n as u32 * 0xABCD) & 0xFF_FFFF));
+            entry.put(&key, value);
+            assert_eq!((entry.version(), entry.get(&key), entry.read()), (n, Some(value), Some((key, value))));
+            assert_eq!([entry.get(&[n, n]), entry.get(&[n + 1, n * 2])], [None, None]);
+        }
+        // While a writer is at work, another gives up.
+        entry.state.fetch_or(BUSY, Ordering::Relaxed);
+        entry.put(&[7, 7], ([7], 7));
+        assert_eq!((entry.version(), entry.get(&[7, 7])), (299, None));
+    }
+
     /// Two writers and two readers of one entry: what is read always belongs to its key.
     #[test]
     fn values_belong_to_their_keys() {
-        let zero = AtomicU64::default;
-        let entry = SeqLock::<2, 2> { key: [zero(), zero()], rest: [zero(), zero()], state: zero() };
+        let entry = empty::<2, 2>();
         let value = |n: u64| ([n * 3, n * 5], n as u32 * 7);
         let (done, found) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
@@ -111,6 +136,80 @@ mod tests {
                 std::thread::yield_now(); // the last write stays
             }
             done.store(true, Ordering::Relaxed);
+        });
+    }
+}
+
+/// All orders in which threads may meet at one entry, up to some preemptions, with all that weak memory allows each load to
+/// see: `make loom`.
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::thread;
+
+    fn write(entry: &SeqLock<2, 1>, n: u64) {
+        entry.put(&[n, n + 1], ([n * 3], n as u32 * 7));
+    }
+
+    fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(preemptions);
+        builder.check(model);
+    }
+
+    /// What is read belongs to its key, and in a key both words to each other.
+    fn look(entry: &SeqLock<2, 1>) {
+        for n in 1..4 {
+            let found = entry.get(&[n, n + 1]);
+            assert!(found.is_none_or(|value| value == ([n * 3], n as u32 * 7)), "{n}: {found:?}");
+        }
+        if let Some(([first, second], value)) = entry.read() {
+            assert_eq!((second, value), (first + 1, ([first * 3], first as u32 * 7)));
+        }
+    }
+
+    #[test]
+    fn a_reader_meets_a_writer() {
+        check(3, || {
+            let entry = Arc::new(empty());
+            write(&entry, 1);
+            let writer = thread::spawn({
+                let entry = Arc::clone(&entry);
+                move || write(&entry, 2)
+            });
+            look(&entry);
+            writer.join().unwrap();
+            assert_eq!(entry.get(&[2, 3]), Some(([6], 14)));
+        });
+    }
+
+    #[test]
+    fn a_reader_meets_two_writes_in_a_row() {
+        check(2, || {
+            let entry = Arc::new(empty());
+            let writer = thread::spawn({
+                let entry = Arc::clone(&entry);
+                move || (1..3).for_each(|n| write(&entry, n))
+            });
+            look(&entry);
+            writer.join().unwrap();
+        });
+    }
+
+    /// One of the two gives up, or both write, one after the other.
+    #[test]
+    fn writers_meet() {
+        check(2, || {
+            let entry = Arc::new(empty());
+            let writers = [1, 2].map(|n| {
+                let entry = Arc::clone(&entry);
+                thread::spawn(move || write(&entry, n))
+            });
+            look(&entry);
+            writers.into_iter().for_each(|writer| writer.join().unwrap());
+            look(&entry);
+            assert!(entry.read().is_some());
         });
     }
 }

@@ -225,46 +225,4 @@ fn joined<R>(thread: ScopedJoinHandle<'_, R>) -> R {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Numbers(std::ops::Range<u32>);
-
-    impl Producer for Numbers {
-        type Item = u32;
-        type Error = u32;
-
-        fn next(&mut self) -> Option<Result<u32, u32>> {
-            self.0.next().map(|n| if n == 1000 { Err(n) } else { Ok(n) })
-        }
-
-        fn run_detached(&mut self, task: &mut (dyn FnMut() + Send)) {
-            task();
-        }
-    }
-
-    #[test]
-    fn every_item_is_consumed_once() {
-        for threads in 1..5 {
-            for count in [0, 1, 2, 7, 500] {
-                let mut done = run_producer(&mut Numbers(0..count), threads, |n, (): &mut ()| n).unwrap();
-                done.sort_unstable();
-                assert_eq!(done, (0..count).collect::<Vec<_>>());
-                let mut done = parallel_map((0..count).collect::<Vec<_>>().into_iter(), threads, |n, (): &mut ()| n);
-                done.sort_unstable();
-                assert_eq!(done, (0..count).collect::<Vec<_>>());
-            }
-        }
-    }
-
-    #[test]
-    fn errors_and_panics_are_propagated() {
-        assert_eq!(run_producer(&mut Numbers(0..2000), 3, |n, (): &mut ()| n), Err(1000));
-        for threads in 1..4 {
-            let panics = std::panic::catch_unwind(|| {
-                run_producer(&mut Numbers(0..100), threads, |n, (): &mut ()| assert!(n != 50, "as wanted"))
-            });
-            assert!(panics.is_err());
-        }
-    }
-}
+mod tests;

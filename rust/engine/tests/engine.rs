@@ -159,6 +159,23 @@ fn instructions_that_the_machine_has() {
     }
 }
 
+/// `CLIPTOK_INSTRUCTIONS` picks a set by name; empty it is as if it were not set. In processes of their own.
+#[test]
+fn instructions_of_the_environment() {
+    if std::env::var_os("SHOW_INSTRUCTIONS").is_some() {
+        return println!("uses {}.", Engine::clip(Profile::Transformers).instructions());
+    }
+    let names = Engine::available_instructions();
+    for (variable, wanted) in names.iter().map(|&name| (name, name)).chain([("", names[0])]) {
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "instructions_of_the_environment", "--nocapture"])
+            .envs([("SHOW_INSTRUCTIONS", "1"), ("CLIPTOK_INSTRUCTIONS", variable)])
+            .output()
+            .unwrap();
+        assert!(String::from_utf8(child.stdout).unwrap().contains(&format!("uses {wanted}.")), "{variable:?}");
+    }
+}
+
 fn options(width: usize, add_special_tokens: bool) -> RowOptions {
     RowOptions { width, pad: 0, add_special_tokens, pad_left: false }
 }

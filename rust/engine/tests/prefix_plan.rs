@@ -135,6 +135,7 @@ proptest! {
         for (row, wanted) in sorted.iter().enumerate() {
             prop_assert_eq!(window.row(row), &wanted[..]);
         }
+        prop_assert_eq!(window.inverse().len(), whole.len());
         for (text, &row) in whole.iter().zip(window.inverse()) {
             prop_assert_eq!(text, &sorted[row as usize]);
         }
@@ -185,7 +186,11 @@ fn canonical_sizes() {
     assert_eq!(split(342, &large), [(0..342, size(4096, 500))]);
     assert_eq!(split(341, &large)[0], (0..28, size(256, 500)));
     assert_eq!(split(500, &large)[0], (0..455, size(4096, 500)));
-    // A row that the size below cannot hold.
+    // Three quarters of 2726 are the 2044 nodes of 227 rows, and what is left of them is never more.
+    let small = split(227, &[size(256, 99), size(2726, 999)]);
+    assert!(small.len() == 9 && small.iter().all(|(_, size)| size.nodes == 256));
+    // A row that the size below cannot hold, and one that it just holds.
+    assert_eq!(split(2, &[size(10, 9), size(4096, 9)]), [(0..1, size(10, 9)), (1..2, size(10, 9))]);
     assert_eq!(split(2, &[size(9, 9), size(4096, 9)]), [(0..2, size(4096, 9))]);
     assert_eq!(split(1, &[size(10, 1)]), [(0..1, size(10, 1))]);
     let error = tens(1).split_canonical(&sizes[..0]).unwrap_err();

@@ -100,6 +100,54 @@ fn with(token: AddedToken) -> Engine {
     Engine::new(Profile::Transformers, Vocabulary::clip(), vec![token], 49_406, 49_407).unwrap()
 }
 
+#[test]
+fn rows_counts_and_packs_of_added_tokens() {
+    let engine = with(AddedToken { id: 70_000, ..token(false, false, false) });
+    let texts = ["<x>", "a <x> b", "<x><x> <x> a photo of <x>", "\u{e9}<x>", "a<x>", "<x> a photo"];
+    for width in 2..12 {
+        for (add_special_tokens, pad_left) in [(true, false), (true, true), (false, false), (false, true)] {
+            check(&engine, &texts, RowOptions { width, pad: 7, add_special_tokens, pad_left }, 1);
+        }
+    }
+    let mut counts = vec![0; texts.len()];
+    engine.count(&texts, &mut counts, 1);
+    let mut packed: Vec<i32> = Vec::new();
+    let offsets = engine.pack(&texts, None, false, 1, &mut packed).unwrap();
+    for (i, text) in texts.iter().enumerate() {
+        let ids = engine.encode(text);
+        assert_eq!(counts[i] as usize, ids.len() + 2, "{text:?}");
+        assert!(packed[offsets[i]..offsets[i + 1]].iter().map(|&id| id as u32).eq(ids), "{text:?}");
+    }
+}
+
+/// The slow reference strips the token next to one that strips, if it begins or ends with white space there.
+#[test]
+fn tokens_strip_their_neighbours() {
+    let named = |id, content: &str, lstrip, rstrip| AddedToken {
+        id,
+        content: content.to_owned(),
+        ..token(lstrip, rstrip, false)
+    };
+    let added = vec![
+        named(50_000, "<r>", false, true),
+        named(50_001, "<l>", true, false),
+        named(50_002, " b", false, false),
+        named(50_003, "b ", false, false),
+        named(50_004, "<n>", false, false),
+    ];
+    let engine = Engine::new(Profile::TransformersSlow, Vocabulary::clip(), added, 49_406, 49_407).unwrap();
+    let found = |text: &str| -> Vec<u32> { engine.encode(text).into_iter().filter(|&id| id >= 50_000).collect() };
+    assert_eq!(found("<r> b c"), [50_000]);
+    assert_eq!(found("<n> b c"), [50_004, 50_002]);
+    assert_eq!(found("<l> b c"), [50_001, 50_002]);
+    assert_eq!(found("x b <l>"), [50_002, 50_001]);
+    assert_eq!(found("xb <l>"), [50_001]);
+    assert_eq!(found("xb <n>"), [50_003, 50_004]);
+    assert_eq!(found("xb <r>"), [50_003, 50_000]);
+    assert_eq!(found("<r>  b c"), [50_000, 50_002]);
+    assert_eq!(found("xb <l> b <r> b"), [50_001, 50_002, 50_000]);
+}
+
 /// White space belongs to a token on the side that it strips, up to the token before.
 #[test]
 fn stripping_is_on_its_own_side() {

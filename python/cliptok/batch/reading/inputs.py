@@ -4,11 +4,15 @@ import glob
 import os
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import COMPRESSIONS, FORMATS, KINDS
+from cliptok.batch.reading.naming import naming
+from cliptok.batch.stores.filesystems import WEB
+from cliptok.batch.stores.paths import AnyPath, as_path
+from cliptok.batch.stores.store_path import StorePath, StoreStatus
 from cliptok.tokenizer.calls.options import check_path
 
 STDIN = "-"
@@ -19,14 +23,16 @@ Paths = str | os.PathLike[str]
 class Shard(NamedTuple):
     """One input file and the output file that comes of it."""
 
-    source: Path
+    source: AnyPath
     kind: str
     """One of INPUT_FORMATS, or empty for a stream whose first bytes must say."""
     compression: str | None
-    target: Path
+    target: AnyPath
     size: int
     """Bytes of the input."""
     mtime_ns: int
+    tag: str | None = None
+    """What a store calls the version of the content, which then counts instead of the time."""
 
     @property
     def is_stream(self) -> bool:
@@ -35,7 +41,8 @@ class Shard(NamedTuple):
 
     def identity(self) -> dict[str, Any]:
         """What tells, without reading it, whether the input is still the one that an output was made of."""
-        return {"name": self.source.name, "kind": self.kind, "size": self.size, "mtime_ns": self.mtime_ns}
+        version = {"mtime_ns": self.mtime_ns} if self.tag is None else {"tag": self.tag}
+        return {"name": self.source.name, "kind": self.kind, "size": self.size, **version}
 
     def check_unchanged(self) -> None:
         """Raise BadInputError if the input is no longer what it was when the job looked for its inputs."""
@@ -45,7 +52,8 @@ class Shard(NamedTuple):
             now = self.source.stat()
         except OSError as error:
             raise BadInputError(f"{self.source}: it went away while it was read: {error.strerror}") from error
-        if (now.st_size, now.st_mtime_ns) != (self.size, self.mtime_ns) and self.source.is_file():
+        same = (now.st_size, now.st_mtime_ns) == (self.size, self.mtime_ns) and getattr(now, "tag", None) == self.tag
+        if not same and self.source.is_file():
             raise BadInputError(
                 f"{self.source}: it changed while it was read, from {self.size:,} to {now.st_size:,} bytes, so nothing"
                 " was made of it; run the job again when nobody writes to it"
@@ -65,29 +73,32 @@ def find(
     would replace an input, there are several and `out` is a file, or `out` has another ending.
     """
     named = _format_of(check_path("out", out, "a folder, or for one input a file"))
-    out = Path(out)
+    place = as_path(out)
     if named and format not in (None, named):
-        raise BadInputError(f"{out} is a file for {named}, but the format is {format}")
+        raise BadInputError(f"{place} is a file for {named}, but the format is {format}")
     format = named or format or "parquet"
     if format not in FORMATS:
         raise BadInputError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
-    found = list(expand(inputs, None if named else out))
+    found = list(expand(inputs, None if named else place))
     if named:
         if len(found) > 1:
-            raise BadInputError(f"{len(found)} input files need a folder for their outputs, and {out} is a file")
-        shards = [as_shard(found[0][0], out, input_format)]
+            raise BadInputError(f"{len(found)} input files need a folder for their outputs, and {place} is a file")
+        shards = [as_shard(found[0][0], place, input_format)]
     elif found[0][0] == Path(STDIN):
         raise BadInputError(f"standard input needs a file to write, as in -o ids.{format}")
     else:
-        places = ((source, out / place.parent / f"{_stem(source)}.{format}") for source, place in found)
-        shards = [as_shard(source, target, input_format) for source, target in places]
+        shards = [
+            as_shard(source, place / str(below.parent) / f"{_stem(source)}.{format}", input_format)
+            for source, below in found
+        ]
     _check(shards)
     return shards, format
 
 
 def _format_of(out: str) -> str | None:
     """The format of an output file; None for a folder."""
-    path = Path(out)
+    path = as_path(out)
+    out = str(path) if isinstance(path, StorePath) else out
     suffix = path.suffix[1:]
     if out.endswith(("/", os.sep)) or path.is_dir():
         if suffix in FORMATS and not out.endswith(("/", os.sep)):
@@ -105,7 +116,7 @@ def _format_of(out: str) -> str | None:
     return None
 
 
-def expand(inputs: Paths | Iterable[Paths], out: Path | None) -> Iterator[tuple[Path, Path]]:
+def expand(inputs: Paths | Iterable[Paths], out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]]:
     """(file, its place below the folder or glob) for all inputs, in order; nothing below the folder `out`.
 
     Raises BadInputError where there is none.
@@ -121,8 +132,11 @@ def expand(inputs: Paths | Iterable[Paths], out: Path | None) -> Iterator[tuple[
         yield from _expand(check_path("inputs" if name is inputs else f"inputs[{number}]", name, "a path"), out)
 
 
-def _expand(name: str, out: Path | None) -> Iterator[tuple[Path, Path]]:
-    path = Path(name)
+def _expand(name: str, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]]:
+    path = as_path(name)
+    if isinstance(path, StorePath):
+        yield from _expand_url(path, out)
+        return
     if name == STDIN or (path.exists() and not path.is_dir()):
         yield path, Path(path.name)
         return
@@ -134,36 +148,58 @@ def _expand(name: str, out: Path | None) -> Iterator[tuple[Path, Path]]:
         found = sorted(Path(match) for match in glob.glob(name, recursive=True))  # noqa: PTH207
     else:
         hint = ""
-        if "://" in name:
-            hint = "; only files of this machine are read"
-        elif " " in name and not path.suffix:
+        if " " in name and not path.suffix:
             hint = "; inputs are names of files, and a text goes in by standard input"
         raise BadInputError(f"{name}: no such file or folder{hint}")
-    ours = out.resolve() if out is not None and root.resolve() in out.resolve().parents else None
+    ours = out.resolve() if isinstance(out, Path) and root.resolve() in out.resolve().parents else None
     files = [file for file in found if file.is_file() and not (ours and file.resolve().is_relative_to(ours))]
     if not files:
-        what = f"no file in it ends in {', '.join(KINDS)}" if path.is_dir() else "no file matches"
-        raise BadInputError(f"{name}: {what}")
+        raise _nothing_in(name, path.is_dir())
     yield from ((file, file.relative_to(root)) for file in files)
 
 
-def _is_hidden(path: Path) -> bool:
+def _expand_url(path: StorePath, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]]:
+    """The same for a URL, which has wildcards only where there is no object of just that name."""
+    with naming(path):
+        if path.is_file():
+            yield path, PurePath(path.name)
+            return
+        is_folder = path.is_dir()
+        if is_folder:
+            root, found = path, [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path))]
+        elif path.root() != path and path.url.scheme not in WEB:
+            root, found = path.root(), path.matches()
+        else:
+            raise BadInputError("no such file or folder")
+        files = [file for file in found if kind_of(file) or not is_folder]
+        files = [file for file in files if not (out is not None and root != out and file.is_relative_to(out))]
+    if not files:
+        raise _nothing_in(str(path), is_folder)
+    yield from ((file, file.relative_to(root)) for file in files)
+
+
+def _nothing_in(name: str, is_folder: bool) -> BadInputError:
+    what = f"no file in it ends in {', '.join(KINDS)}" if is_folder else "no file matches"
+    return BadInputError(f"{name}: {what}")
+
+
+def _is_hidden(path: PurePath) -> bool:
     return any(part.startswith((".", "_")) for part in path.parts)
 
 
-def kind_of(path: Path) -> tuple[str, str | None] | None:
+def kind_of(path: AnyPath) -> tuple[str, str | None] | None:
     """What the name says: a kind and a compression, if any. None where it says nothing."""
     compression = COMPRESSIONS.get(path.suffix.lower())
-    suffix = Path(path.stem).suffix if compression else path.suffix
+    suffix = PurePath(path.stem).suffix if compression else path.suffix
     kind = KINDS.get(suffix.lower())
     return (kind, compression) if kind else None
 
 
-def _stem(path: Path) -> str:
-    return Path(path.stem).stem if path.suffix.lower() in COMPRESSIONS else path.stem
+def _stem(path: AnyPath) -> str:
+    return PurePath(path.stem).stem if path.suffix.lower() in COMPRESSIONS else path.stem
 
 
-def as_shard(source: Path, target: Path, input_format: str | None = None) -> Shard:
+def as_shard(source: AnyPath, target: AnyPath, input_format: str | None = None) -> Shard:
     """The shard of one file, `-` for standard input. Raises BadInputError for a kind that cannot be read."""
     if source == Path(STDIN):
         _check_streamable(STDIN, input_format)
@@ -182,17 +218,19 @@ def as_shard(source: Path, target: Path, input_format: str | None = None) -> Sha
         _check_streamable(source, kind)
     if kind == "parquet" and compression:
         raise BadInputError(f"{source}: a compressed Parquet file cannot be read in parts; unpack it first")
-    status = source.stat()
-    return Shard(source, kind, compression, target, status.st_size, status.st_mtime_ns)
+    with naming(source):
+        status = source.stat()
+    tag = status.tag if isinstance(status, StoreStatus) else None
+    return Shard(source, kind, compression, target, status.st_size, status.st_mtime_ns, tag)
 
 
-def _check_streamable(source: Paths, kind: str | None) -> None:
+def _check_streamable(source: Paths | AnyPath, kind: str | None) -> None:
     if kind == "parquet":
         raise BadInputError(f"{source}: Parquet is read from its end, so not from a stream; name a file")
 
 
 def _check(shards: list[Shard]) -> None:
-    by_target: dict[Path, Path] = {}
+    by_target: dict[AnyPath, AnyPath] = {}
     sources = {shard.source.resolve() for shard in shards}
     for shard in shards:
         other = by_target.setdefault(shard.target, shard.source)

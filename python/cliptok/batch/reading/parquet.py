@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -122,14 +123,16 @@ def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:
 
 @contextmanager
 def _opened(shard: Shard) -> Iterator[Any]:
-    """The path for Arrow to open, or an open file where the name is not UTF-8, which Arrow does not take."""
+    """The path for Arrow to open; an open file for one of a store, and for a name that is not UTF-8."""
     try:
-        os.fspath(shard.source).encode()
+        is_for_arrow = isinstance(shard.source, Path) and bool(os.fspath(shard.source).encode())
     except UnicodeEncodeError:
+        is_for_arrow = False
+    if is_for_arrow:
+        yield shard.source
+    else:
         with shard.source.open("rb") as file:
             yield file
-    else:
-        yield shard.source
 
 
 def _batch_rows(metadata: pq.FileMetaData, chosen: list[str]) -> int:

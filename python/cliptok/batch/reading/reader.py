@@ -1,10 +1,6 @@
 """Any input file as Arrow tables of valid texts, in chunks of even size."""
 
-import lzma
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +12,10 @@ from cliptok.batch.reading.arrow_ipc import read_arrow
 from cliptok.batch.reading.chunks import Chunks
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
 from cliptok.batch.reading.fingerprint import Fingerprint
-from cliptok.batch.reading.inputs import STDIN, Shard
+from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
 from cliptok.batch.reading.list_columns import LISTS_IN, WITH_LISTS, is_texts, unfold
+from cliptok.batch.reading.naming import naming
 from cliptok.batch.reading.null_and_utf8_policies import clean
 from cliptok.batch.reading.parquet import fingerprint_columns, read_parquet, text_columns
 from cliptok.batch.reading.places import BEGIN, Place, Raw, Run
@@ -64,9 +61,9 @@ class Reading(NamedTuple):
     """Which text of a column of lists: one of CAPTIONS. None where columns have strings."""
     seed: int = 0
     """Of captions "random"."""
-    samples: bool = False
-    """Whether rows become samples of an archive. Then they have names, in the column `__key__`: as in the archive that
-    is read or a column says, else their numbers in the input."""
+    samples: str = ""
+    """Where rows become samples of an archive, what their arrays become: npy or safetensors. Then they have names, in
+    the column `__key__`: as in the archive that is read or a column says, else their numbers in the input."""
 
     def record(self) -> dict[str, Any]:
         """What an output's record says of it: not what is as it was before there was a choice."""
@@ -195,7 +192,7 @@ class Reading(NamedTuple):
                 found = read_parquet(shard, column, self._others(column), is_lists, place, fingerprint)
             else:
                 is_lists = self.captions is not None
-                found = read_tar(shard, column, self._others(column), is_lists, self.samples, place, fingerprint)
+                found = read_tar(shard, column, self._others(column), is_lists, bool(self.samples), place, fingerprint)
             yield column, shard.kind, found
             return
         if shard.kind == "arrow":
@@ -243,21 +240,3 @@ def check_has_texts(kind: str, column: str, counts: Counts) -> None:
     if kind == "tar" and counts.null == counts.rows:
         what = "a text in the field" if "." in column else "a file with the extension"
         raise BadInputError(f"no sample has {what} {column!r}")
-
-
-@contextmanager
-def naming(source: Path) -> Iterator[None]:
-    """Turn errors of the libraries that read the input into BadInputError that names it."""
-    name = "standard input" if str(source) == STDIN else str(source)
-    try:
-        yield
-    except BadInputError as error:
-        raise BadInputError(f"{name}: {error}") from error
-    except OSError as error:
-        raise BadInputError(f"{name}: {error.strerror or error}") from error
-    except (pa.ArrowException, tarfile.TarError, lzma.LZMAError, EOFError, MemoryError) as error:
-        raise BadInputError(f"{name}: {_first_line(error)}") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

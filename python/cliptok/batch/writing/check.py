@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import FORMATS
+from cliptok.batch.stores.paths import AnyPath, as_path
 from cliptok.batch.writing.records import Index, trouble_with
 from cliptok.tokenizer.calls.options import check_path
 
@@ -20,17 +20,19 @@ class Damage(NamedTuple):
     """What is wrong with it."""
 
 
-def check_outputs(out: str | os.PathLike[str], on_checked: Callable[[Path], None] = lambda path: None) -> list[Damage]:
+def check_outputs(
+    out: str | os.PathLike[str], on_checked: Callable[[AnyPath], None] = lambda path: None
+) -> list[Damage]:
     """Read back an output, or all outputs in a folder and below, and compare them with the checksums of their records.
 
     `on_checked` hears of each. Raises BadInputError where there is no output. A single .npy file outside a folder with
     an index has no record, and is named as such.
     """
-    root = Path(check_path("out", out, "a folder of outputs, or one of them"))
+    root = as_path(check_path("out", out, "a folder of outputs, or one of them"))
     if root.is_file() and root.suffix[1:] not in FORMATS:
         raise BadInputError(f"{root} is no output; they end in {', '.join(f'.{format}' for format in FORMATS)}")
     paths = [root] if root.is_file() else sorted(_outputs(root))
-    indexes: dict[Path, Index] = {}
+    indexes: dict[AnyPath, Index] = {}
     for folder in {root if root.is_dir() else root.parent, *(path.parent for path in paths)}:
         index = Index(folder)
         if index.path.is_file():
@@ -50,7 +52,7 @@ def check_outputs(out: str | os.PathLike[str], on_checked: Callable[[Path], None
     return found
 
 
-def _outputs(root: Path) -> Iterator[Path]:
+def _outputs(root: AnyPath) -> Iterator[AnyPath]:
     if not root.is_dir():
         raise BadInputError(f"{root}: no such file or folder")
     for path in root.rglob("*"):

@@ -2,8 +2,11 @@
 
 import hashlib
 import io
-from pathlib import Path
 from typing import BinaryIO
+
+from cliptok.batch.stores.paths import AnyPath
+from cliptok.batch.writing.arrow_output import footer
+from cliptok.batch.writing.tar_output import comment
 
 PLACEHOLDER = "~" * 64
 _BLOCK = 1 << 22
@@ -25,7 +28,7 @@ def seal(file: BinaryIO, format: str) -> str:
     return digest
 
 
-def is_intact(path: Path, digest: str) -> bool:
+def is_intact(path: AnyPath, digest: str) -> bool:
     """Whether the output has the content whose digest its record holds. Raises OSError where it cannot be read."""
     with path.open("rb") as file:
         if path.suffix == ".npy":
@@ -50,12 +53,16 @@ def _digest(file: BinaryIO, patches: dict[int, bytes]) -> str:
 
 
 def _find(file: BinaryIO, format: str, text: str) -> int | None:
-    """Where `text` stands in the footer of a Parquet file or the header of a safetensors file."""
+    """Where `text` stands in the footer or header of a file, beside its values."""
     size = file.seek(0, io.SEEK_END)
     if format == "parquet":
         file.seek(max(size - 8, 0))
         length = int.from_bytes(file.read(4), "little")
         start = size - 8 - length
+    elif format == "arrow":
+        start, length = footer(file, size)
+    elif format == "tar":
+        start, length = comment(file)
     else:
         file.seek(0)
         start, length = 8, int.from_bytes(file.read(8), "little")

@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
+from cliptok.batch.stores.paths import AnyPath
+from cliptok.batch.writing.arrow_output import ArrowOutput
 from cliptok.batch.writing.outputs import RECORD, Record, npy_header, safetensors_header
 from cliptok.batch.writing.parquet_footer import MAGIC, Footer, JoinedFooter
+from cliptok.batch.writing.tar_output import TarOutput, samples_in
 
 _BLOCK = 1 << 22
 _DTYPES = {"U": "uint", "I": "int", "F": "float"}
@@ -21,7 +24,7 @@ _DTYPES = {"U": "uint", "I": "int", "F": "float"}
 class PartFile(NamedTuple):
     """A file that begins with an output."""
 
-    path: Path
+    path: AnyPath
     size: int
     """Bytes of the output."""
 
@@ -35,6 +38,8 @@ def join(format: str, parts: Sequence[PartFile], file: BinaryIO, record: Record)
         "parquet": _join_parquet,
         "npy": _join_npy,
         "safetensors": _join_safetensors,
+        "arrow": _join_arrow,
+        "tar": _join_tar,
     }
     with ExitStack() as stack:
         opened = [(stack.enter_context(part.path.open("rb")), part.size) for part in parts]
@@ -80,6 +85,57 @@ def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, rec
         for (part, _), (start, header) in zip(parts, headers, strict=True):
             begin, end = header[name]["data_offsets"]
             copy_range(part, file, start + begin, end - begin)
+
+
+def _join_arrow(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+    # Values are not compressed, so reading them decodes nothing.
+    readers = [pa.ipc.open_file(pa.PythonFile(_Beginning(part, size), "r")) for part, size in parts]
+    output = ArrowOutput(file, readers[0].schema.empty_table(), record)
+    for reader in readers:
+        for number in range(reader.num_record_batches):
+            output.write(pa.Table.from_batches([reader.get_batch(number)]))
+    output.finish(record)
+
+
+def _join_tar(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+    output = TarOutput(file, pa.table({}), record)
+    for part, size in parts:
+        start, end = samples_in(part, size)
+        copy_range(part, file, start, end - start)
+    output.finish(record)
+
+
+class _Beginning:
+    """The first bytes of a file, as a file."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes; none at the end."""
+        left = max(0, self._size - self._file.tell())
+        return self._file.read(left if size < 0 else min(size, left))
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As any file's."""
+        return self._file.seek(self._size + offset if whence == 2 else offset, 0 if whence == 2 else whence)
+
+    def tell(self) -> int:
+        """As any file's."""
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def close(self) -> None:
+        """Nothing: whoever opened the file closes it."""
 
 
 def copy_range(source: BinaryIO, target: BinaryIO, start: int, size: int) -> None:

@@ -150,15 +150,6 @@ def safetensors_header(
     return (size - 8).to_bytes(8, "little") + header.ljust(size - 8)
 
 
-Output = ParquetOutput | ArrayOutput
-
-
-def create(format: str, file: BinaryIO, first: pa.Table, draft: Record) -> Output:
-    """An output that goes to `file` and has the columns of the table `first`; its record will be like `draft`."""
-    kinds: dict[str, type[Output]] = {"parquet": ParquetOutput, "npy": NpyOutput, "safetensors": SafetensorsOutput}
-    return kinds[format](file, first, draft)
-
-
 def _is_lists_of_floats(kind: pa.DataType) -> bool:
     return pa.types.is_nested(kind) and bool(pa.types.is_floating(_innermost(kind)))
 

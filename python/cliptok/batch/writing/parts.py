@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from cliptok._common.atomic_files import AtomicFile, leftovers
+from cliptok._common.atomic_files import leftovers
 from cliptok.batch.reading.places import BEGIN, Place, Run
+from cliptok.batch.stores.paths import AnyPath, NewFile, remove_tree
 from cliptok.batch.summary import Counts
 from cliptok.batch.writing.joining import PartFile
 from cliptok.batch.writing.outputs import Record
@@ -37,7 +37,7 @@ class Parts:
     A part is a file: an output like any other, and behind it how it was made, with a checksum.
     """
 
-    def __init__(self, target: Path, made_of: Record, rows: int | None) -> None:
+    def __init__(self, target: AnyPath, made_of: Record, rows: int | None) -> None:
         self.folder = folder_of(target)
         self.rows = rows
         """Of the input in each part; None where all of it is one."""
@@ -51,8 +51,9 @@ class Parts:
         """
         if not self.folder.is_dir():
             return
-        for path, _ in leftovers(self.folder):
-            path.unlink(missing_ok=True)
+        if isinstance(self.folder, Path):
+            for half, _ in leftovers(self.folder):
+                half.unlink(missing_ok=True)
         for path in self.folder.glob("*.part"):
             found = self._read(path)
             if found is None:
@@ -60,7 +61,7 @@ class Parts:
             else:
                 self.done[int(path.stem)] = found
 
-    def _read(self, path: Path) -> Part | None:
+    def _read(self, path: AnyPath) -> Part | None:
         with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             end = file.seek(0, 2) - len(_MAGIC) - 8
             file.seek(max(end, 0))
@@ -78,11 +79,11 @@ class Parts:
             return Part(PartFile(path, size), record["counts"], record["position"], next_place)
         return None
 
-    def path(self, number: int) -> Path:
+    def path(self, number: int) -> AnyPath:
         """Where a part is."""
         return self.folder / f"{number:06}.part"
 
-    def commit(self, made: AtomicFile, number: int, counts: Counts, position: int, next_place: Place | None) -> None:
+    def commit(self, made: NewFile, number: int, counts: Counts, position: int, next_place: Place | None) -> None:
         """Add a part, an output that is complete but has no name yet. Raises OSError."""
         size = made.file.seek(0, 2)
         record = {
@@ -144,11 +145,10 @@ class Parts:
     def remove(self) -> None:
         """Remove all parts, as when they have become an output."""
         self.done = {}
-        if self.folder.is_dir():
-            shutil.rmtree(self.folder)
+        remove_tree(self.folder)
 
 
-def folder_of(target: Path) -> Path:
+def folder_of(target: AnyPath) -> AnyPath:
     """Where the parts of an output are."""
     return target.with_name(f".{target.name}.parts")
 

@@ -1,16 +1,18 @@
 """Which outputs an earlier run finished: by the record in each file, or for .npy files in the index beside them."""
 
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, BinaryIO, TypeGuard
 
-from cliptok._common.atomic_files import atomic_write
 from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
+from cliptok.batch.stores.paths import AnyPath, atomic, below
+from cliptok.batch.stores.store_path import StorePath
 from cliptok.batch.summary import Counts
+from cliptok.batch.writing import arrow_output, tar_output
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
 from cliptok.batch.writing.results import have_same_result
@@ -52,14 +54,14 @@ def _is_of(recorded: Any, shard: Shard, reading: Reading) -> bool:
     return False
 
 
-def trouble_with(path: Path, index: "Index | None") -> str | None:
+def trouble_with(path: AnyPath, index: "Index | None") -> str | None:
     """What is wrong with an output, of which all is read; None where it is as it was written."""
     found = _look(path)
     if found is None:
         return "damaged: it cannot be read"
     rows, record = found
     if path.suffix == ".npy":
-        record = index.records.get(path.relative_to(index.folder).as_posix()) if index is not None else None
+        record = index.records.get(below(index.folder, path)) if index is not None else None
     if not _is_record(record):
         return "without a sound record of how it was made"
     if record["counts"]["texts"] != rows:
@@ -83,27 +85,52 @@ def _is_record(record: Any) -> TypeGuard[Record]:
     )
 
 
-def _look(path: Path) -> tuple[int, Record | None] | None:
+def _look(path: AnyPath) -> tuple[int, Record | None] | None:
     """(rows, record) from the footer or header of a file. None where it is damaged or missing."""
-    import numpy as np
-    import pyarrow.parquet as pq
-    from safetensors import safe_open
-
     if not path.is_file():
         return None
+    looks: dict[str, Callable[[BinaryIO, int], tuple[int, Record | None]]] = {
+        ".parquet": _look_parquet,
+        ".npy": _look_npy,
+        ".safetensors": _look_safetensors,
+        ".arrow": arrow_output.look,
+        ".tar": tar_output.look,
+    }
     try:
-        if path.suffix == ".npy":
-            return len(np.lib.format.open_memmap(path, mode="r")), None
-        if path.suffix == ".parquet":
-            footer = pq.read_metadata(path)
-            rows, text = footer.num_rows, (footer.metadata or {}).get(RECORD.encode())
-        else:
-            with safe_open(path, framework="np") as file:
-                (rows,) = {file.get_slice(name).get_shape()[0] for name in file.keys()}  # noqa: SIM118 (it is no dict)
-                text = (file.metadata() or {}).get(RECORD)
-        return rows, None if text is None else json.loads(text)
-    except Exception:  # Whatever a damaged file does to one of the four parsers, it is not finished.
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            return looks[path.suffix](file, size)
+    except Exception:  # Whatever a damaged file does to one of the parsers, it is not finished.
         return None
+
+
+def _look_parquet(file: BinaryIO, size: int) -> tuple[int, Record | None]:
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(file)
+    text = (footer.metadata or {}).get(RECORD.encode())
+    return footer.num_rows, None if text is None else json.loads(text)
+
+
+def _look_npy(file: BinaryIO, size: int) -> tuple[int, Record | None]:
+    import numpy as np
+
+    np.lib.format.read_magic(file)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    if file.tell() + math.prod(shape) * dtype.itemsize != size:
+        raise ValueError("it is not as long as its header says")
+    return shape[0], None
+
+
+def _look_safetensors(file: BinaryIO, size: int) -> tuple[int, Record | None]:
+    length = int.from_bytes(file.read(8), "little")
+    header = json.loads(file.read(min(length, size)))
+    text = header.pop("__metadata__", {}).get(RECORD)
+    (rows,) = {tensor["shape"][0] for tensor in header.values()}
+    if 8 + length + max(tensor["data_offsets"][1] for tensor in header.values()) != size:
+        raise ValueError("it is not as long as its header says")
+    return rows, None if text is None else json.loads(text)
 
 
 class Index:
@@ -112,13 +139,13 @@ class Index:
     A line is added when a file is finished; at the end of a job they are in the order of its inputs.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: AnyPath) -> None:
         self.folder, self.path = folder, folder / "index.jsonl"
         self.records: dict[str, Record] = {}
 
     def name(self, shard: Shard) -> str:
         """The name of a shard in the index: its output's path below the folder."""
-        return shard.target.relative_to(self.folder).as_posix()
+        return below(self.folder, shard.target)
 
     def read(self) -> None:
         """Read the index of an earlier run. A line that a kill left incomplete is ignored."""
@@ -134,6 +161,9 @@ class Index:
     def add(self, shard: Shard, record: Record) -> None:
         """Add the line of a finished file."""
         self.records[self.name(shard)] = record
+        if isinstance(self.path, StorePath):  # Nothing is added to an object.
+            self._write(self.records)
+            return
         with self.path.open("a", encoding="utf-8") as file:
             file.write(self._line(self.name(shard)))
 
@@ -141,7 +171,10 @@ class Index:
         """Write the lines of these shards alone, as far as they are finished, in this order."""
         names = [name for name in map(self.name, shards) if name in self.records]
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_write(self.path) as file:
+        self._write(names)
+
+    def _write(self, names: Iterable[str]) -> None:
+        with atomic(self.path) as file:
             file.write("".join(map(self._line, names)).encode())
 
     def _line(self, name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 from itertools import pairwise
@@ -46,7 +45,7 @@ def cached_blocks(
     encoder: TextModel,
     texts: Any,
     tokenizer: Any,
-    cache: EmbeddingCache | str | os.PathLike[str],
+    cache: EmbeddingCache,
     encode: Callable[[Packed], Any],
     *,
     window: int,
@@ -66,9 +65,8 @@ def cached_blocks(
             f"a cache knows an encoder by its weights and cannot see {more}; merge adapters into the weights and "
             "remove hooks, or encode without a cache"
         )
-    store = cache if isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
     return _blocks(
-        encoder, _keyed(encoder, texts, tokenizer, window, _space(encoder, how)), store, encode, how["output"]
+        encoder, _keyed(encoder, texts, tokenizer, window, _space(encoder, how)), cache, encode, how["output"]
     )
 
 

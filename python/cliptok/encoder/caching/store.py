@@ -83,7 +83,9 @@ class EmbeddingCache:
     def __init__(self, folder: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> None:
         need("a cache of embeddings", "lmdb")
         check_int("max_bytes", max_bytes, _LEAST)
-        self.folder = Path(check_path("cache", folder, "a folder"))
+        if "://" in (name := check_path("cache", folder, "a folder")):
+            raise ValueError(f"cache is {name}; expected a folder on a local disk")
+        self.folder = Path(name).absolute()
         self.max_bytes = max_bytes
         self.asked = 0
         """Texts that were asked for."""
@@ -246,6 +248,11 @@ class EmbeddingCache:
 
     def __repr__(self) -> str:
         return f"EmbeddingCache({str(self.folder)!r}, max_bytes={self.max_bytes})"
+
+
+def as_cache(cache: EmbeddingCache | str | os.PathLike[str] | None) -> EmbeddingCache | None:
+    """The cache, or the one in a folder."""
+    return cache if cache is None or isinstance(cache, EmbeddingCache) else EmbeddingCache(cache)
 
 
 class _ForeignError(Exception):

@@ -153,6 +153,50 @@ mod tests {
         assert_eq!(bytes, "\u{FFFD} \u{FFFD} \u{FFFD} ?".as_bytes());
     }
 
+    /// ftfy's own expressions, on all sequences of bytes that they tell apart.
+    #[test]
+    fn sequences_are_those_of_the_reference() {
+        use regex::bytes::Regex;
+        let altered_there = r"(?-u)^(?:[\xc2\xc3\xc5\xce\xd0\xd9][ ]|[\xe2\xe3][ ][\x80-\x84\x86-\x9f\xa1-\xbf]|[\xe0-\xe3][\x80-\x84\x86-\x9f\xa1-\xbf][ ]|[\xf0][ ][\x80-\xbf][\x80-\xbf]|[\xf0][\x80-\xbf][ ][\x80-\xbf]|[\xf0][\x80-\xbf][\x80-\xbf][ ])";
+        let lossy_there = r"(?-u)^(?:[\xc2-\xdf][\x1a]|[\xc2-\xc3][?]|\xed[\xa0-\xaf][\x1a?]\xed[\xb0-\xbf][\x1a?\x80-\xbf]|\xed[\xa0-\xaf][\x1a?\x80-\xbf]\xed[\xb0-\xbf][\x1a?]|[\xe0-\xef][\x1a?][\x1a\x80-\xbf]|[\xe0-\xef][\x1a\x80-\xbf][\x1a?]|[\xf0-\xf4][\x1a?][\x1a\x80-\xbf][\x1a\x80-\xbf]|[\xf0-\xf4][\x1a\x80-\xbf][\x1a?][\x1a\x80-\xbf]|[\xf0-\xf4][\x1a\x80-\xbf][\x1a\x80-\xbf][\x1a?]|\x1a)";
+        let (altered_there, lossy_there) = (Regex::new(altered_there).unwrap(), Regex::new(lossy_there).unwrap());
+        let length = |regex: &Regex, bytes: &[u8]| regex.find(bytes).map(|found| found.len());
+        for first in 0..=255 {
+            for rest in 0..4usize.pow(3) {
+                let bytes: Vec<u8> =
+                    [first].into_iter().chain([0, 1, 2].map(|at| b" \x1A?a"[rest / 4usize.pow(at) % 4])).collect();
+                assert_eq!(altered(&bytes), length(&altered_there, &bytes), "{bytes:X?}");
+                assert_eq!(lossy(&bytes), length(&lossy_there, &bytes), "{bytes:X?}");
+            }
+        }
+        // What stands behind the first byte: both ends of each range.
+        let then = b" \x1A?a\x7F\x80\x84\x85\x86\x9F\xA0\xA1\xAF\xB0\xBF\xC0\xED";
+        let mut bytes = [0; 6];
+        for first in b"\xC2\xD9\xDF\xE0\xE2\xE4\xED\xEF\xF0\xF4\xF5" {
+            for rest in 0..then.len().pow(3) {
+                bytes[0] = *first;
+                (1..4).for_each(|at| bytes[at] = then[rest / then.len().pow(at as u32 - 1) % then.len()]);
+                for end in if bytes[3] == 0xED { 0..then.len().pow(2) } else { 0..1 } {
+                    (bytes[4], bytes[5]) = (then[end % then.len()], then[end / then.len()]);
+                    assert_eq!(altered(&bytes), length(&altered_there, &bytes), "{bytes:X?}");
+                    assert_eq!(lossy(&bytes), length(&lossy_there, &bytes), "{bytes:X?}");
+                }
+            }
+        }
+    }
+
+    /// Every code point beyond the first plane, as two surrogates of three bytes each.
+    #[test]
+    fn surrogates_are_joined() {
+        for c in (0x1_0000..=0x10_FFFF).step_by(251).chain([0x10_FFFF]).filter_map(char::from_u32) {
+            let mut units = [0; 2];
+            let bytes = c.encode_utf16(&mut units).iter().flat_map(|unit| {
+                [0xE0 | unit >> 12, 0x80 | unit >> 6 & 0x3F, 0x80 | unit & 0x3F].map(|byte| byte as u8)
+            });
+            assert_eq!(decode(bytes.collect()), Some(c.to_string()), "{c:?}");
+        }
+    }
+
     #[test]
     fn reads_the_variants() {
         assert_eq!(decode(b"a\xC0\x80\xED\xA0\xBD\xED\xB8\x8D".to_vec()), Some("a\0\u{1F60D}".to_owned()));

@@ -147,4 +147,24 @@ mod tests {
             assert_eq!(nfc(text), text.nfc().map(|(c, _)| c).collect::<String>(), "{text:?}");
         }
     }
+
+    /// Every syllable of Hangul taken apart, and what stands just beyond the letters that make one.
+    #[test]
+    fn hangul() {
+        for c in (S..S + L_COUNT * V_COUNT * T_COUNT).filter_map(char::from_u32) {
+            let apart: String = c.to_string().nfd().map(|(c, _)| c).collect();
+            assert_eq!((nfc(&apart), nfc(&c.to_string())), (c.to_string(), c.to_string()), "{apart:?}");
+            let mut decomposed = Vec::new();
+            decompose(c, &mut decomposed);
+            assert!(decomposed.iter().map(|&(_, c)| c).eq(apart.chars()), "{c:?}");
+        }
+        let firsts = [L - 1, L + L_COUNT - 1, L + L_COUNT, S - 1, S, S + 1, S + L_COUNT * V_COUNT * T_COUNT];
+        let seconds = [V - 1, V, V + V_COUNT - 1, V + V_COUNT, T - 1, T, T + 1, T + T_COUNT - 1, T + T_COUNT];
+        for first in firsts.into_iter().filter_map(char::from_u32) {
+            for second in seconds.into_iter().filter_map(char::from_u32) {
+                let text = format!("{first}{second}");
+                assert_eq!(nfc(&text), text.nfc().map(|(c, _)| c).collect::<String>(), "{text:?}");
+            }
+        }
+    }
 }

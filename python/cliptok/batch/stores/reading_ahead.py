@@ -1,0 +1,97 @@
+"""An object as a file that is read in blocks, several at once where it is read from front to back."""
+
+from __future__ import annotations
+
+import io
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+BLOCK = 1 << 22
+"""Bytes of a request."""
+_AHEAD = 4
+_KEPT = 16
+
+
+class BlockFile(io.RawIOBase):
+    """A file of `size` bytes, of which `fetch(begin, end)` gives some. Raises what `fetch` raises."""
+
+    def __init__(self, size: int, fetch: Callable[[int, int], bytes], close: Callable[[], None] = lambda: None) -> None:
+        self._size, self._fetch, self._release = size, fetch, close
+        self._at = 0
+        self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
+        self._last = -2
+        self._pool = ThreadPoolExecutor(_AHEAD, thread_name_prefix="cliptok-store")
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As any file's."""
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        """As any file's."""
+        return self._at
+
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """`size` bytes, fewer only at the end."""
+        end = self._size if size is None or size < 0 else min(self._at + size, self._size)
+        pieces = []
+        while self._at < end:
+            number, begin = divmod(self._at, BLOCK)
+            piece = self._block(number)[begin : begin + end - self._at]
+            pieces.append(piece)
+            self._at += len(piece)
+        if self._at == self._size:  # Many are open at once when parts are joined.
+            self._blocks.clear()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer, less only at the end."""
+        view = memoryview(buffer).cast("B")
+        found = self.read(len(view))
+        view[: len(found)] = found
+        return len(found)
+
+    def _block(self, number: int) -> bytes:
+        is_sequence = number in (self._last, self._last + 1)
+        self._last = number
+        for wanted in range(number, number + 1 + _AHEAD * is_sequence):
+            if wanted * BLOCK < self._size and wanted not in self._blocks:
+                self._blocks[wanted] = self._pool.submit(self._get, wanted)
+        self._blocks.move_to_end(number)
+        while len(self._blocks) > _KEPT:
+            self._blocks.popitem(last=False)[1].cancel()
+        try:
+            return self._blocks[number].result()
+        except BaseException:
+            del self._blocks[number]
+            raise
+
+    def _get(self, number: int) -> bytes:
+        begin = number * BLOCK
+        end = min(begin + BLOCK, self._size)
+        found = self._fetch(begin, end)
+        if len(found) != end - begin:
+            raise OSError(f"{len(found):,} bytes came where {end - begin:,} were asked for")
+        return found
+
+    def close(self) -> None:
+        """Let go of the object."""
+        if not self.closed:
+            self._pool.shutdown(cancel_futures=True)
+            self._blocks.clear()
+            self._release()
+        super().close()
