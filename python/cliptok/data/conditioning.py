@@ -69,8 +69,8 @@ class _Safetensors:
         from safetensors import SafetensorError, safe_open
 
         try:
-            self._file = safe_open(path, framework="pt")
-            self._tensors = {name: self._file.get_slice(name) for name in self._file.keys()}  # noqa: SIM118
+            opened: Any = safe_open(path, framework="pt")
+            self._tensors = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise BadInputError(f"{path} is damaged: {error}") from error
         _check_names(path, list(self._tensors))
