@@ -61,6 +61,14 @@ class Case:
     """Whether ratios to the first say something."""
     rounds: int | None = None
     """Rounds, where the case has a number of its own."""
+    notes: list[str] = field(default_factory=list)
+    """Lines beside the times."""
+
+    def conditions(self, cpu: str, versions: dict[str, str]) -> str:
+        """The processor, and the versions of whatever was measured."""
+        ran = [peer for peer in peers.ALL.values() if any(one.name.startswith(peer.name) for one in self.contenders)]
+        names = ("cliptok", *dict.fromkeys(peer.distribution for peer in ran))
+        return f"{cpu}; " + ", ".join(f"{name} {versions[name]}" for name in names if name in versions)
 
     def named(self, name: str) -> Contender | None:
         """The contender of that name."""

@@ -2,6 +2,7 @@
 
 import captions
 import growth
+import instruction_sets
 import loader
 import processes
 import single
@@ -9,6 +10,7 @@ import single
 CASES = {
     "torch": captions.to_torch,
     "int64": captions.to_int64,
+    "instruction-sets": instruction_sets.instruction_sets,
     "dtypes": captions.to_dtypes,
     "arrow": captions.from_arrow,
     "long-prompts": captions.long_prompts,

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import random
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -80,13 +81,15 @@ def lines_of(name: str) -> tuple[str, ...]:
 
 @cache
 def corpus(kind: str) -> Corpus:
-    """All texts of a kind."""
+    """All texts of a kind, shuffled with a fixed seed: files begin with their longest texts, or are sorted."""
     if not available():
         lines = PROMPTS.read_text(encoding="utf-8").split("\n")[:-1]
         return Corpus((lines * (20_000 // len(lines) + 1))[:20_000], "examples/prompts.txt, repeated", False)
     root = SHARED / "corpora"
     names = [path.relative_to(root).as_posix() for glob in FILES[kind] for path in sorted(root.glob(glob))]
     texts = [line for name in names for line in lines_of(name)]
+    if kind != "prose":
+        random.Random(0).shuffle(texts)
     return Corpus(texts, ", ".join(FILES[kind]), True)
 
 

@@ -195,6 +195,10 @@ class Gigatoken(Peer):
     def one(self, text: str) -> Any:
         return self.tok.encode(text)
 
+    def file(self, path: Path) -> Any:
+        """A file as one document: the call that its published figures are of."""
+        return self.tok.encode_files(path)
+
 
 ALL = {peer.name: peer for peer in (Transformers, Tokenizers, OpenClip, InstantClip, Kitoken, Gigatoken)}
 

@@ -34,9 +34,9 @@ def verdicts(case: Case) -> list[Verdict]:
     return found
 
 
-def table(case: Case) -> str:
-    """Medians, best rounds, and ratios to the case's first contender."""
-    lines = [f"\n{case.title}  [{case.name}]"]
+def table(case: Case, conditions: str) -> str:
+    """Medians, best rounds, and ratios to the first contender, under a line that says what they were measured on."""
+    lines = [f"\n{case.title}  [{case.name}]", f"  {conditions}"]
     lines += [f"  {agreement}" for agreement in case.agreements]
     first = case.contenders[0]
     compared = case.compared and not first.series
@@ -48,6 +48,7 @@ def table(case: Case) -> str:
         if compared and contender is not first:
             line += f" {shown(ratio(first, contender)) + ' x':>14}"
         lines.append(line)
+    lines += [f"  {note}" for note in case.notes]
     return "\n".join(lines)
 
 
@@ -82,6 +83,7 @@ def record(case: Case) -> dict[str, Any]:
         "title": case.title,
         "unit": case.unit,
         "texts": case.source,
+        "notes": case.notes,
         "agreement": [agreement.__dict__ for agreement in case.agreements],
         "contenders": [_contender(contender, case.contenders[0], case.unit) for contender in case.contenders],
         "bars": [verdict._asdict() for verdict in verdicts(case)],

@@ -32,7 +32,8 @@ def main() -> int:
     options = arguments()
     bench = Bench(options.smoke)
     described = machine.describe()
-    print(f"{machine.cpu_name()}, {machine.available_cpus()} CPUs, {machine.memory_gib()} GiB; {described['versions']}")
+    cpu, versions = machine.cpu_name(), machine.versions()
+    print(f"{cpu}, {machine.available_cpus()} CPUs, {machine.memory_gib()} GiB; {versions}")
     print(explain(), flush=True)
     records, bars, began = [], [], perf_counter()
     for name, build in CASES.items():
@@ -50,7 +51,7 @@ def main() -> int:
         case.judged = case.judged and not options.smoke
         rounds = options.repeats or case.rounds or (1 if options.smoke else 5)
         measure(case.contenders, rounds, 0.005 if options.smoke else 0.1)
-        print(report.table(case), flush=True)
+        print(report.table(case, case.conditions(cpu, versions)), flush=True)
         records.append(report.record(case))
         bars += report.verdicts(case)
         del case  # With its texts and arrays, before the next one's.

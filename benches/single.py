@@ -107,7 +107,14 @@ def _document(name: str, title: str, text: str, source: str, real: bool, bench: 
             contenders.append(Contender(peer_name, _one(peer, part), utf8_size([part])))
             if peer.exact:
                 _same_ids(peer, [part])
-    return Case(name, title, "bytes", contenders, [Bar(GIGATOKEN, 1)], source=source, judged=real)
+    bars, gigatoken = [Bar(GIGATOKEN, 1)], bench.peer(GIGATOKEN)
+    if isinstance(gigatoken, peers.Gigatoken):
+        path = peers.files() / f"{name}.txt"
+        path.write_text(text, encoding="utf-8", newline="\n")
+        own = f"{GIGATOKEN} encode_files"
+        contenders.append(Contender(own, lambda: gigatoken.file(path), utf8_size([text])))
+        bars.append(Bar(own, 1))
+    return Case(name, title, "bytes", contenders, bars, source=source, judged=real)
 
 
 def _one(peer: peers.Peer, text: str) -> Any:

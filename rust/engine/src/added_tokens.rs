@@ -143,7 +143,9 @@ fn strip_neighbours(text: &str, found: &mut [Found<'_>]) {
 #[derive(Debug)]
 pub(crate) struct TokenStarts {
     /// The ASCII bytes that a token can begin with.
-    pub(crate) first: ByteSet,
+    first: ByteSet,
+    /// These bytes, and the apostrophe: those at which the ASCII scan takes a closer look.
+    pub(crate) stops: ByteSet,
     /// The ASCII bytes that can follow.
     second: ByteSet,
     /// Whether some token is a single byte.
@@ -174,8 +176,11 @@ impl TokenStarts {
             let run = begin.filter(|&byte| is_space(byte));
             bytes.next().into_iter().chain(run).for_each(|byte| insert_as_written(&mut second, byte));
         }
+        let mut stops = first.clone();
+        stops.insert(b'\'');
         Self {
             first,
+            stops,
             second,
             single: contents.iter().any(|content| content.len() == 1),
             beyond_ascii: tokens.iter().any(|t| t.normalized || !t.content.starts_with(|c: char| c.is_ascii())),

@@ -3,6 +3,7 @@
 use crate::encode::EncodeScratch;
 use crate::engine::Engine;
 use crate::group::{Group, Next};
+use crate::id_buffer::IdBuffer;
 use crate::ids::Id;
 use crate::instructions::{Set, Task};
 use crate::interrupt::poll;
@@ -112,6 +113,7 @@ impl<T: Id> Chunk<'_, '_, T> {
             #[inline(always)]
             || {
                 group.look_up(engine);
+                let mut from = IdBuffer::BEGIN;
                 for texts in group.runs() {
                     let first = texts[0].number;
                     let (ids, mut mask, mut lengths) = self.rows(first, texts.len(), width);
@@ -119,14 +121,15 @@ impl<T: Id> Chunk<'_, '_, T> {
                         staged_ids.resize(ids.len(), T::from_id(0));
                         staged_mask.resize(mask.as_ref().map_or(0, |mask| mask.len()), 0);
                     }
+                    let (mut rows, mut masks) = (&mut *ids, mask.as_deref_mut());
+                    if non_temporal {
+                        (rows, masks) = (&mut staged_ids[..], masks.map(|_| &mut staged_mask[..]));
+                    }
                     for (at, text) in texts.iter().enumerate() {
-                        let row = at * width..(at + 1) * width;
-                        let (ids, mask) = if non_temporal {
-                            (&mut staged_ids[row.clone()], mask.is_some().then(|| &mut staged_mask[row]))
-                        } else {
-                            (&mut ids[row.clone()], mask.as_mut().map(|mask| &mut mask[row]))
-                        };
-                        let Written { length, truncated } = writer.write(ids, mask, group.ids(), text.from, text.to);
+                        let (row, to) = (at * width..(at + 1) * width, group.end(text));
+                        let mask = masks.as_deref_mut().map(|masks| &mut masks[row.clone()]);
+                        let Written { length, truncated } = writer.write(&mut rows[row], mask, group.ids(), from, to);
+                        from = to;
                         if let Some(lengths) = &mut lengths {
                             lengths[at] = length as i64;
                         }

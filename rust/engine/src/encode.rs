@@ -13,8 +13,8 @@ use crate::sink::Sink;
 use crate::split::{PreToken, split};
 use crate::unicode;
 use crate::unicode_run::UnicodeRun;
-use crate::word_cache::Key;
-use crate::words::{Offset, is_space};
+use crate::word_loop::Words;
+use crate::words::is_space;
 use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
 use std::thread::LocalKey;
@@ -42,13 +42,6 @@ impl Reusable for EncodeScratch {
     }
 }
 
-/// Buffers for the ids of words.
-#[derive(Debug, Default)]
-pub(crate) struct Words {
-    pub(crate) buffer: IdBuffer,
-    pub(crate) symbols: Vec<u16>,
-}
-
 /// An added token in a text, or the text between two.
 pub(crate) enum Segment {
     Text(Range<usize>),
@@ -67,25 +60,8 @@ pub(crate) enum Cleaned {
 
 pub(crate) const GO_ON: ControlFlow<()> = ControlFlow::Continue(());
 
-fn flow(more: bool) -> ControlFlow<()> {
+pub(crate) fn flow(more: bool) -> ControlFlow<()> {
     if more { GO_ON } else { ControlFlow::Break(()) }
-}
-
-/// Records, for one word, where its ids end in the id buffer, or nothing.
-pub(crate) trait RecordEnd {
-    fn record_end(&mut self, end: usize);
-}
-
-impl RecordEnd for () {
-    #[inline(always)]
-    fn record_end(&mut self, _: usize) {}
-}
-
-impl RecordEnd for &mut u16 {
-    #[inline(always)]
-    fn record_end(&mut self, end: usize) {
-        **self = end as u16;
-    }
 }
 
 /// Passes an id to the sink, after those in the buffer.
@@ -112,7 +88,8 @@ impl Engine {
     /// Cleans a text, unless an added token stands in it.
     #[inline]
     pub(crate) fn clean(&self, text: &str) -> Cleaned {
-        if self.needs_cleaning(text) { self.clean_suspect(text) } else { Cleaned::Unchanged }
+        // The profile first, without a call.
+        if self.profile.cleans() && self.needs_cleaning(text) { self.clean_suspect(text) } else { Cleaned::Unchanged }
     }
 
     /// [`Engine::clean`] of a text that needs cleaning.
@@ -177,7 +154,7 @@ impl Engine {
             let EncodeScratch { scan, words, .. } = &mut *scratch;
             scan.truncate(Size::default());
             let stop = scan.append(rest.as_bytes(), &self.added.starts, self.instructions);
-            self.encode_words(scan.lower(), scan.words(), sink, words, std::iter::repeat(()))?;
+            self.encode_scan(scan, sink, words, ())?;
             let mut end = match stop {
                 ScanEnd::End => rest.len(),
                 ScanEnd::Segment(end) | ScanEnd::Other(end, _) => end,
@@ -198,63 +175,23 @@ impl Engine {
         GO_ON
     }
 
-    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` are the offsets of
-    /// the words in `lower`, where white space is zeros, and the end of the last one; from each a cache key can be read.
-    /// `ids_ends` yields one recorder per word.
-    #[inline(always)]
-    pub(crate) fn encode_words<P: Offset, R: RecordEnd>(
-        &self,
-        lower: &[u8],
-        starts: &[P],
-        sink: &mut impl Sink,
-        words: &mut Words,
-        ids_ends: impl Iterator<Item = R>,
-    ) -> ControlFlow<()> {
-        let cache = self.vocabulary.bpe.lookup();
-        let Words { buffer, symbols } = words;
-        let mut at = buffer.end();
-        let mut each = starts.iter().zip(&starts[1..]).zip(ids_ends);
-        loop {
-            // The hot loop calls nothing, so that everything it needs stays in registers.
-            let (start, limit, mut ids_end) = loop {
-                let Some(((start, limit), mut ids_end)) = each.next() else {
-                    buffer.set_end(at);
-                    return GO_ON;
-                };
-                let (start, limit) = (start.get(), limit.get());
-                if !IdBuffer::is_full(at)
-                    && let Some(ids) = Key::within(lower, start, limit).and_then(|key| cache.get(key))
-                {
-                    at = buffer.put(at, ids);
-                    ids_end.record_end(at);
-                } else {
-                    break (start, limit, ids_end);
-                }
-            };
-            buffer.set_end(at);
-            if IdBuffer::is_full(at) {
-                flow(buffer.flush_into(sink))?;
-            }
-            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
-            at = buffer.end();
-            ids_end.record_end(at);
-        }
-    }
-
     /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes
     /// of ASCII behind it, or any white space after 512 bytes, or the end of the text. Also returns whether an added
     /// token may begin in the run.
     fn unicode_run_end(&self, text: &str, other: usize) -> (usize, bool) {
         const ASCII_AGAIN: usize = 16;
         const LONG: usize = 512;
-        let bytes = text.as_bytes();
+        let (bytes, starts) = (text.as_bytes(), &self.added.starts);
         let mut may_hold_token = false;
         for (at, &byte) in bytes.iter().enumerate().skip(other) {
-            may_hold_token |= self.added.starts.may_begin(&bytes[at..]);
+            if !byte.is_ascii() && !starts.beyond_ascii {
+                continue; // most of the run
+            }
+            may_hold_token |= starts.may_begin(&bytes[at..]);
             if may_hold_token && self.added.any_has_space {
                 break;
             }
-            if is_space(byte) && (at >= LONG || bytes[at..].iter().take(ASCII_AGAIN).all(u8::is_ascii)) {
+            if is_space(byte) && (at >= LONG || bytes[at..bytes.len().min(at + ASCII_AGAIN)].is_ascii()) {
                 return (at, may_hold_token);
             }
         }
@@ -265,7 +202,7 @@ impl Engine {
     fn encode_unicode_run(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) -> ControlFlow<()> {
         let EncodeScratch { unicode_run, text: normalised, words, .. } = scratch;
         if unicode_run.scan(text, self.profile) {
-            return self.encode_words(unicode_run.lower(), unicode_run.words(), sink, words, std::iter::repeat(()));
+            return self.encode_words(unicode_run.lower(), unicode_run.words(), sink, words);
         }
         normalised.clear();
         normalise_into(normalised, text, self.profile);
@@ -288,33 +225,12 @@ impl Engine {
     }
 
     fn encode_normalised(&self, text: &str, sink: &mut impl Sink, words: &mut Words) -> ControlFlow<()> {
-        let Words { buffer, symbols } = words;
+        let Words { buffer, symbols, .. } = words;
         split(text, self.profile, |pre_token| match pre_token {
             PreToken::Special(which, _) => push(self.pattern_specials[which], sink, buffer),
             PreToken::Word(range) => flow(self.encode_new_word(&text.as_bytes()[range], sink, buffer, symbols)),
         })
     }
-
-    /// Appends the ids of a word that the hot loop did not find, or that took a slow path anyway. Returns whether they
-    /// fit the sink.
-    #[cold]
-    #[inline(never)]
-    fn encode_new_word(
-        &self,
-        word: &[u8],
-        sink: &mut impl Sink,
-        buffer: &mut IdBuffer,
-        symbols: &mut Vec<u16>,
-    ) -> bool {
-        poll();
-        self.vocabulary.bpe.ids(word, symbols);
-        buffer.pass(symbols, sink)
-    }
-}
-
-/// The word at the beginning of `text`, up to the first zero.
-pub(crate) fn first_word(text: &[u8]) -> &[u8] {
-    text.split(|&byte| byte == 0).next().unwrap_or(text)
 }
 
 /// Calls `take` with each added token in `text` and with the text between them, in order.

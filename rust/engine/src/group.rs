@@ -3,13 +3,14 @@
 //! A caption has a dozen words, and a loop over so few ends in a mispredicted branch. So texts are scanned one behind the
 //! other until there are some hundred words, then all words are looked up in one loop, then the rows are written.
 
-use crate::encode::{Cleaned, Words};
+use crate::encode::Cleaned;
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::instructions::Set;
-use crate::scan::{ROOM, SEGMENT, Scan, ScanEnd, Size};
+use crate::scan::{GAP, ROOM, SEGMENT, Scan, ScanEnd, Size};
 use crate::scratch::Reusable;
 use crate::sink::Count;
+use crate::word_loop::Words;
 use std::cell::Cell;
 use std::thread::LocalKey;
 
@@ -23,9 +24,6 @@ pub(crate) struct Text {
     pub(crate) number: usize,
     /// The words of the group up to the end of this text.
     words: usize,
-    /// Its ids are `from..to` of [`Group::ids`], after [`Group::look_up`].
-    pub(crate) from: usize,
-    pub(crate) to: usize,
 }
 
 /// Why [`Group::fill`] returned, with the text that it has taken and not added.
@@ -40,14 +38,14 @@ pub(crate) enum Next<'t> {
 pub(crate) struct Group {
     scan: Scan,
     texts: Vec<Text>,
-    /// Where the ids of each word end in the id buffer.
-    ends: [u16; ROOM],
+    /// Where the ids of the first word of each text, at least, begin in the id buffer.
+    begins: [u16; ROOM + 1],
     words: Words,
 }
 
 impl Default for Group {
     fn default() -> Self {
-        Self { scan: Scan::default(), texts: Vec::new(), ends: [0; ROOM], words: Words::default() }
+        Self { scan: Scan::default(), texts: Vec::new(), begins: [0; ROOM + 1], words: Words::default() }
     }
 }
 
@@ -81,7 +79,7 @@ impl Group {
         }
         let added = self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts) == ScanEnd::End;
         if added {
-            self.texts.push(Text { number, words: self.scan.size().words, from: 0, to: 0 });
+            self.texts.push(Text { number, words: self.scan.size().words });
         } else {
             self.scan.truncate(before);
         }
@@ -91,22 +89,23 @@ impl Group {
     /// Whether another text might not fit.
     #[inline(always)]
     pub(crate) fn is_full(&self) -> bool {
-        self.scan.size().bytes > ROOM - SEGMENT || self.texts.len() == MAX_TEXTS
+        self.scan.size().bytes > ROOM - SEGMENT - GAP || self.texts.len() == MAX_TEXTS
     }
 
     /// Looks up the ids of all words.
     #[inline(always)]
     pub(crate) fn look_up(&mut self, engine: &Engine) {
-        let Self { scan, texts, ends, words } = self;
+        let Self { scan, begins, words, .. } = self;
         // The id buffer has room for one id per byte, so it is never flushed to the sink.
         let mut unused = Count::default();
-        let flown = engine.encode_words(scan.lower(), scan.words(), &mut unused, words, ends.iter_mut());
+        let flown = engine.encode_scan(scan, &mut unused, words, begins);
         debug_assert!(flown.is_continue() && unused.0 == 0);
-        let mut from = IdBuffer::BEGIN;
-        for text in texts {
-            let to = if text.words == 0 { from } else { ends[text.words - 1].into() };
-            (text.from, text.to, from) = (from, to, to);
-        }
+    }
+
+    /// Where the ids of a text end in [`Group::ids`], after [`Group::look_up`]. Those of the next one begin there.
+    #[inline(always)]
+    pub(crate) fn end(&self, text: &Text) -> usize {
+        self.begins[text.words.min(ROOM)].into()
     }
 
     /// The texts, in runs of consecutive numbers, whose rows are adjacent.

@@ -1,29 +1,32 @@
 //! A fixed buffer of word ids in front of a sink, which then receives many at once.
 
-use crate::scan::ROOM;
+use crate::scan::MASK;
 use crate::sink::Sink;
 use crate::word_cache::{Ids, MAX_IDS};
 
+/// The slots that can be read from each id on.
+pub(crate) const ROW: usize = 128;
+
 /// Ids of words, as 16-bit integers, that have not yet been passed to the sink.
 ///
-/// Slot 0 stays free for the start of text, and 80 slots behind the capacity for padding, so that a row is read from
-/// here as one slice.
+/// Slot 0 stays free for the start of text, and slots behind the capacity for padding, so that a row is read from here as
+/// one array.
 #[derive(Debug)]
 pub(crate) struct IdBuffer {
-    ids: [u16; Self::ROOM + 80],
+    ids: [u16; Self::ROOM + ROW],
     /// One past the last id.
     end: usize,
 }
 
 impl Default for IdBuffer {
     fn default() -> Self {
-        Self { ids: [0; Self::ROOM + 80], end: Self::BEGIN }
+        Self { ids: [0; Self::ROOM + ROW], end: Self::BEGIN }
     }
 }
 
 impl IdBuffer {
     /// One id per byte of the scans: no text has more ids than bytes.
-    const ROOM: usize = ROOM + 2 * MAX_IDS;
+    const ROOM: usize = MASK + 1;
     /// Where the first id is written.
     pub(crate) const BEGIN: usize = 1;
     /// Beyond this end another word might not fit.
@@ -81,10 +84,9 @@ impl IdBuffer {
         &self.ids[from..to]
     }
 
-    /// The `width` slots that begin `before` slots in front of `from`: a row's ids and whatever stands behind them.
-    /// `None` when the buffer does not reach so far.
+    /// The slots from `from` on: a row's ids and whatever stands behind them.
     #[inline(always)]
-    pub(crate) fn row(&self, from: usize, before: usize, width: usize) -> Option<&[u16]> {
-        self.ids.get(from.checked_sub(before)?..)?.get(..width)
+    pub(crate) fn row(&self, from: usize) -> &[u16; ROW] {
+        self.ids[from & MASK..].first_chunk().unwrap_or(&[0; ROW])
     }
 }

@@ -60,6 +60,7 @@ mod unicode;
 mod unicode_run;
 mod vocabulary;
 mod word_cache;
+mod word_loop;
 mod words;
 
 pub use added_tokens::AddedToken;

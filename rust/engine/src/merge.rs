@@ -27,8 +27,14 @@ pub(crate) fn merge_from(from: usize, symbols: &mut Vec<u16>, pairs: &MergeTable
 fn merge_by_scan(symbols: &mut [u16], pairs: &MergeTable) -> usize {
     const NONE: i16 = i16::MAX;
     let n = symbols.len();
-    if n < 2 {
-        return n;
+    match *symbols {
+        [] | [_] => return n,
+        [left, right] => {
+            let Some(merge) = pairs.get(left, right) else { return 2 };
+            symbols[0] = merge.id;
+            return 1;
+        }
+        _ => {}
     }
     // The rank and the id of each symbol's merge with the next live one. Ranks are signed, since every machine has a
     // fast minimum for those. A symbol that was merged into another has no rank.

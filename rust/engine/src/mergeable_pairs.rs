@@ -9,54 +9,55 @@ use crate::merge_table::Merge;
 #[derive(Debug)]
 pub(crate) struct MergeablePairs(Box<[[u64; 4]; 256]>);
 
-/// The byte with which a symbol begins, or the one with which it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Edge {
-    /// Nothing has been seen to produce the symbol.
-    Unknown,
-    One(u8),
-    /// Several, as of the unknown token, which stands for several bytes.
-    Any,
+/// The byte with which a symbol begins, or the one with which it ends, plus one; [`UNKNOWN`] or [`ANY`].
+type Edge = u16;
+/// Nothing has been seen to produce the symbol.
+const UNKNOWN: Edge = 0;
+/// Several bytes, as of the unknown token, which stands for several.
+const ANY: Edge = Edge::MAX;
+
+fn joined(one: Edge, other: Edge) -> Edge {
+    match (one, other) {
+        (UNKNOWN, edge) | (edge, UNKNOWN) => edge,
+        (one, other) if one == other => one,
+        _ => ANY,
+    }
 }
 
-impl Edge {
-    fn joined(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Unknown, edge) | (edge, Self::Unknown) => edge,
-            (one, other) if one == other => one,
-            _ => Self::Any,
-        }
-    }
-
-    fn bytes(self) -> std::ops::RangeInclusive<u8> {
-        if let Self::One(byte) = self { byte..=byte } else { 0..=u8::MAX }
+fn range(edge: Edge) -> std::ops::RangeInclusive<u8> {
+    match edge {
+        UNKNOWN | ANY => 0..=u8::MAX,
+        edge => (edge - 1) as u8..=(edge - 1) as u8,
     }
 }
 
 impl MergeablePairs {
     /// `bytes` are the symbols of the 256 bytes within a word and at its end.
     pub(crate) fn new(bytes: [&[u16; 256]; 2], merges: &[(u16, u16, Merge)]) -> Self {
-        let mut edges = vec![[Edge::Unknown; 2]; 1 << 16];
+        let mut edges = vec![[UNKNOWN; 2]; 1 << 16];
         for (byte, &symbol) in (0..=u8::MAX).zip(bytes[0]).chain((0..=u8::MAX).zip(bytes[1])) {
-            edges[usize::from(symbol)] = edges[usize::from(symbol)].map(|edge| edge.joined(Edge::One(byte)));
+            edges[usize::from(symbol)] = edges[usize::from(symbol)].map(|edge| joined(edge, u16::from(byte) + 1));
         }
         loop {
             let mut changed = false;
+            // Whether each symbol is produced once, from symbols that were known by then: as in CLIP's vocabulary.
+            let mut in_order = true;
             for &(left, right, merge) in merges {
                 let known = edges[usize::from(merge.id)];
                 let ([begin, _], [_, end]) = (edges[usize::from(left)], edges[usize::from(right)]);
-                let joined = [known[0].joined(begin), known[1].joined(end)];
-                changed |= joined != known;
-                edges[usize::from(merge.id)] = joined;
+                let now = [joined(known[0], begin), joined(known[1], end)];
+                changed |= now != known;
+                in_order &= known == [UNKNOWN; 2] && begin != UNKNOWN && end != UNKNOWN;
+                edges[usize::from(merge.id)] = now;
             }
-            if !changed {
+            if in_order || !changed {
                 break;
             }
         }
         let mut bits = Box::new([[0; 4]; 256]);
         for &(left, right, _) in merges {
-            for before in edges[usize::from(left)][1].bytes() {
-                for after in edges[usize::from(right)][0].bytes() {
+            for before in range(edges[usize::from(left)][1]) {
+                for after in range(edges[usize::from(right)][0]) {
                     bits[usize::from(before)][usize::from(after / 64)] |= 1 << (after % 64);
                 }
             }

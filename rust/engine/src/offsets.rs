@@ -1,6 +1,6 @@
 //! Ids with the characters that each covers, as the tokenizers library reports offsets.
 
-use crate::encode::{EncodeScratch, GO_ON, Segment, first_word, segments};
+use crate::encode::{EncodeScratch, GO_ON, Segment, segments};
 use crate::engine::Engine;
 use crate::interrupt::poll;
 use crate::normalise::{Normalised, normalise_with_origins};
@@ -9,6 +9,7 @@ use crate::scan::{ScanEnd, Size};
 use crate::scratch::ThreadScratch;
 use crate::split::{PreToken, split};
 use crate::word_cache::Key;
+use crate::word_loop::first_word;
 use std::ops::Range;
 
 /// The ids of several texts, one text behind the other, and what they cover.

@@ -1,6 +1,6 @@
 //! One row of a batch: start of text, ids, end of text and padding, and its attention mask.
 
-use crate::id_buffer::IdBuffer;
+use crate::id_buffer::{IdBuffer, ROW};
 use crate::ids::Id;
 use crate::sink::Sink;
 
@@ -109,9 +109,7 @@ pub(crate) struct RowWriter<'o, T> {
     start_and_end: [T; 2],
     pad: u16,
     /// A row in 16-bit integers, with its padding.
-    padded: [[u16; BLOCK]; MAX_WIDTH / BLOCK],
-    /// How many blocks of it rows need.
-    blocks: usize,
+    padded: [u16; MAX_WIDTH],
     /// Whether rows can be written as whole vectors.
     is_narrow: bool,
     /// Slots before and after the ids of words.
@@ -123,10 +121,12 @@ pub(crate) struct RowWriter<'o, T> {
 /// Ids that are written at once.
 const BLOCK: usize = 16;
 /// The widest row that is written as whole vectors.
-const MAX_WIDTH: usize = 128;
+const MAX_WIDTH: usize = ROW;
+/// The width of CLIP's rows, for which the loops are unrolled.
+const CLIP_WIDTH: usize = 77;
 /// All bits, then none: from the right place on, a mask of the first ids of a row.
-static KEEP: [u16; 2 * MAX_WIDTH] = {
-    let mut keep = [0; 2 * MAX_WIDTH];
+static KEEP: [u16; 3 * MAX_WIDTH] = {
+    let mut keep = [0; 3 * MAX_WIDTH];
     let mut i = 0;
     while i < MAX_WIDTH {
         keep[i] = u16::MAX;
@@ -147,8 +147,7 @@ impl<'o, T: Id> RowWriter<'o, T> {
             specials,
             start_and_end,
             pad: pad.unwrap_or(0),
-            padded: Default::default(),
-            blocks: options.width.div_ceil(BLOCK),
+            padded: [0; MAX_WIDTH],
             is_narrow,
             before,
             room,
@@ -167,19 +166,17 @@ impl<'o, T: Id> RowWriter<'o, T> {
     ) -> Written {
         let fitting = to.min(from + self.room);
         let len = self.before + fitting - from;
-        let (Some(slots), Some(keep), true) =
-            (ids.row(from, self.before, self.blocks * BLOCK), KEEP.get(MAX_WIDTH.wrapping_sub(len)..), self.is_narrow)
-        else {
+        if !self.is_narrow {
             return self.write_wide(row, mask, ids.between(from, to));
-        };
-        // Whole vectors, and no branch that depends on the length of the text.
-        let pad = self.pad;
-        for ((padded, ids), keep) in self.padded.iter_mut().zip(slots.as_chunks().0).zip(keep.as_chunks().0) {
-            let (ids, keep): (&[u16; BLOCK], &[u16; BLOCK]) = (ids, keep);
-            *padded = std::array::from_fn(|i| (ids[i] ^ pad) & keep[i] ^ pad);
         }
-        // Another loop: in one, the compiler widens each 16-bit integer before it is padded.
-        widen(row, self.padded.as_flattened());
+        let (slots, keep) = (ids.row(from - self.before), keep_first(len));
+        if let Ok(row) = <&mut [T; CLIP_WIDTH]>::try_from(&mut *row) {
+            pad(&mut self.padded, slots, keep, self.pad, const { CLIP_WIDTH.div_ceil(BLOCK) });
+            widen(row, &self.padded);
+        } else {
+            pad(&mut self.padded, slots, keep, self.pad, row.len().div_ceil(BLOCK));
+            widen(row, &self.padded);
+        }
         if self.before > 0 {
             row[0] = self.start_and_end[0];
             row[len] = self.start_and_end[1];
@@ -203,26 +200,42 @@ impl<'o, T: Id> RowWriter<'o, T> {
     }
 }
 
-/// Writes the first ids of `padded` to a row.
+/// A mask of the first `len` of [`MAX_WIDTH`] ids, of which there are not more.
 #[inline(always)]
-fn widen<T: Id>(row: &mut [T], padded: &[u16]) {
-    let block = |row: &mut [T; BLOCK], ids: &[u16; BLOCK]| {
-        row.iter_mut().zip(ids).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
-    };
-    row.as_chunks_mut().0.iter_mut().zip(padded.as_chunks().0).for_each(|(row, ids)| block(row, ids));
-    let Some(ids) = padded.get(..row.len()) else { return };
-    if let (Some(row), Some(ids)) = (row.last_chunk_mut(), ids.last_chunk()) {
-        block(row, ids); // overlaps the one before
-    } else {
-        row.iter_mut().zip(ids).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
+fn keep_first(len: usize) -> &'static [u16; MAX_WIDTH] {
+    KEEP[MAX_WIDTH.wrapping_sub(len) & (2 * MAX_WIDTH - 1)..].first_chunk().unwrap_or(&[0; MAX_WIDTH])
+}
+
+/// Fills whole vectors with the ids to keep and with padding, and without a branch that depends on the length of the text.
+#[inline(always)]
+fn pad(padded: &mut [u16; MAX_WIDTH], ids: &[u16; MAX_WIDTH], keep: &[u16; MAX_WIDTH], pad: u16, blocks: usize) {
+    let (padded, ids, keep) =
+        (padded.as_chunks_mut::<BLOCK>().0, ids.as_chunks::<BLOCK>().0, keep.as_chunks::<BLOCK>().0);
+    for ((padded, ids), keep) in padded.iter_mut().zip(ids).zip(keep).take(blocks) {
+        *padded = std::array::from_fn(|i| (ids[i] ^ pad) & keep[i] ^ pad);
     }
+}
+
+/// Writes the first ids of `padded` to a row. Apart from [`pad`]: in one loop, the compiler would widen each 16-bit integer
+/// before it is padded.
+#[inline(always)]
+fn widen<T: Id>(row: &mut [T], padded: &[u16; MAX_WIDTH]) {
+    let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
+    let (ids, _) = padded.as_chunks::<BLOCK>();
+    blocks.iter_mut().zip(ids).for_each(|(slots, ids)| *slots = ids.map(|id| T::from_id(id.into())));
+    let from = BLOCK * blocks.len();
+    let (fours, last) = tail.as_chunks_mut::<4>();
+    let (ids, _) = padded[from..].as_chunks::<4>();
+    fours.iter_mut().zip(ids).for_each(|(slots, ids)| *slots = ids.map(|id| T::from_id(id.into())));
+    let from = from + 4 * fours.len();
+    last.iter_mut().zip(&padded[from..]).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
 }
 
 /// Writes `length` ones and zeros for the padding, which stands on the left or on the right.
 #[inline(always)]
 fn write_mask(mask: &mut [i64], length: usize, pad_left: bool) {
     if mask.len() <= MAX_WIDTH {
-        let keep = &KEEP[MAX_WIDTH - length..][..mask.len()];
+        let keep = &keep_first(length)[..mask.len()];
         mask.iter_mut().zip(keep).for_each(|(slot, &keep)| *slot = (keep & 1).into());
     } else {
         mask[..length].fill(1);

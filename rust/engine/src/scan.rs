@@ -26,8 +26,12 @@ use crate::words::{is_space, join_contractions};
 /// The most bytes of one scan.
 pub(crate) const SEGMENT: usize = 512;
 /// The most bytes of all texts in one [`Scan`].
-pub(crate) const ROOM: usize = 2048 + SEGMENT;
-/// Bytes per step: one bit each of a `u64` mask.
+pub(crate) const ROOM: usize = MASK + 1 - BLOCK;
+/// The zeros behind each text: no key reaches from one text to the next.
+pub(crate) const GAP: usize = KEY_BYTES;
+/// The bits of an offset. Offsets are less than this anyway; after an `&` the compiler knows it, and checks no bounds.
+pub(crate) const MASK: usize = 4095;
+/// Bytes per step at most: one bit each of a `u64` mask.
 const BLOCK: usize = 64;
 
 /// The classes of a block's bytes, one bit per byte, the first byte in the lowest bit. A byte in none of the first
@@ -37,19 +41,23 @@ struct Masks {
     letters: u64,
     digits: u64,
     spaces: u64,
-    apostrophes: u64,
-    /// Not ASCII, NUL, or a byte with which a special or an added token may begin; possibly others.
+    /// Not ASCII, NUL, an apostrophe, or a byte with which a special or an added token may begin.
     stops: u64,
 }
 
-/// The words of one text or of several that were scanned one behind the other. About 16 KB.
+/// From each offset a whole step can be written, and a key read.
+const LOWER: usize = MASK + 1 + BLOCK;
+/// From each offset a whole step's words can be written.
+const STARTS: usize = MASK + 1 + BLOCK;
+
+/// The words of one text or of several that were scanned one behind the other. About 12 KB.
 #[derive(Debug)]
 pub(crate) struct Scan {
     /// The texts in lower case, with zeros for white space, padded so that a cache key can be read at the last word.
-    lower: [u8; ROOM + BLOCK + KEY_BYTES],
-    /// Byte offsets into `lower` at which words start, then where the last of them ends at the latest. Padded so that a
-    /// whole block's can be written at once.
-    starts: [u16; ROOM + 2 * BLOCK],
+    lower: [u8; LOWER],
+    /// Byte offsets into `lower` at which words start, then where the last of them ends at the latest, then [`u16::MAX`].
+    /// Padded so that a whole block's can be written at once.
+    starts: [u16; STARTS],
     /// How much of these arrays is in use.
     size: Size,
 }
@@ -63,7 +71,7 @@ pub(crate) struct Size {
 
 impl Default for Scan {
     fn default() -> Self {
-        Self { lower: [0; ROOM + BLOCK + KEY_BYTES], starts: [0; ROOM + 2 * BLOCK], size: Size::default() }
+        Self { lower: [0; LOWER], starts: [0; STARTS], size: Size::default() }
     }
 }
 
@@ -80,7 +88,7 @@ pub(crate) enum ScanEnd {
 }
 
 impl Scan {
-    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit, and
+    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit, and [`GAP`], and
     /// that the machine has the instructions.
     pub(crate) fn append(&mut self, text: &[u8], token_starts: &TokenStarts, instructions: Instructions) -> ScanEnd {
         struct Append<'a>(&'a mut Scan, &'a [u8], &'a TokenStarts);
@@ -99,7 +107,7 @@ impl Scan {
     #[inline(always)]
     pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
         match S::INSTRUCTIONS {
-            Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.first)),
+            Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.stops)),
             #[cfg(target_arch = "aarch64")]
             Instructions::Neon => vector128::append::<neon::Neon>(self, text, token_starts),
             #[cfg(target_arch = "x86_64")]
@@ -121,11 +129,12 @@ impl Scan {
     pub(crate) fn truncate(&mut self, size: Size) {
         self.size = size;
         self.starts[size.words] = size.bytes as u16;
+        self.starts[size.words + 1] = u16::MAX;
     }
 
     /// The texts in lower case, with zeros for white space. At least [`KEY_BYTES`] can be read from the start of each word.
     #[inline(always)]
-    pub(crate) fn lower(&self) -> &[u8] {
+    pub(crate) fn lower(&self) -> &[u8; LOWER] {
         &self.lower
     }
 
@@ -134,6 +143,12 @@ impl Scan {
     #[inline(always)]
     pub(crate) fn words(&self) -> &[u16] {
         &self.starts[..=self.size.words]
+    }
+
+    /// The array that [`Scan::words`] begins. Behind them there is an offset that is too far for a key.
+    #[inline(always)]
+    pub(crate) fn starts(&self) -> &[u16; STARTS] {
+        &self.starts
     }
 
     /// Scans in steps of `STEP` bytes. The last step of a text is moved back, so that it too is whole, and overlaps the one
@@ -148,27 +163,29 @@ impl Scan {
         let Size { bytes: base, words: before } = self.size;
         let segment = &text[..text.len().min(SEGMENT)];
         let last = segment.len().saturating_sub(STEP);
-        let lower = &mut self.lower[base..];
         let mut words = before;
-        let (mut letter, mut other) = (0, 0); // whether the last byte was one, for the next step
-        let mut contractions = 0; // apostrophes that may begin a contraction
+        let (mut was_letter, mut was_word) = (0, 0); // whether the last byte was one, for the next step
+        let mut has_contraction = false;
         let mut stop = None;
         let mut at = 0;
         while at < segment.len() {
             let from = at.min(last);
-            let Some(starts) = self.starts[words..].first_chunk_mut::<BLOCK>() else { break };
-            let Masks { letters, digits, spaces, apostrophes, stops } =
-                steps.classify_first(&segment[from..], &mut lower[from..]);
-            let others = !(letters | digits | spaces);
-            let other_starts = others & !(others << 1 | other);
-            let begin = letters & !(letters << 1 | letter) | other_starts | digits;
+            let lower = self.lower[(base + from) & MASK..].first_chunk_mut();
+            let starts = self.starts[words & MASK..].first_chunk_mut();
+            let (Some(lower), Some(starts)) = (lower, starts) else { break }; // never
+            let Masks { letters, digits, spaces, stops } = steps.classify_first(&segment[from..], lower);
+            // Letters and others, of which a word begins where the one before is not of the same class.
+            let in_words = !(digits | spaces) & u64::MAX >> (64 - STEP);
+            let (after_letter, after_word) = (letters << 1 | was_letter, in_words << 1 | was_word);
+            let begin = digits | in_words & !(after_word & !(after_letter ^ letters));
             let begin = begin & (u64::MAX << (at - from)); // what the step before has seen
-            contractions |= apostrophes & other_starts;
-            (letter, other) = (letters >> (STEP - 1), others >> (STEP - 1));
+            (was_letter, was_word) = (letters >> (STEP - 1), in_words >> (STEP - 1));
             steps.list(begin, (base + from) as u16, starts);
             words += begin.count_ones() as usize;
             if stops != 0 {
-                stop = first_stop(stops, &text[from..], token_starts).map(|within| from + within);
+                let (first, contraction) = examine_stops(stops, &text[from..], token_starts);
+                has_contraction |= contraction;
+                stop = first.map(|within| from + within);
                 if stop.is_some() {
                     break;
                 }
@@ -179,32 +196,38 @@ impl Scan {
         if stop.is_some() || segment.len() < text.len() {
             let stop = stop.unwrap_or(segment.len());
             end = text[..stop].iter().rposition(|&byte| is_space(byte)).unwrap_or(0);
-            while words > before && usize::from(self.starts[words - 1]) >= base + end {
+            while words > before && usize::from(self.starts[(words - 1) & MASK]) >= base + end {
                 words -= 1;
             }
             result = if stop == segment.len() && end > 0 { ScanEnd::Segment(end) } else { ScanEnd::Other(end, stop) };
         }
-        if contractions != 0 {
+        if has_contraction {
             words = before + join_contractions(&mut self.starts[before..words], base + end, &self.lower, false);
         }
-        self.starts[words] = (base + end) as u16;
-        self.size = Size { bytes: base + segment.len(), words };
+        self.starts[words & MASK] = (base + end) as u16;
+        self.starts[(words & MASK) + 1] = u16::MAX;
+        self.lower[(base + segment.len()) & MASK..][..GAP].fill(0);
+        self.size = Size { bytes: base + segment.len() + GAP, words };
         result
     }
 }
 
-/// The position of the first of `stops` that ends the scan: NUL, beyond ASCII, or where a token may really begin.
+/// The position of the first of `stops` that ends the scan: NUL, beyond ASCII, or where a token may really begin. And
+/// whether a contraction may begin before it.
 #[cold]
-fn first_stop(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> Option<usize> {
+#[inline(never)]
+fn examine_stops(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> (Option<usize>, bool) {
+    let mut contraction = false;
     while stops != 0 {
         let at = stops.trailing_zeros() as usize;
-        let byte = *text.get(at)?;
-        if byte == 0 || !byte.is_ascii() || token_starts.may_begin(&text[at..]) {
-            return Some(at);
+        let [byte, behind @ ..] = text.get(at..).unwrap_or_default() else { break }; // the padding of a short text
+        if *byte == 0 || !byte.is_ascii() || token_starts.may_begin(&text[at..]) {
+            return (Some(at), contraction);
         }
+        contraction |= *byte == b'\'' && behind.first().is_some_and(u8::is_ascii_alphabetic);
         stops &= stops - 1;
     }
-    None
+    (None, contraction)
 }
 
 /// How a set of instructions scans `STEP` bytes at once.
@@ -217,8 +240,7 @@ trait Steps<const STEP: usize> {
 
     /// [`Steps::classify`] for the first bytes of a text. Missing ones are white space.
     #[inline(always)]
-    fn classify_first(&self, text: &[u8], lower: &mut [u8]) -> Masks {
-        let Some(lower) = lower.first_chunk_mut() else { return Masks::default() };
+    fn classify_first(&self, text: &[u8], lower: &mut [u8; STEP]) -> Masks {
         if let Some(whole) = text.first_chunk() {
             return self.classify(whole, lower);
         }
@@ -239,7 +261,6 @@ impl Steps<BLOCK> for PlainSteps<'_> {
             masks.letters |= u64::from(byte.is_ascii_alphabetic()) << i;
             masks.digits |= u64::from(byte.is_ascii_digit()) << i;
             masks.spaces |= u64::from(is_space(byte)) << i;
-            masks.apostrophes |= u64::from(byte == b'\'') << i;
             masks.stops |= u64::from(byte == 0 || !byte.is_ascii() || self.0.contains(byte)) << i;
         }
         masks

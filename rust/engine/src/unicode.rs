@@ -29,12 +29,16 @@ pub(crate) enum Class {
 #[derive(Clone, Copy)]
 pub(crate) struct Properties(u16);
 
+const CLASS: u16 = 3;
+const LOWERS: u16 = 1 << 2;
+const COMBINING: u16 = 63 << 3;
+const COMPOSES: u16 = 1 << 9;
 const CLEANING_SUSPECT: u32 = 31;
 
 impl Properties {
     #[inline]
     pub(crate) fn class(self) -> Class {
-        match self.0 & 3 {
+        match self.0 & CLASS {
             0 => Class::Other,
             1 => Class::Letter,
             2 => Class::Number,
@@ -44,17 +48,17 @@ impl Properties {
 
     #[inline]
     pub(crate) fn lowers(self) -> bool {
-        self.0 & 4 != 0
+        self.0 & LOWERS != 0
     }
 
     #[inline]
     pub(crate) fn combining(self) -> u16 {
-        self.0 >> 3 & 63
+        (self.0 & COMBINING) >> 3
     }
 
     #[inline]
     fn composes(self) -> bool {
-        self.0 & 1 << 9 != 0
+        self.0 & COMPOSES != 0
     }
 
     #[inline]
@@ -65,24 +69,70 @@ impl Properties {
 
 /// One reference's view of Unicode.
 #[derive(Debug)]
-pub(crate) struct Table(&'static [u8]);
+pub(crate) struct Table {
+    pages: &'static [u8],
+    two_bytes: [TwoBytes; 1 << 11],
+}
 
 /// Oniguruma inside tokenizers: the `transformers` profile.
-pub(crate) static ONIG: Table = Table(include_bytes!("../data/onig.bin"));
+pub(crate) static ONIG: Table = Table::new(include_bytes!("../data/onig.bin"));
 /// The regex package, and what ftfy, html and `str.lower` could change: the other profiles.
-pub(crate) static REGEX: Table = Table(include_bytes!("../data/regex.bin"));
+pub(crate) static REGEX: Table = Table::new(include_bytes!("../data/regex.bin"));
+
+/// What becomes of a code point of two bytes, in one look-up: its lower case in bits 0 to 15 as UTF-8, its class in bits 16
+/// and 17. [`TwoBytes::OTHER`] where it needs more care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TwoBytes(u32);
+
+impl TwoBytes {
+    /// One that NFC may change or reorder, or whose lower case does not have two bytes.
+    const OTHER: Self = Self(u32::MAX);
+
+    /// The code point in lower case, and its class.
+    #[inline]
+    pub(crate) fn get(self) -> Option<([u8; 2], Class)> {
+        let [first, second, class, _] = self.0.to_le_bytes();
+        (self != Self::OTHER).then(|| ([first, second], Properties(class.into()).class()))
+    }
+}
 
 const PAGES: usize = 0x11_0000 / 256;
 static LOWERCASE: &[u8] = include_bytes!("../data/lowercase.bin");
 static MOJIBAKE: &[u8] = include_bytes!("../data/mojibake.bin");
 
 impl Table {
-    #[inline]
-    pub(crate) fn get(&self, c: char) -> Properties {
-        let c = c as usize;
-        let at = PAGES + 2 * (256 * usize::from(self.0[c >> 8]) + (c & 255));
-        Properties(u16::from_le_bytes([self.0[at], self.0[at + 1]]))
+    const fn new(pages: &'static [u8]) -> Self {
+        let mut two_bytes = [TwoBytes::OTHER; 1 << 11];
+        let mut c = 0x80;
+        while c < two_bytes.len() {
+            let found = properties(pages, c).0;
+            let lower = if found & LOWERS == 0 { c as u32 } else { lowercase_one(c as u32) };
+            if found & (COMBINING | COMPOSES) == 0 && lower >= 0x80 && lower < 0x800 {
+                let class = (properties(pages, lower as usize).0 & CLASS) as u32;
+                two_bytes[c] = TwoBytes(class << 16 | (0x80 | lower & 0x3F) << 8 | (0xC0 | lower >> 6));
+            }
+            c += 1;
+        }
+        Self { pages, two_bytes }
     }
+
+    /// `c` is a `char` or its number.
+    #[inline]
+    pub(crate) fn get(&self, c: impl Into<u32>) -> Properties {
+        properties(self.pages, c.into() as usize)
+    }
+
+    /// What becomes of the code point with these two bytes in UTF-8.
+    #[inline]
+    pub(crate) fn two_bytes(&self, first: u8, second: u8) -> TwoBytes {
+        self.two_bytes[usize::from(first & 0x1F) << 6 | usize::from(second & 0x3F)]
+    }
+}
+
+#[inline]
+const fn properties(pages: &[u8], c: usize) -> Properties {
+    let at = PAGES + 2 * (256 * pages[c >> 8] as usize + (c & 255));
+    Properties(u16::from_le_bytes([pages[at], pages[at + 1]]))
 }
 
 /// The lowercase of one code point, as tokenizers maps it: no context, so no final sigma.
@@ -90,21 +140,24 @@ pub(crate) fn lowercase(c: char) -> [Option<char>; 2] {
     if c == '\u{130}' {
         return [Some('i'), Some('\u{307}')]; // the one mapping to two code points
     }
-    let entry = |i: usize| {
-        let word = |at: usize| u32::from_le_bytes(LOWERCASE[at..at + 4].try_into().unwrap_or_default());
-        (word(8 * i), word(8 * i + 4))
-    };
+    [char::from_u32(lowercase_one(c as u32)), None]
+}
+
+/// [`lowercase`] of a code point that maps to one.
+const fn lowercase_one(c: u32) -> u32 {
+    const fn word(at: usize) -> u32 {
+        u32::from_le_bytes([LOWERCASE[at], LOWERCASE[at + 1], LOWERCASE[at + 2], LOWERCASE[at + 3]])
+    }
     let (mut low, mut high) = (0, LOWERCASE.len() / 8);
     while low < high {
         let middle = usize::midpoint(low, high);
-        let (from, to) = entry(middle);
-        match from.cmp(&(c as u32)) {
-            std::cmp::Ordering::Equal => return [char::from_u32(to), None],
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Greater => high = middle,
+        let from = word(8 * middle);
+        if from == c {
+            return word(8 * middle + 4);
         }
+        (low, high) = if from < c { (middle + 1, high) } else { (low, middle) };
     }
-    [Some(c), None]
+    c
 }
 
 /// Checks, code point by code point, that a text is in NFC already (the quick check of Unicode Annex 15, section 9). It
@@ -162,7 +215,7 @@ pub(crate) fn needs_cleaning(text: &str) -> bool {
 /// The ASCII bytes for which [`needs_cleaning`] may return true.
 pub(crate) fn ascii_suspects() -> ByteSet {
     let mut set = ByteSet::default();
-    (0..128).filter(|&byte| REGEX.get(byte.into()).cleaning() != 0).for_each(|byte| set.insert(byte));
+    (0..128).filter(|&byte| REGEX.get(byte).cleaning() != 0).for_each(|byte| set.insert(byte));
     set
 }
 

@@ -57,30 +57,55 @@ impl UnicodeRun {
             lower[length..][..4].copy_from_slice(&bytes);
             length += count;
         };
-        for (at, c) in text.char_indices() {
-            if c == '\0' {
-                return false;
-            }
-            if c.is_ascii() {
+        let mut has_apostrophe = false;
+        let (all, mut at) = (text.as_bytes(), 0);
+        while let Some(&first) = all.get(at) {
+            if first.is_ascii() {
+                if first == 0 {
+                    return false;
+                }
                 nfc = NfcCheck::default(); // NFC reorders nothing across ASCII
-                take([c.to_ascii_lowercase() as u8, 0, 0, 0], 1, ASCII[c as usize]);
+                has_apostrophe |= first == b'\'';
+                take([first.to_ascii_lowercase(), 0, 0, 0], 1, ASCII[usize::from(first & 127)]);
+                at += 1;
                 continue;
             }
+            // Behind the last character there is nothing of it.
+            let bytes: [u8; 4] =
+                all[at..].first_chunk().copied().unwrap_or_else(|| std::array::from_fn(|i| byte_at(all, at + i)));
+            let [_, second, third, fourth] = bytes.map(|byte| u32::from(byte & 0x3F));
+            let (c, count) = match first {
+                ..0xE0 => {
+                    if let Some(([first, second], class)) = table.two_bytes(bytes[0], bytes[1]).get() {
+                        nfc = NfcCheck::default(); // nor across these
+                        take([first, second, 0, 0], 2, class);
+                        at += 2;
+                        continue;
+                    }
+                    (u32::from(first & 0x1F) << 6 | second, 2)
+                }
+                0xE0..0xF0 => (u32::from(first & 0x0F) << 12 | second << 6 | third, 3),
+                0xF0.. => (u32::from(first & 0x07) << 18 | second << 12 | third << 6 | fourth, 4),
+            };
+            at += count;
             let properties = table.get(c);
             // In the other profiles, a text that NFC would change has gone through cleaning.
             if profile == Profile::Transformers && !nfc.allows(properties) {
                 return false;
             }
             if properties.lowers() {
+                let Some(c) = char::from_u32(c) else { return false }; // never
                 for c in lowercase(c).into_iter().flatten() {
                     take(encoded(c), c.len_utf8(), table.get(c).class());
                 }
             } else {
-                let bytes = text.as_bytes()[at..].first_chunk().copied().unwrap_or_else(|| encoded(c));
-                take(bytes, c.len_utf8(), properties.class());
+                take(bytes, count, properties.class());
             }
         }
-        let words = join_contractions(starts, length, lower, profile.cleans());
+        let mut words = starts.len();
+        if has_apostrophe {
+            words = join_contractions(starts, length, lower, profile.cleans());
+        }
         starts.truncate(words);
         starts.push(length as u32);
         true
@@ -101,6 +126,10 @@ impl UnicodeRun {
     pub(crate) fn words(&self) -> &[u32] {
         &self.starts
     }
+}
+
+fn byte_at(bytes: &[u8], at: usize) -> u8 {
+    bytes.get(at).copied().unwrap_or(0)
 }
 
 fn encoded(c: char) -> [u8; 4] {

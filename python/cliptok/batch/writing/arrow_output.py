@@ -9,16 +9,21 @@ from cliptok.batch.writing.outputs import RECORD, Record
 from cliptok.batch.writing.reserved import fill, read, reserve
 
 _MAGIC = b"ARROW1"
+_MOST_OF_A_SCHEMA = 1 << 26
 
 
 class ArrowOutput:
-    """A file being written: a record batch per table. The record is in the footer's metadata."""
+    """A file being written: a record batch per table. The record is metadata of the schema in the footer.
+
+    The same schema stands at the front too, for who reads the file as a stream; there its place stays empty.
+    """
 
     def __init__(self, file: BinaryIO, first: pa.Table, draft: Record) -> None:
         self._file, self._reserved = file, reserve(draft)
-        self._schema = pa.schema([field.with_type(without_dictionaries(field.type)) for field in first.schema])
+        fields = [field.with_type(without_dictionaries(field.type)) for field in first.schema]
         # The footer is written at the end, but what it holds is given here: a place for the record.
-        self._writer = pa.ipc.new_file(file, self._schema, metadata={RECORD: self._reserved})
+        self._schema = pa.schema(fields, {**(first.schema.metadata or {}), RECORD: self._reserved})
+        self._writer = pa.ipc.new_file(file, self._schema)
 
     def write(self, table: pa.Table) -> None:
         """Add the table's rows."""
@@ -29,11 +34,17 @@ class ArrowOutput:
         self._writer.close()
         size = self._file.tell()
         start, length = footer(self._file, size)
+        front = len(_MAGIC) + 2
+        self._replace(front, min(start - front, _MOST_OF_A_SCHEMA), b"{}".ljust(len(self._reserved)))
+        self._replace(start, length, fill(self._reserved, record, size))
+
+    def _replace(self, start: int, length: int, text: bytes) -> None:
+        """Write a text in the record's place in some part of the file."""
         self._file.seek(start)
         at = self._file.read(length).find(self._reserved)
         assert at >= 0
         self._file.seek(start + at)
-        self._file.write(fill(self._reserved, record, size))
+        self._file.write(text)
 
     def abandon(self) -> None:
         """Release the file, which the caller discards."""
@@ -53,9 +64,10 @@ def footer(file: BinaryIO, size: int) -> tuple[int, int]:
 def look(file: BinaryIO, size: int) -> tuple[int, Record | None]:
     """(rows, record). Raises whatever Arrow does for a file that is damaged."""
     with pa.ipc.open_file(file) as reader:
-        text = (reader.metadata or {}).get(RECORD.encode())
-        # Counting reads the head of each batch, so a damaged one is found.
-        return reader.count_rows(), None if text is None else read(text, size)
+        text = (reader.schema.metadata or {}).get(RECORD.encode())
+    record = None if text is None else read(text, size)
+    # As of an archive: it is as long as its record says, and counting would read it all.
+    return (0, None) if record is None else (record["counts"]["texts"], record)
 
 
 def without_dictionaries(kind: pa.DataType) -> pa.DataType:

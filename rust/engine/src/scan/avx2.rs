@@ -13,14 +13,14 @@ use std::arch::x86_64::{
 };
 
 const STEP: usize = 32;
-/// The bits of a mask that stand for bytes of a step. Behind them there is white space.
+/// The bits of a mask that stand for bytes of a step.
 const LOW: u64 = u32::MAX as u64;
 
 /// [`Scan::append`] with AVX2. Inlined into a task that is compiled for it and runs where the machine has it.
 #[inline(always)]
 pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
     // SAFETY: the machine has AVX2, as said above.
-    let steps = Avx2Steps { set: unsafe { load_set(&token_starts.first) } };
+    let steps = Avx2Steps { set: unsafe { load_set(&token_starts.stops) } };
     scan.append_with(text, token_starts, &steps)
 }
 
@@ -61,8 +61,7 @@ impl Steps<STEP> for Avx2Steps {
             Masks {
                 letters: mask(letters),
                 digits: mask(digits),
-                spaces: mask(spaces) | !LOW,
-                apostrophes: mask(_mm256_cmpeq_epi8(bytes, byte(b'\''))),
+                spaces: mask(spaces),
                 stops: mask(_mm256_and_si256(positive, not_in(bytes, self.set))) ^ LOW,
             }
         }

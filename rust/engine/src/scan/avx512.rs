@@ -23,7 +23,7 @@ pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
 fn append_detected(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-    scan.append_with(text, token_starts, &Avx512Steps { set: load_set(&token_starts.first) })
+    scan.append_with(text, token_starts, &Avx512Steps { set: load_set(&token_starts.stops) })
 }
 
 /// The bytes to stop at, four times. Exists only where the machine has AVX-512.
@@ -39,7 +39,7 @@ impl Steps<BLOCK> for Avx512Steps {
     }
 
     #[inline(always)]
-    fn classify_first(&self, text: &[u8], lower: &mut [u8]) -> Masks {
+    fn classify_first(&self, text: &[u8], lower: &mut [u8; BLOCK]) -> Masks {
         // SAFETY: as above. A masked load pads what is missing.
         unsafe { classify(text, lower, self.set) }
     }
@@ -53,8 +53,7 @@ impl Steps<BLOCK> for Avx512Steps {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-fn classify(input: &[u8], lower: &mut [u8], set: __m512i) -> Masks {
-    let Some(lower) = lower.first_chunk_mut::<BLOCK>() else { return Masks::default() };
+fn classify(input: &[u8], lower: &mut [u8; BLOCK], set: __m512i) -> Masks {
     let byte = |b: u8| _mm512_set1_epi8(b as i8);
     // Whether a byte is in `first..first + length`: smaller ones wrap around and become large.
     let in_range = |lanes: __m512i, first: u8, length: u8| {
@@ -74,7 +73,6 @@ fn classify(input: &[u8], lower: &mut [u8], set: __m512i) -> Masks {
         letters: in_range(folded, b'a', 26),
         digits: in_range(bytes, b'0', 10),
         spaces,
-        apostrophes: _mm512_cmpeq_epi8_mask(bytes, byte(b'\'')),
         // NUL, and bytes over 127, which are negative.
         stops: _mm512_cmple_epi8_mask(bytes, _mm512_setzero_si512()) | in_set,
     }

@@ -33,7 +33,7 @@ pub(super) trait Vector: Copy {
 /// [`Scan::append`] with vectors of 16 bytes.
 #[inline(always)]
 pub(super) fn append<V: Vector>(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-    scan.append_with(text, token_starts, &Steps128 { set: V::load(&token_starts.first.0) })
+    scan.append_with(text, token_starts, &Steps128 { set: V::load(&token_starts.stops.0) })
 }
 
 struct Steps128<V> {
@@ -60,13 +60,7 @@ impl<V: Vector> Steps<BLOCK> for Steps128<V> {
         }
         // NUL and bytes over 127 are not positive.
         let go_on = bytes.map(|bytes| bytes.positive().and(not_in(bytes, self.set)));
-        Masks {
-            letters: V::mask(letters),
-            digits: V::mask(digits),
-            spaces: V::mask(spaces),
-            apostrophes: V::mask(bytes.map(|bytes| bytes.equal(V::splat(b'\'')))),
-            stops: !V::mask(go_on),
-        }
+        Masks { letters: V::mask(letters), digits: V::mask(digits), spaces: V::mask(spaces), stops: !V::mask(go_on) }
     }
 
     #[inline(always)]
