@@ -84,12 +84,12 @@ def tokenize_files(
     first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
     each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
     row's other columns. `out` is a folder, or for one input a file; `format` is
-    `parquet` (default), `npy`, `safetensors`, `arrow` or `tar`.
+    `parquet` (default), `npy`, `safetensors`, `arrow`, `tar` or `lance`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
     `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64 or uint16. `lists`
-    are `variable` (default for Parquet, Arrow and tar) or `fixed`, that is padded to `max_length`. `keep` names other
-    columns to carry along into these; `"*"` is all of them.
+    are `variable` (default for Parquet, Arrow, Lance and tar) or `fixed`, that is padded to `max_length`. `keep` names
+    other columns to carry along into these; `"*"` is all of them.
 
     A tar is for WebDataset: a sample for each row, under the input's `__key__` or, where it has none, the row's number,
     with its arrays as `members`, `.npy` (default) or one `.safetensors`. Columns to keep are files beside: bytes as
@@ -306,7 +306,7 @@ def _keeping(reading: Reading, keep: str | Iterable[str], format: str, members: 
         raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
     if names and format not in WITH_COLUMNS:
-        raise ValueError(f"keep needs Parquet, Arrow or tar; {format} has no other columns")
+        raise ValueError(f"keep needs Parquet, Arrow, Lance or tar; {format} has no other columns")
     if "*" in names and len(names) > 1:
         raise ValueError("keep has '*' and other names; '*' alone keeps all other columns")
     if members is not None:
