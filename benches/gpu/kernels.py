@@ -28,7 +28,7 @@ def run(settings: Settings) -> Iterator[dict[str, Any]]:
     texts = captions(settings)
     for dtype, limit in LIMITS.items():
         kernels = {
-            "attention over nodes": lambda dtype: _nodes(dtype, texts, settings.exact),
+            "attention over nodes": lambda dtype: nodes_error(dtype, texts, settings.exact),
             "causal attention": lambda dtype: _causal(dtype, settings.exact),
             "linear, silu": lambda dtype: _linear("silu", dtype, settings.exact),
             "linear, gelu": lambda dtype: _linear("gelu", dtype, settings.exact),
@@ -56,27 +56,36 @@ def canonical(texts: list[str], settings: Settings) -> Iterator[dict[str, Any]]:
         yield {"what": "encode", "nodes": size.nodes, "eos": size.eos, "error": worst}
 
 
-def batch_of(texts: list[str], dtype: torch.dtype, heads: int = HEADS, size: CanonicalSize = CANONICAL[3]) -> NodeBatch:
+def batch_of(
+    texts: list[str],
+    dtype: torch.dtype,
+    heads: int = HEADS,
+    size: CanonicalSize = CANONICAL[3],
+    fused: bool = False,
+) -> NodeBatch:
     """A canonical batch of the texts' first tokens on the device."""
     packed = Tokenizer().encode_packed(sorted(texts[:2000]), max_length=77, dtype="int32")
     window = Window(packed.input_ids, packed.offsets, 49407, 77, 49408, 0)
     start, stop, _ = window.split_canonical([size])[0]
     batch = build_canonical(window, start, stop, size, CUDA.chunk, SLOTS)
-    return NodeBatch.unpack(batch.packed.to(DEVICE), batch.shape, heads, dtype)
+    return NodeBatch.unpack(batch.packed.to(DEVICE), batch.shape, heads, dtype, fused)
 
 
 def _random(*shape: int, dtype: torch.dtype) -> torch.Tensor:
     return torch.randn(*shape, device=DEVICE, dtype=torch.float32).to(dtype)
 
 
-def _nodes(dtype: torch.dtype, texts: list[str], precise: torch.dtype) -> float:
+def nodes_error(
+    dtype: torch.dtype, texts: list[str], precise: torch.dtype = torch.float64, fused: bool = False
+) -> float:
+    """Of attention over a batch's nodes, by torch's kernel or the fused one."""
     batch = batch_of(texts, dtype)
     (group,) = batch.groups
     nodes = group.chunks * batch.chunk
     q, k, v = (_random(nodes, WIDTH, dtype=dtype) for _ in range(3))
     work = Workspace()
     work.take("attention", nodes, WIDTH, q).fill_(torch.nan)
-    found = attend(q, k, v, batch, work)
+    found = attend(q, k, v, batch_of(texts, dtype, fused=True) if fused else batch, work)
     exact = torch.empty(nodes, WIDTH, dtype=precise, device=DEVICE)
     for chunk in range(group.chunks):
         rows = slice(chunk * batch.chunk, (chunk + 1) * batch.chunk)

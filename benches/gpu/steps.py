@@ -26,6 +26,7 @@ STEPS = {
     "shapes": Step("shapes", 45),
     "texts": Step("texts", 100),
     "conditioning": Step("conditioning", 75),
+    "fused": Step("fused", 75),
     "layers": Step("layers", 45),
     "compiled": Step("compiled", 75),
 }

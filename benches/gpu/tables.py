@@ -76,7 +76,17 @@ def tables(record: Record) -> str:
             peers = (f"{rate:,.0f} ({row['ratios'][how]:.1f} times)" for how, rate in row["peers"].items())
             cells = (f"{row['what']} ({row['count']:,})", row["dtype"], f"{row['ours']:,.0f}", *peers)
             lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "| milliseconds a call | dtype | cliptok | transformers |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {row['what'].removeprefix('fused, ')}, `CLIPTOK_KERNELS=triton` | {row['dtype']} | "
+        f"{row['ours']:,.0f} ({row['ratios']['torch']:.2f} times torch's kernels) | | |"
+        for row in rows_of(record, "fused", "fused, ")
+        if "ours" in row
+    ]
+    lines += [
+        "",
+        "| milliseconds a call | dtype | cliptok | transformers (compiled where it says so) |",
+        "| --- | --- | --- | --- |",
+    ]
     for row in (*rows_of(record, "texts", "one"), *rows_of(record, "conditioning")):
         lines.append(
             f"| {row['what']} | {row.get('dtype', 'float16')} | {row['ours_ms']:.2f} | {row['transformers_ms']:.2f} |"

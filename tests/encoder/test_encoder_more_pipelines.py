@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from test_encoder_stable_diffusion import clip, clip_tokenizer, diffusers, images, sd, sdxl
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
+from encoder.test_encoder_stable_diffusion import clip, clip_tokenizer, diffusers, images, sd, sdxl
 
 assert sd and sdxl  # fixtures
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -16,6 +16,7 @@ from cliptok.encoder.caching.store import EmbeddingCache, as_cache
 from cliptok.encoder.device import to_device
 from cliptok.encoder.forward import warm_up as warm_up_forward
 from cliptok.encoder.modulewise import encode_by_modules, needs_modules
+from cliptok.encoder.sharing import triton_kernels
 from cliptok.encoder.sharing.execution import Computation, OnCpu, OnGpu, Planned, output_width
 from cliptok.encoder.sharing.graphs import GRAPH_MEMORY, runner
 from cliptok.encoder.sharing.stream import is_lazy, windows
@@ -84,7 +85,7 @@ def encode(
         return _collected(blocks, texts, encoder, output)
     config = encoder.config
     sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
-    computation = Computation(encoder, output, normalize)
+    computation = Computation(encoder, output, normalize, fused=graphs is not None and triton_kernels.wanted())
     executor = OnCpu(computation) if graphs is None else OnGpu(computation, graphs)
     planned = executor.plan(sorted_windows, budget, batch_invariant)
     if total is None or total > _FEW:
@@ -166,7 +167,7 @@ def warm_up(
         return 0
     graphs.memory = memory
     with torch.inference_mode(), torch.autocast("cuda", enabled=False):
-        OnGpu(Computation(encoder, output, normalize), graphs).warm_up()
+        OnGpu(Computation(encoder, output, normalize, triton_kernels.wanted()), graphs).warm_up()
         if hidden_states is not None:
             warm_up_forward(encoder, hidden_states)
     return graphs.bytes()

@@ -12,6 +12,7 @@ from cliptok.encoder.dot_product import attention as dot_product_attention
 from cliptok.encoder.dot_product import masked_with
 from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.plan import BatchShape
+from cliptok.encoder.sharing.triton_kernels import Trie
 
 
 @dataclasses.dataclass
@@ -42,12 +43,19 @@ class NodeBatch:
     eos_nodes: Tensor  # (M,)
     chunk: int
     dtype: torch.dtype
+    trie: Trie | None = None  # what the fused kernels read, where those run
 
     @classmethod
-    def unpack(cls, packed: Tensor, shape: BatchShape, heads: int, dtype: torch.dtype) -> NodeBatch:
-        """From `Batch.packed` on the device. No synchronisation."""
+    def unpack(
+        cls, packed: Tensor, shape: BatchShape, heads: int, dtype: torch.dtype, fused: bool = False
+    ) -> NodeBatch:
+        """From `Batch.packed` on the device. No synchronisation. `fused` is for canonical batches."""
         chunk, padded = shape.chunk, shape.padded
         tokens, positions, pair, number, subtree_end, *rest = torch.split(packed, shape.sections())
+        if fused:
+            ((chunks, slots),) = shape.groups
+            trie = Trie(number, subtree_end, rest[0].view(chunks, slots), heads)
+            return cls(tokens, positions, pair if shape.pairs else None, [], rest[-1], chunk, dtype, trie)
         # A slot without a node (key number `padded`) has no descendants.
         number, last = (torch.cat([t, t.new_zeros(1)]) for t in (number, subtree_end))
         places = torch.arange(padded, device=packed.device, dtype=packed.dtype).view(-1, chunk)
@@ -68,6 +76,10 @@ class NodeBatch:
 def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, work: Workspace) -> Tensor:
     """Attention of nodes to their ancestors and themselves; q, k, v and the result are (N, width)."""
     out = work.take("attention", q.shape[0], q.shape[1], q)
+    if batch.trie is not None:
+        from cliptok.encoder.sharing.triton_kernels import attention as fused
+
+        return fused.attend(q, k, v, batch.trie, out)
     attention = _attention_by_kernel if q.is_cuda else _attention_by_matmul
     for group in batch.groups:
         rows = slice(group.first * batch.chunk, (group.first + group.chunks) * batch.chunk)

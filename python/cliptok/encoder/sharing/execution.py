@@ -69,8 +69,8 @@ def output_width(tower: TextModel, output: str) -> int:
 class Computation:
     """What is computed of a batch: pooled outputs, projected and normalized as asked for."""
 
-    def __init__(self, tower: TextModel, output: str, normalize: bool) -> None:
-        self.tower, self.output, self.normalize = tower, output, normalize
+    def __init__(self, tower: TextModel, output: str, normalize: bool, fused: bool = False) -> None:
+        self.tower, self.output, self.normalize, self.fused = tower, output, normalize, fused
         self.projection = tower.text_projection if output == "text_embeds" else None
         self.width = output_width(tower, output)
         self.dtype = compute_dtype(tower.dtype, tower.device)
@@ -78,7 +78,7 @@ class Computation:
     def __call__(self, batches: Sequence[tuple[Tensor, BatchShape]], work: Workspace) -> list[Tensor]:
         """Per batch, packed and on the device, its rows (M, width) in the tower's dtype."""
         heads = self.tower.config.heads
-        nodes = [NodeBatch.unpack(packed, shape, heads, self.dtype) for packed, shape in batches]
+        nodes = [NodeBatch.unpack(packed, shape, heads, self.dtype, self.fused) for packed, shape in batches]
         # Batch by batch to the end: a GEMM's rounding may depend on its number of rows.
         return [self._finish(pooled) for pooled in encode_nodes(self.tower, nodes, work)]
 
@@ -166,7 +166,7 @@ class OnGpu:
         def compute(packed: Tensor) -> Outputs:
             return tuple(self.computation([(packed, shape)], Workspace()))
 
-        return ("nodes", shape, self.computation.output, self.computation.normalize), compute
+        return ("nodes", shape, self.computation.output, self.computation.normalize, self.computation.fused), compute
 
 
 def grouped(batches: Iterable[Batch], nodes: int) -> Iterator[list[Batch]]:

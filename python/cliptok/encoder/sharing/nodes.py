@@ -68,9 +68,9 @@ def norm(x: Tensor, layer: Affine, eps: float) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], weight, bias, eps).to(layer.weight.dtype)
 
 
-def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
-    """`x += block.mlp(block.layer_norm2(x))`."""
-    h = norm(x, layer.norm2, layer.eps)
+def mlp_(x: Tensor, layer: Layer, work: Workspace, h: Tensor | None = None) -> Tensor:
+    """`x += block.mlp(h)`, where h is `block.layer_norm2(x)`."""
+    h = norm(x, layer.norm2, layer.eps) if h is None else h
     if layer.quick_gelu:
         # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors are folded into the linear layers.
         return add_linear_(x, linear(h, layer.fc1, work, "mlp", "silu", 1.702, 1.702), layer.fc2, work, 1 / 1.702)
@@ -86,8 +86,15 @@ def project(x: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, Tensor, T
 def attend_and_mlp_(x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch, work: Workspace) -> None:
     """The rest of a block, in place: attention, its output layer and the MLP of every node."""
     q, k, v = qkv
-    add_linear_(x, attend(q, k, v, batch, work), layer.out, work)
-    mlp_(x, layer, work)
+    y = attend(q, k, v, batch, work)
+    if batch.trie is None:
+        mlp_(add_linear_(x, y, layer.out, work), layer, work)
+        return
+    from cliptok.encoder.sharing.triton_kernels.add_norm import add_norm
+
+    h = work.take("norm", x.shape[0], x.shape[1], x)
+    add_norm(x, linear(y, layer.out, work, "sum"), 1.0, *layer.norm2, layer.eps, h)
+    mlp_(x, layer, work, h)
 
 
 def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Tensor:
