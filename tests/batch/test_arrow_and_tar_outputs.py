@@ -108,7 +108,7 @@ def test_rows_as_samples(tmp_path: Path) -> None:
         ({"format": "npy", "members": "npy"}, "members is for tar; npy has none"),
         ({"format": "tar", "members": "pt"}, "members is 'pt'; choose one of npy, safetensors"),
         ({"format": "tar", "captions": "all"}, "one of each"),
-        ({"format": "npy", "keep": "x"}, "keep needs Parquet, Arrow or tar"),
+        ({"format": "npy", "keep": "x"}, "keep needs Parquet, Arrow, Lance or tar"),
     ):
         with pytest.raises(ValueError, match=message):
             tokenize_files(tmp_path / "a.parquet", tmp_path / "out", column="caption", **options)

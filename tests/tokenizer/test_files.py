@@ -210,3 +210,16 @@ def hash_of(text: str) -> int:
     import zlib
 
     return zlib.crc32(text.encode())
+
+
+def test_of_merges_that_repeat_the_last_counts(tmp_path: Path, slow: Any) -> None:
+    _, merges = small_clip()
+    folder = write_layout(tmp_path / "again", "sd1")
+    again = [*merges, *merges[::3], *merges[:5]]
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "".join(f"{a} {b}\n" for a, b in again), encoding="utf-8")
+    tok, hf = Tokenizer.from_pretrained(folder), CLIPTokenizer.from_pretrained(folder)
+    texts = [*TEXTS, "information and the interesting station within this inn"]
+    assert [tok(text)["input_ids"] for text in texts] == [hf(text)["input_ids"] for text in texts]
+    slow.do("load", folder=str(folder))
+    tok = Tokenizer.from_pretrained(folder, profile="transformers-slow")
+    assert [tok(text)["input_ids"] for text in texts] == slow.do("batch", texts=texts)

@@ -12,6 +12,7 @@ _EXTRAS = {
     "fsspec": "stores",
     "aiohttp": "stores",
     "lmdb": "cache",
+    "lance": "lance",
 }
 
 

@@ -16,8 +16,8 @@ KINDS = {
 }
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 INPUT_FORMATS = ("txt", "jsonl", "csv", "tsv", "parquet", "arrow", "tar")
-OutputFormat = Literal["parquet", "npy", "safetensors", "arrow", "tar"]
+OutputFormat = Literal["parquet", "npy", "safetensors", "arrow", "tar", "lance"]
 FORMATS: tuple[str, ...] = get_args(OutputFormat)
 """Of outputs."""
-WITH_COLUMNS = ("parquet", "arrow", "tar")
+WITH_COLUMNS = ("parquet", "arrow", "tar", "lance")
 """Of outputs: those whose rows may have any length, and other columns beside."""

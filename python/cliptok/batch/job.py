@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
@@ -83,12 +84,12 @@ def tokenize_files(
     first row is a row and columns have numbers, from 1. A column of lists of texts needs `captions`: the "first" of
     each list, one at "random", which `seed` and the row's number decide, or "all", each in a row of its own with the
     row's other columns. `out` is a folder, or for one input a file; `format` is
-    `parquet` (default), `npy`, `safetensors`, `arrow` or `tar`.
+    `parquet` (default), `npy`, `safetensors`, `arrow`, `tar` or `lance`.
 
     `tokenizer` is a Tokenizer, a profile's name, a folder or a hub name; `profile` its profile. Ids are in the column
     `input_ids`, truncated to `max_length` (default: the tokenizer's own), of `dtype` int32, int64 or uint16. `lists`
-    are `variable` (default for Parquet, Arrow and tar) or `fixed`, that is padded to `max_length`. `keep` names other
-    columns to carry along into these; `"*"` is all of them.
+    are `variable` (default for Parquet, Arrow, Lance and tar) or `fixed`, that is padded to `max_length`. `keep` names
+    other columns to carry along into these; `"*"` is all of them.
 
     A tar is for WebDataset: a sample for each row, under the input's `__key__` or, where it has none, the row's number,
     with its arrays as `members`, `.npy` (default) or one `.safetensors`. Columns to keep are files beside: bytes as
@@ -185,7 +186,8 @@ def embed_files(
     checkpoint's). `output` is `text_embeds` (default where there is a projection), `pooler_output`, or `hidden` for all
     `max_length` states of a text, in `last_hidden_state`. `normalize` divides embeddings by their length. `batch_size`
     texts are computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16
-    where the encoder has that dtype, else as float32.
+    where the encoder has that dtype, as bfloat16 where it has that one and `format` is safetensors, else as float32,
+    which holds them exactly; a warning says so where bfloat16 was asked for.
 
     `cache` is a folder on a local disk, or a `cliptok.encoder.EmbeddingCache`, which also has a bound: texts that any
     job has embedded in this way are read from it, in whichever file they are. Each machine of a cluster has its own.
@@ -246,6 +248,13 @@ def embed_files(
     named_or_loaded = model if pipeline is None else pipeline
     given = os.fspath(named_or_loaded) if isinstance(named_or_loaded, os.PathLike) else named_or_loaded
     source = EncoderSource(given, subfolder, device, dtype, options)
+    if str(dtype).removeprefix("torch.") == "bfloat16" and kind != "safetensors":
+        warnings.warn(
+            f"dtype is bfloat16, which {kind} does not have: the same values are written as float32; format "
+            "'safetensors' keeps it",
+            UserWarning,
+            stacklevel=2,
+        )
     clock = Clock()
     begin = perf_counter()
     encoding: Encoding | Conditions
@@ -253,6 +262,7 @@ def embed_files(
         tok = as_tokenizer(tokenizer, profile)
         loaded = source.load("cpu" if ray else None)
         encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size, as_cache(cache))
+        encoding = encoding._replace(keeps_bfloat16=kind == "safetensors")
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
         job = Job(
@@ -296,7 +306,7 @@ def _keeping(reading: Reading, keep: str | Iterable[str], format: str, members: 
         raise TypeError(f"keep is {given!r}; expected names of columns")
     names = (keep,) if isinstance(keep, str) else tuple(keep)
     if names and format not in WITH_COLUMNS:
-        raise ValueError(f"keep needs Parquet, Arrow or tar; {format} has no other columns")
+        raise ValueError(f"keep needs Parquet, Arrow, Lance or tar; {format} has no other columns")
     if "*" in names and len(names) > 1:
         raise ValueError("keep has '*' and other names; '*' alone keeps all other columns")
     if members is not None:

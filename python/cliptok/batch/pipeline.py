@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from itertools import chain
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import pyarrow as pa
 
@@ -18,6 +19,7 @@ from cliptok.batch.reading.reader import Reading, check_has_texts
 from cliptok.batch.stores.paths import NewFile, new_file
 from cliptok.batch.summary import Clock, Counts
 from cliptok.batch.tokenizing import Tokenizing
+from cliptok.batch.writing import lance_dataset
 from cliptok.batch.writing.checksums import PLACEHOLDER, seal
 from cliptok.batch.writing.create import Output, create
 from cliptok.batch.writing.joining import join
@@ -195,7 +197,7 @@ class Writer:
         record = record_of(self._job, item.shard, item.counts, item.fingerprint)
         self._output.finish(record)
         self._output = None
-        is_whole = item.part == 0 and item.next is None
+        is_whole = item.part == 0 and item.next is None and item.shard.target.suffix != lance_dataset.SUFFIX
         if is_whole:
             record["sha256"] = seal(self._made.file, item.shard.target.suffix[1:])
             self._made.commit()
@@ -234,6 +236,12 @@ def join_parts(job: Job, shard: Shard, parts: Parts, fingerprint: str = "") -> R
         check_has_texts(shard.kind, job.reading.column or "txt", counts)
     record = record_of(job, shard, counts, fingerprint or job.reading.fingerprint(shard))
     shard.check_unchanged()
+    if shard.target.suffix == lance_dataset.SUFFIX:
+        with writing(shard):
+            folder, target = cast(Path, parts.folder), cast(Path, shard.target)
+            record["sha256"] = lance_dataset.write_dataset(parts.files(), folder, target, record)
+            parts.remove()
+        return record
     with writing(shard), new_file(shard.target) as made:
         format = shard.target.suffix[1:]
         join(format, parts.files(), made.file, record)

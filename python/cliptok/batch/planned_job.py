@@ -14,6 +14,7 @@ from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
+from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
 from cliptok.batch.writing.records import Index, find_finished
@@ -121,7 +122,7 @@ class PlannedJob:
     def _check_targets(self, may_replace: bool) -> None:
         there = [shard.target for shard in self._todo if _is_there(shard.target)]
         for target in there:
-            if not target.is_file():
+            if not target.is_file() and not is_dataset(target):
                 raise BadInputError(f"{target} is in the way of an output and is no file; remove it")
         if there and not may_replace:
             others = f", and {len(there) - 1:,} more" if len(there) > 1 else ""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cliptok.batch import Report
     from cliptok.cli.parser import Parser
 
-_FORMATS = ("parquet", "npy", "safetensors", "arrow", "tar")
+_FORMATS = ("parquet", "npy", "safetensors", "arrow", "tar", "lance")
 _FILES_ONLY = ("format", "members", "dtype", "lists", "keep", "resume", "check", "overwrite", "dry_run", "ray", "json")
 """Options that mean nothing where ids are printed."""
 _COMMON = (
@@ -110,7 +110,7 @@ def _add_output(parser: "Parser", is_required: bool) -> None:
         "-o",
         "--out",
         required=is_required,
-        help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow or .tar; here or in a store",
+        help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow, .tar, .lance; or a URL",
     )
     formats = _FORMATS if not is_required else (*_FORMATS, "clip-retrieval")
     parser.add_argument("--format", choices=formats, help="of the files in a folder (default: parquet)")

@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.extras import need
 from cliptok.batch.formats import COMPRESSIONS, FORMATS, KINDS
 from cliptok.batch.reading.naming import naming
 from cliptok.batch.stores.filesystems import WEB
@@ -79,6 +80,10 @@ def find(
     format = named or format or "parquet"
     if format not in FORMATS:
         raise BadInputError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
+    if format == "lance":
+        need("the format lance", "lance")
+        if isinstance(place, StorePath):
+            raise BadInputError(f"{place}: Lance datasets are written to folders of this machine")
     found = list(expand(inputs, None if named else place))
     if named:
         if len(found) > 1:
@@ -98,16 +103,23 @@ def find(
 def _format_of(out: str) -> str | None:
     """The format of an output file; None for a folder."""
     path = as_path(out)
+    is_folder = (path.url.path if isinstance(path, StorePath) else out).endswith(("/", os.sep))
     out = str(path) if isinstance(path, StorePath) else out
     suffix = path.suffix[1:]
-    if out.endswith(("/", os.sep)) or path.is_dir():
-        if suffix in FORMATS and not out.endswith(("/", os.sep)):
+    if suffix == "lance" and not is_folder:  # A folder by itself, that counts as a file.
+        return suffix
+    if is_folder:
+        return None
+    with naming(path):
+        is_folder, is_there = path.is_dir(), path.exists()
+    if is_folder:
+        if suffix in FORMATS:
             raise BadInputError(f"{out}: Is a directory; to write files into it, end its name in a slash")
         return None
     if suffix in FORMATS:
         return suffix
     endings = ", ".join(f".{format}" for format in FORMATS)
-    if path.exists():
+    if is_there:
         raise BadInputError(f"{out}: File exists, and is no folder; the name of an output file ends in {endings}")
     if suffix:
         raise BadInputError(

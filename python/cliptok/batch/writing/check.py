@@ -7,6 +7,7 @@ from typing import NamedTuple
 from cliptok._common.errors import BadInputError
 from cliptok.batch.formats import FORMATS
 from cliptok.batch.stores.paths import AnyPath, as_path
+from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.records import Index, trouble_with
 from cliptok.tokenizer.calls.options import check_path
 
@@ -31,7 +32,8 @@ def check_outputs(
     root = as_path(check_path("out", out, "a folder of outputs, or one of them"))
     if root.is_file() and root.suffix[1:] not in FORMATS:
         raise BadInputError(f"{root} is no output; they end in {', '.join(f'.{format}' for format in FORMATS)}")
-    paths = [root] if root.is_file() else sorted(_outputs(root))
+    is_one = root.is_file() or is_dataset(root)
+    paths = [root] if is_one else sorted(_outputs(root))
     indexes: dict[AnyPath, Index] = {}
     for folder in {root if root.is_dir() else root.parent, *(path.parent for path in paths)}:
         index = Index(folder)
@@ -39,7 +41,7 @@ def check_outputs(
             index.read()
             indexes[folder] = index
     missing = {index.folder / name for index in indexes.values() for name in index.records} - set(paths)
-    if root.is_file():
+    if is_one:
         missing = set()
     if not paths and not missing:
         raise BadInputError(f"{root}: no output in it; they end in {', '.join(f'.{format}' for format in FORMATS)}")
@@ -56,5 +58,7 @@ def _outputs(root: AnyPath) -> Iterator[AnyPath]:
     if not root.is_dir():
         raise BadInputError(f"{root}: no such file or folder")
     for path in root.rglob("*"):
-        if path.suffix[1:] in FORMATS and path.is_file() and not path.name.startswith("."):
+        if any(is_dataset(above) for above in path.parents):  # A file of a dataset.
+            continue
+        if path.suffix[1:] in FORMATS and (path.is_file() or is_dataset(path)) and not path.name.startswith("."):
             yield path

@@ -18,6 +18,7 @@ def create(format: str, file: BinaryIO, first: pa.Table, draft: Record) -> Outpu
         "npy": NpyOutput,
         "safetensors": SafetensorsOutput,
         "arrow": ArrowOutput,
+        "lance": ArrowOutput,  # Of the parts that a dataset is made of.
         "tar": TarOutput,
     }
     return kinds[format](file, first, draft)

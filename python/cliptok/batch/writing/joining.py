@@ -78,7 +78,8 @@ def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, rec
     tensors = {}
     for name, one in headers[0][1].items():
         rows = sum(header[name]["shape"][0] for _, header in headers)
-        dtype = np.dtype(f"{_DTYPES[one['dtype'][0]]}{one['dtype'][1:]}")
+        is_bfloat16 = one["dtype"] == "BF16"
+        dtype = np.dtype("V2" if is_bfloat16 else f"{_DTYPES[one['dtype'][0]]}{one['dtype'][1:]}")
         tensors[name] = (dtype, (rows, *one["shape"][1:]))
     file.write(safetensors_header(tensors, record))
     for name in tensors:
@@ -88,13 +89,17 @@ def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, rec
 
 
 def _join_arrow(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
-    # Values are not compressed, so reading them decodes nothing.
-    readers = [pa.ipc.open_file(pa.PythonFile(_Beginning(part, size), "r")) for part, size in parts]
+    readers = arrow_readers(parts)
     output = ArrowOutput(file, readers[0].schema.empty_table(), record)
     for reader in readers:
         for number in range(reader.num_record_batches):
             output.write(pa.Table.from_batches([reader.get_batch(number)]))
     output.finish(record)
+
+
+def arrow_readers(parts: Sequence[tuple[BinaryIO, int]]) -> list[Any]:
+    """Readers of parts that are Arrow files. Values are not compressed, so reading them decodes nothing."""
+    return [pa.ipc.open_file(pa.PythonFile(_Beginning(part, size), "r")) for part, size in parts]
 
 
 def _join_tar(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:

@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from cliptok._common.errors import BadInputError
@@ -12,7 +13,7 @@ from cliptok.batch.reading.reader import Reading
 from cliptok.batch.stores.paths import AnyPath, atomic, below
 from cliptok.batch.stores.store_path import StorePath
 from cliptok.batch.summary import Counts
-from cliptok.batch.writing import arrow_output, tar_output
+from cliptok.batch.writing import arrow_output, lance_dataset, tar_output
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
 from cliptok.batch.writing.results import have_same_result
@@ -33,7 +34,7 @@ def find_finished(
         record = index.records.get(index.name(shard))
     if not _is_record(record) or not have_same_result(record["settings"], settings):
         return None
-    if record["counts"]["texts"] != rows or (check and not is_intact(shard.target, record["sha256"])):
+    if record["counts"]["texts"] != rows or (check and not _is_intact(shard.target, record["sha256"])):
         return None
     return record if _is_of(record["input"], shard, reading) else None
 
@@ -67,7 +68,7 @@ def trouble_with(path: AnyPath, index: "Index | None") -> str | None:
     if record["counts"]["texts"] != rows:
         return f"damaged: it has {rows:,} rows where its record says {record['counts']['texts']:,}"
     try:
-        return None if is_intact(path, record["sha256"]) else "damaged: its content is not what was written"
+        return None if _is_intact(path, record["sha256"]) else "damaged: its content is not what was written"
     except OSError as error:
         return f"damaged: {error.strerror or error}"
 
@@ -87,6 +88,10 @@ def _is_record(record: Any) -> TypeGuard[Record]:
 
 def _look(path: AnyPath) -> tuple[int, Record | None] | None:
     """(rows, record) from the footer or header of a file. None where it is damaged or missing."""
+    if isinstance(path, Path) and lance_dataset.is_dataset(path):
+        with suppress(Exception):  # As below.
+            return lance_dataset.look(path)
+        return None
     if not path.is_file():
         return None
     looks: dict[str, Callable[[BinaryIO, int], tuple[int, Record | None]]] = {
@@ -103,6 +108,13 @@ def _look(path: AnyPath) -> tuple[int, Record | None] | None:
             return looks[path.suffix](file, size)
     except Exception:  # Whatever a damaged file does to one of the parsers, it is not finished.
         return None
+
+
+def _is_intact(path: AnyPath, digest: str) -> bool:
+    """Whether an output has the content of its checksum. Raises OSError where it cannot be read."""
+    if isinstance(path, Path) and lance_dataset.is_dataset(path):
+        return lance_dataset.is_whole(path, digest)
+    return is_intact(path, digest)
 
 
 def _look_parquet(file: BinaryIO, size: int) -> tuple[int, Record | None]:

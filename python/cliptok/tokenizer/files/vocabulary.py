@@ -52,7 +52,7 @@ def read_vocabulary(folder: Path, profile: Profile) -> Found:
             _check_merges(tokens, pairs)
         path = vocab
     with Trouble(path):
-        return path, _unless_bundled(tokens, pairs, profile), listed, *sides
+        return path, _unless_bundled(tokens, _last_of_each(pairs), profile), listed, *sides
 
 
 def _read_model(content: dict[str, Any]) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -139,6 +139,12 @@ def _check_merges(tokens: dict[str, int], merges: list[tuple[str, str]]) -> None
         for token in (left, right, left + right):
             if token not in tokens:
                 raise ValueError(f"the merge of {left!r} and {right!r} needs {token!r}, which the vocabulary lacks")
+
+
+def _last_of_each(merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A merge that stands there twice has the later rank, in both references."""
+    last = dict.fromkeys(reversed(merges))
+    return merges if len(last) == len(merges) else list(last)[::-1]
 
 
 def _unless_bundled(tokens: dict[str, int], merges: list[tuple[str, str]], profile: Profile) -> "Vocabulary | None":
