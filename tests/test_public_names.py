@@ -10,7 +10,7 @@ NAMES = {
         *("BadInputError", "Counts", "Damage", "Embed", "JobInterrupted", "Leftover", "PlannedOutput", "Report"),
         *("Tokenize", "check_outputs", "clean_outputs", "embed_files", "tokenize_files"),
     ],
-    "cliptok.data": ["Collator"],
+    "cliptok.data": ["Collator", "ConditioningDataset"],
     "cliptok.encoder": [
         *("EmbeddingCache", "PRESETS", "TextConfig", "TextEncoder", "TextEncoderOutput", "Verification", "verify")
     ],

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from test_encoder_stable_diffusion import clip, clip_tokenizer, diffusers, images, sd, sdxl
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextEncoder
+from encoder.test_encoder_stable_diffusion import clip, clip_tokenizer, diffusers, images, sd, sdxl
 
 assert sd and sdxl  # fixtures
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -105,8 +105,11 @@ def test_images_are_equal(make: Any, suffixes: tuple[str, ...], tmp_path: Path) 
     assert expected.std() > 0.01
 
 
+@pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("which", ["sd", "sdxl"])
-def test_a_pipeline_saved_with_both_is_complete(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_a_pipeline_saved_with_both_is_complete(
+    which: str, plain: bool, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     """The snippet of the documentation, saved: plain diffusers loads the folder and gives the same images."""
     reference, folder = request.getfixturevalue(which)
     kind = type(reference)
@@ -114,7 +117,7 @@ def test_a_pipeline_saved_with_both_is_complete(which: str, request: pytest.Fixt
     suffixes = ("", "_2") if which == "sdxl" else ("",)
     for suffix in suffixes:
         tokenizer = Tokenizer.from_pretrained(folder, subfolder=f"tokenizer{suffix}")
-        setattr(pipe, f"tokenizer{suffix}", tokenizer.as_transformers())
+        setattr(pipe, f"tokenizer{suffix}", tokenizer if plain else tokenizer.as_transformers())
         setattr(pipe, f"text_encoder{suffix}", TextEncoder.from_pretrained(folder, subfolder=f"text_encoder{suffix}"))
     pipe.save_pretrained(tmp_path / "saved")
     index = json.loads((tmp_path / "saved" / "model_index.json").read_text())
@@ -122,3 +125,8 @@ def test_a_pipeline_saved_with_both_is_complete(which: str, request: pytest.Fixt
     loaded = kind.from_pretrained(tmp_path / "saved")
     assert type(loaded.tokenizer) is transformers.CLIPTokenizer and not isinstance(loaded.text_encoder, TextEncoder)
     np.testing.assert_allclose(images(loaded), images(reference), rtol=0, atol=2e-6)
+    again = kind.from_pretrained(
+        tmp_path / "saved", tokenizer=Tokenizer.from_pretrained(tmp_path / "saved", subfolder="tokenizer")
+    )
+    assert type(again.tokenizer) is Tokenizer
+    np.testing.assert_allclose(images(again), images(reference), rtol=0, atol=2e-6)

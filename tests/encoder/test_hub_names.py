@@ -14,6 +14,7 @@ import pytest
 
 from cliptok import TextEncoder, Tokenizer
 from cliptok.encoder import TextConfig
+from cliptok.tokenizer.files import known_names
 
 COMMIT = "1" * 40
 
@@ -146,3 +147,32 @@ Tokenizer.from_pretrained("weights.safetensors")
     assert "HF_HUB_OFFLINE" in offline[0] and str(tmp_path / "nowhere") in offline[0]
     for printed in (online[2:], offline[1:]):
         assert "no name of a hub model" in printed[0] and printed[1].startswith("weights.safetensors: no such file")
+
+
+@pytest.mark.parametrize(
+    ("name", "subfolder", "pad"),
+    [
+        ("openai/clip-vit-large-patch14", "", 49407),
+        ("stabilityai/stable-diffusion-2-1", "tokenizer", 0),
+        ("stabilityai/stable-diffusion-3.5-large", "tokenizer_2", 0),
+        ("black-forest-labs/FLUX.1-dev", "tokenizer", 49407),
+    ],
+)
+def test_published_names_need_no_hub(caplog, monkeypatch, name, subfolder, pad):
+    """Whatever keeps the files away; said once, by the logger."""
+    known_names.say_once.cache_clear()
+    for _ in range(2):
+        tok = Tokenizer.from_pretrained(name, subfolder=subfolder, local_files_only=True, model_max_length=20)
+    assert (tok.pad_token_id, tok.model_max_length, tok.name_or_path) == (pad, 20, name)
+    assert tok("a cat").input_ids == Tokenizer()("a cat").input_ids
+    assert [(record.name, name in record.message) for record in caplog.records] == [("cliptok", True)]
+    assert (
+        Tokenizer.from_pretrained(name, subfolder=subfolder, profile="openai", local_files_only=True).pad_token_id == 0
+    )
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert Tokenizer.from_pretrained(name, subfolder=subfolder, use_fast=True).pad_token_id == pad
+    with pytest.raises(TypeError, match="nonsense is no argument"):
+        Tokenizer.from_pretrained(name, subfolder=subfolder, nonsense=1)
+    for other in ({"revision": "main"}, {"subfolder": "elsewhere"}):
+        with pytest.raises((FileNotFoundError, ImportError)):
+            Tokenizer.from_pretrained(name, **{"subfolder": subfolder, **other})

@@ -1,4 +1,4 @@
-"""torchmetrics' CLIPScore and sentence-transformers' CLIP with our tokenizer: the same numbers as with transformers'.
+"""torchmetrics' CLIPScore, sentence-transformers' CLIP and ONNX with our tokenizer and encoder: the same numbers.
 
 CI installs them (`make .venv/integrations`); without them these tests are skipped.
 """
@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from cliptok import Tokenizer
+from cliptok import TextEncoder, Tokenizer
+from cliptok.encoder import TextConfig
 from support.references import write_clip_files
 
 torch = pytest.importorskip("torch")
@@ -78,3 +79,23 @@ def test_sentence_transformers(folder: Path) -> None:
     for tokenizer in tokenizers(folder):
         clip.processor.tokenizer = tokenizer
         assert (model.encode(TEXTS) == expected).all()
+
+
+@pytest.mark.filterwarnings("default")
+def test_onnx(tmp_path: Path) -> None:
+    """Any number of rows; pooled states at the end of text."""
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextConfig(width=32, layers=2, heads=2, mlp=64, projection=16)).eval()
+    ids = torch.from_numpy(Tokenizer().encode_batch(TEXTS, max_length=77))
+    program = torch.onnx.export(
+        encoder, (ids[:2],), dynamo=True, dynamic_shapes={"input_ids": {0: "rows"}}, verbose=False
+    )
+    program.save(tmp_path / "encoder.onnx")
+    found = runtime.InferenceSession(tmp_path / "encoder.onnx").run(None, {"input_ids": ids.numpy()})
+    with torch.no_grad():
+        expected = encoder(ids)
+    assert list(expected) == ["text_embeds", "last_hidden_state"]
+    for ours, theirs in zip(found, expected.values(), strict=True):
+        torch.testing.assert_close(torch.from_numpy(ours), theirs, rtol=1e-4, atol=1e-5)

@@ -114,6 +114,23 @@ def test_a_folder_of_sd3(tmp_path):
     close(ours.pooled_prompt_embeds, torch.cat(pooled, dim=-1))
 
 
+def test_a_file_of_sd3(tmp_path):
+    """As one of Stability's with its text encoders: both CLIPs by transformers' names, under ComfyUI's prefixes."""
+    one, two = hf_model(TextConfig(**{**vars(L), "projection": 64})), hf_model(G)
+    tensors = {
+        **prefixed(one, "text_encoders.clip_l.transformer."),
+        **prefixed(two, "text_encoders.clip_g.transformer."),
+    }
+    save_file({**tensors, "model.diffusion_model.x": torch.zeros(1)}, tmp_path / "sd3.safetensors")
+    cond = Conditioner.from_pretrained(tmp_path / "sd3.safetensors", dialect="diffusers")
+    assert cond.family.name == "sd3" and [role.tokenizer.pad for role in cond.roles] == [49407, 0]
+    ours = cond(PROMPTS, negative=False)
+    first, second = states(one, 49407, -2), states(two, 0, -2)
+    assert ours.prompt_embeds.shape == (2, 77, 4096)
+    close(ours.prompt_embeds[..., :192], torch.cat([first[0], second[0]], dim=-1))
+    close(ours.pooled_prompt_embeds, torch.cat([first[1].text_embeds, second[1].text_embeds], dim=-1))
+
+
 def transformers_tokenizer(folder):
     from transformers import CLIPTokenizer
 

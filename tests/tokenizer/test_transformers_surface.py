@@ -4,6 +4,8 @@ import copy
 import io
 import logging
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +267,22 @@ def test_textual_inversions_are_unloaded_by_diffusers(theirs: Any) -> None:
         pipe.unload_textual_inversion()
     ids = [pipe.tokenizer(text)["input_ids"] for pipe in pipes]
     assert ids[0] == ids[1] == ids[2] == Tokenizer()(text)["input_ids"]
+
+
+def test_it_passes_for_transformers_class_in_its_profile() -> None:
+    """By `__class__`, as mocks do: `type`, pickles and copies stay ours."""
+    tok, other = Tokenizer(), Tokenizer("open_clip")
+    kinds = (transformers.CLIPTokenizer, transformers.PreTrainedTokenizerBase, Tokenizer)
+    for one in (tok, copy.copy(tok), copy.deepcopy(tok), pickle.loads(pickle.dumps(tok))):
+        assert type(one) is Tokenizer and all(isinstance(one, kind) for kind in kinds)
+        assert pickle.dumps(one) == pickle.dumps(tok)
+    assert pickle._loads(pickle._dumps(tok)).get_vocab() == tok.get_vocab()  # type: ignore[attr-defined] # in Python
+    assert "apply_chat_template" not in dir(tok) and not hasattr(tok, "apply_chat_template")
+    assert other.__class__ is Tokenizer and not isinstance(other, transformers.PreTrainedTokenizerBase)
+    assert transformers.CLIPProcessor(transformers.CLIPImageProcessorPil(), tok).tokenizer is tok
+
+
+def test_it_is_itself_where_transformers_is_not_imported() -> None:
+    code = "from cliptok import Tokenizer; t = Tokenizer(); print(t.__class__ is Tokenizer)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
+from cliptok.batch.encoding import as_field, as_values
 from cliptok.batch.fingerprints import of_any_tokenizer, of_encoder
 from cliptok.batch.formats import WITH_COLUMNS
 from cliptok.batch.list_arrays import as_lists
@@ -17,8 +18,6 @@ from cliptok.batch.summary import Counts
 from cliptok.prompts.dialects.dialect import PARTS
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from cliptok.prompts import Conditioner, Plan
 
 TOGETHER = 128
@@ -74,6 +73,8 @@ class Conditions(NamedTuple):
     planning: Planning
     lists: str
     """Of states: `fixed` where all prompts have as many, or `variable`."""
+    keeps_bfloat16: bool = False
+    """The outputs can hold bfloat16; others hold the same values as float32."""
 
     @classmethod
     def of(cls, planning: Planning, format: str) -> Conditions:
@@ -83,7 +84,7 @@ class Conditions(NamedTuple):
         """
         planning.plan([""])
         is_fixed = format not in WITH_COLUMNS or planning.conditioner.dialect.chunking == "one-row"
-        made = cls(planning, "fixed" if is_fixed else "variable")
+        made = cls(planning, "fixed" if is_fixed else "variable", format == "safetensors")
         if format == "npy" and len(made.names) > 1:
             raise ValueError(f"an npy file holds one array, and there are {' and '.join(made.names)}; write parquet")
         return made
@@ -97,7 +98,8 @@ class Conditions(NamedTuple):
     def tables(self, tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         """The rows of `tables` with conditioning in place of the prompts in the first column.
 
-        Values are float16 where the encoders are, else float32: states (n, length, width), pooled outputs (n, width).
+        Values are float16 or bfloat16 where the encoders are and the format has it, else float32: states (n, length,
+        width), pooled outputs (n, width).
         """
         lengths: set[int] = set()
         for table in tables:
@@ -109,7 +111,7 @@ class Conditions(NamedTuple):
                 )
             made = table.remove_column(0)
             for place, name in enumerate(self.names):
-                made = made.add_column(place, name, columns[name])
+                made = made.add_column(place, *as_field(name, columns[name]))
             yield made
 
     def _columns(self, prompts: list[str], lengths: set[int]) -> dict[str, pa.Array]:
@@ -118,7 +120,7 @@ class Conditions(NamedTuple):
         found = self.planning.conditioner.encode(plan)
         columns: dict[str, pa.Array] = {}
         for name in self.names:
-            values = _as_numpy(found[name])[: len(prompts)]
+            values = as_values(found[name], self.keeps_bfloat16)[: len(prompts)]
             if name == "pooled_prompt_embeds" or self.lists == "fixed":
                 columns[name] = as_lists(values)
             else:
@@ -139,10 +141,3 @@ def _as_variable(values: npt.NDArray[Any], lengths: list[int]) -> pa.Array:
     width = values.shape[-1]
     kept = np.concatenate([states[:length] for states, length in zip(values, lengths, strict=True)] or [values[0:0, 0]])
     return pa.ListArray.from_arrays(pa.array(offsets), as_lists(kept.reshape(-1, width)))
-
-
-def _as_numpy(block: Tensor) -> npt.NDArray[Any]:
-    # NumPy has no bfloat16.
-    is_half = str(block.dtype) == "torch.float16"
-    found: npt.NDArray[Any] = (block if is_half else block.float()).cpu().numpy()
-    return found

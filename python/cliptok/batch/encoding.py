@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.list_arrays import as_array, as_lists
+from cliptok.batch.list_arrays import BFLOAT16, as_array, as_lists
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.tokenizer.bulk import PackedTokens
 from cliptok.tokenizer.calls.options import check_int, one_of
@@ -38,6 +38,8 @@ class Encoding(NamedTuple):
     """Texts computed together at most; None for the encoder's own choice."""
     cache: EmbeddingCache | None = None
     """Where embeddings are kept."""
+    keeps_bfloat16: bool = False
+    """The outputs can hold bfloat16; others hold the same values as float32."""
 
     @property
     def part_rows(self) -> int:
@@ -64,11 +66,11 @@ class Encoding(NamedTuple):
             while waiting:
                 rest.append(waiting.popleft())
             joined = pa.concat_tables(rest)
-            yield joined.slice(0, len(block)).set_column(0, self.name, as_lists(block))
+            yield joined.slice(0, len(block)).set_column(0, *self._column(block))
             rest = [joined.slice(len(block))]
         if not rest:  # No text at all.
             empty = waiting.popleft()
-            yield empty.set_column(0, self.name, as_lists(np.empty((0, *self._shape(empty)), self._dtype)))
+            yield empty.set_column(0, *self._column(np.empty((0, *self._shape(empty)), self._dtype)))
 
     def _pooled(self, tables: Iterator[pa.Table], waiting: deque[pa.Table]) -> Iterator[npt.NDArray[Any]]:
         """Embeddings (m, width), block by block. The windows that the encoder sorts span tables."""
@@ -109,12 +111,41 @@ class Encoding(NamedTuple):
 
     @property
     def _dtype(self) -> str:
-        return "float16" if str(self.encoder.dtype) == "torch.float16" else "float32"
+        return dtype_of_values(self.encoder.dtype, self.keeps_bfloat16)
+
+    def _column(self, values: npt.NDArray[Any]) -> tuple[pa.Field, pa.Array]:
+        return as_field(self.name, as_lists(values))
 
     def _as_numpy(self, block: Tensor) -> npt.NDArray[Any]:
-        # NumPy has no bfloat16.
-        found: npt.NDArray[Any] = (block.half() if self._dtype == "float16" else block.float()).cpu().numpy()
-        return found
+        return as_values(block, self.keeps_bfloat16)
+
+
+def dtype_of_values(dtype: Any, keeps_bfloat16: bool) -> str:
+    """NumPy's dtype for values of one of torch's: uint16 stands for bfloat16."""
+    if str(dtype) == "torch.bfloat16" and keeps_bfloat16:
+        return "uint16"
+    return "float16" if str(dtype) == "torch.float16" else "float32"
+
+
+def as_values(block: Tensor, keeps_bfloat16: bool) -> npt.NDArray[Any]:
+    """A tensor as NumPy's array of that dtype."""
+    kind = dtype_of_values(block.dtype, keeps_bfloat16)
+    if kind == "uint16":
+        import torch
+
+        block = block.contiguous().view(torch.int16)
+    elif kind == "float32":
+        block = block.float()
+    found: npt.NDArray[Any] = block.cpu().numpy()
+    return found.view(kind)
+
+
+def as_field(name: str, column: pa.Array) -> tuple[pa.Field, pa.Array]:
+    """A column of values with its field, which says where they are bfloat16."""
+    kind = column.type
+    while hasattr(kind, "value_type"):
+        kind = kind.value_type
+    return pa.field(name, column.type, metadata=BFLOAT16 if kind == pa.uint16() else None), column
 
 
 class _Pretokenized:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from time import perf_counter
@@ -193,7 +194,8 @@ def embed_files(
     `output` is `text_embeds` (default where there is a projection), `pooler_output`, or `hidden` for all `max_length`
     states of a text, in `last_hidden_state`. `normalize` divides embeddings by their length. `batch_size` texts are
     computed together at most. `max_length` defaults to the encoder's positions. Values are written as float16 where the
-    encoder has that dtype, else as float32.
+    encoder has that dtype, as bfloat16 where it has that one and `format` is safetensors, else as float32, which holds
+    them exactly; a warning says so where bfloat16 was asked for.
 
     `cache` is a folder on a local disk, or a `cliptok.encoder.EmbeddingCache`, which also has a bound: texts that any
     job has embedded in this way are read from it, in whichever file they are. Each machine of a cluster has its own.
@@ -256,6 +258,13 @@ def embed_files(
     device = devices[0] if "," in str(device) else device
     given = os.fspath(named_or_loaded) if isinstance(named_or_loaded, os.PathLike) else named_or_loaded
     source = EncoderSource(given, subfolder, device, dtype, options)
+    if str(dtype).removeprefix("torch.") == "bfloat16" and kind != "safetensors":
+        warnings.warn(
+            f"dtype is bfloat16, which {kind} does not have: the same values are written as float32; format "
+            "'safetensors' keeps it",
+            UserWarning,
+            stacklevel=2,
+        )
     clock = Clock()
     begin = perf_counter()
     encoding: Encoding | Conditions
@@ -264,6 +273,7 @@ def embed_files(
         loaded = source.load("cpu" if ray else None)
         devices = [name or str(loaded.device) for name in devices]
         encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size, as_cache(cache))
+        encoding = encoding._replace(keeps_bfloat16=kind == "safetensors")
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
         job = Job(

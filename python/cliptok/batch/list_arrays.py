@@ -14,6 +14,10 @@ def as_lists(values: npt.NDArray[Any]) -> pa.Array:
     return column
 
 
+BFLOAT16 = {"dtype": "bfloat16"}
+"""Metadata of a column whose values are bfloat16, as uint16: neither Arrow nor NumPy has the type."""
+
+
 def as_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """The array (n, ...) of a column of fixed-size lists."""
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,4 +1,7 @@
-"""Training data: `Collator` makes batches in the workers of a torch DataLoader. Needs the extra `torch`."""
+"""Training data: `Collator` makes batches in the workers of a DataLoader, `ConditioningDataset` reads conditioning.
+
+Needs the extra `torch`.
+"""
 
 from importlib.util import find_spec
 
@@ -8,5 +11,6 @@ if find_spec("torch") is None:
     need("cliptok.data", "torch")
 
 from cliptok.data.collator import Collator as Collator
+from cliptok.data.conditioning import ConditioningDataset as ConditioningDataset
 
-__all__ = ["Collator"]
+__all__ = ["Collator", "ConditioningDataset"]

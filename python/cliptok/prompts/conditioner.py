@@ -78,8 +78,10 @@ class Conditioner(Planner):
         )
         self.roles: list[Role] = []
         """The encoders with their tokenizers, in the family's order."""
-        for name, one in zip(roles, given, strict=True):
+        for number, (name, one) in enumerate(zip(roles, given, strict=True)):
             encoder = as_encoder(one)
+            if own and self.dialect.tokenizers[name] == "own":
+                encoder.warn_of(own[number], "The image model reads padding too; take encoder.tokenizer", padded=True)
             full = encoder.depth == 24 if sd2_full_depth is None else sd2_full_depth
             zero = name in self.dialect.zero_pad
             self.roles.append(Role(name, encoder, self.tokenizers[name], zero, full))
@@ -171,10 +173,15 @@ class Conditioner(Planner):
     def _finished(
         self, plan: Plan, sides: list[Side], columns: list[list[Encoding]], with_pooled: bool
     ) -> Conditioning:
+        blank = self._blank(plan, sides)
+        for column, of_sides in zip(columns, blank, strict=True):
+            for encoding, rows in zip(column, of_sides, strict=True):
+                for row in rows:
+                    encoding.texts[row] = torch.zeros_like(encoding.texts[row])
         empty = torch.cat([column[0].filler for column in columns], dim=-1)
         texts = [
             [
-                _side_by_side([column[which].texts[row] for column in columns], columns, which)
+                _side_by_side([column[which].texts[row] for column in columns], columns, which, plan.settings["fill"])
                 for row in range(len(side))
             ]
             for which, side in enumerate(sides)
@@ -187,10 +194,10 @@ class Conditioner(Planner):
             else [None] * len(sides)
         )
         for which, side in enumerate(sides):
-            for row in self._zeroed(plan, side, bool(which)):
-                embeds[which][row] = 0
-                if pooled[which] is not None:
-                    pooled[which][row] = 0  # type: ignore[index]
+            zeroed = self._zeroed(plan, side, bool(which))
+            embeds[which][zeroed] = 0
+            if (of_side := pooled[which]) is not None:
+                of_side[[*zeroed, *blank[-1][which]]] = 0
         if self.family.width is not None:
             embeds = [torch.nn.functional.pad(x, (0, self.family.width - x.shape[-1])) for x in embeds]
         count = len(plan.prompts)
@@ -226,19 +233,24 @@ class Conditioner(Planner):
             first = projected(self.roles[0].encoder, first)
         return torch.cat([first, last], dim=-1)
 
+    def _blank(self, plan: Plan, sides: list[Side]) -> list[list[list[int]]]:
+        """For each encoder and side the rows whose text is exactly empty, where the dialect makes those zeros."""
+        rows = [
+            [[row for row, texts in enumerate(side.texts) if not texts[number]] for side in sides]
+            for number in range(len(self.roles))
+        ]
+        zeros = plan.settings.get("zero_empty") and self.family.name in ("sdxl", "sdxl-refiner")
+        return rows if zeros else [[[] for _ in sides] for _ in self.roles]
+
     def _zeroed(self, plan: Plan, side: Side, negative: bool) -> list[int]:
-        """The rows whose conditioning is zeros in place of the empty text's."""
+        """The rows whose conditioning is zeros since no text at all was given, as a negative prompt."""
         settings = plan.settings
-        if self.family.name not in ("sdxl", "sdxl-refiner"):
-            return []
-        blank = [row for row, texts in enumerate(side.texts) if not any(texts)]
-        if settings.get("zero_empty"):
-            return blank
-        if not negative or "zero_empty_negative" not in settings:
+        if self.family.name not in ("sdxl", "sdxl-refiner") or not negative or "zero_empty_negative" not in settings:
             return []
         asked = settings["zero_empty_negative"]
         if asked is None:
             asked = self.zero_without_negative and not settings.get("negative_given")
+        blank = [row for row, texts in enumerate(side.texts) if not any(texts)]
         return blank if asked and len(blank) == len(side) else []
 
     def _pooled_of_states(self, encoding: Encoding, side: Side) -> Tensor:
@@ -288,11 +300,12 @@ class Conditioner(Planner):
         return explain(self, prompt, **settings)
 
 
-def _side_by_side(states: list[Tensor], columns: list[list[Encoding]], which: int) -> Tensor:
-    """Both encoders' states of one text; the shorter gets its encoder's empty prompt."""
+def _side_by_side(states: list[Tensor], columns: list[list[Encoding]], which: int, fill: str) -> Tensor:
+    """Both encoders' states of one text; the shorter gets its encoder's empty prompt, or zeros where `fill` says so."""
     length = max(len(one) for one in states)
     full = []
     for one, column in zip(states, columns, strict=True):
-        missing = length - len(one)
-        full.append(one if not missing else torch.cat([one, column[which].empty.repeat(missing // 77, 1)]))
+        missing = (length - len(one)) // 77
+        filling = column[which].empty.repeat(missing, 1)
+        full.append(torch.cat([one, torch.zeros_like(filling) if fill == "zeros" else filling]))
     return full[0] if len(full) == 1 else torch.cat(full, dim=-1)

@@ -94,13 +94,14 @@ class Planner:
         counts that do not fit, TypeError for settings that the dialect does not know.
         """
         known = settings_for(self.dialect, settings)
-        positives = _pairs(prompts, prompt_2, "prompts", self._roles(known))
+        blank = bool(known.get("blank_is_prompt"))
+        positives = _pairs(prompts, prompt_2, "prompts", self._roles(known), blank)
         if groups is not None and len(groups) != len(positives):
             raise ValueError(f"groups has {len(groups)} numbers for {len(positives)} prompts")
         sides = [Side(positives, groups=list(groups or [0] * len(positives)))]
         if negative is not False:
             texts = "" if negative is None or negative is True else negative
-            negatives = _pairs(texts, negative_2, "negative", self._roles(known))
+            negatives = _pairs(texts, negative_2, "negative", self._roles(known), blank)
             if paired and len(negatives) not in (1, len(positives)):
                 raise ValueError(
                     f"negative has {len(negatives)} prompts for {len(positives)} prompts; give one, or one for each"
@@ -206,16 +207,23 @@ class Planner:
                 raise PromptError(warning.message, text=text, start=start, dialect=self.dialect.name, row=warning.row)
 
 
-def _pairs(first: Texts | bool, second: Texts | None, name: str, roles: int) -> list[tuple[str, ...]]:
-    """For each prompt the text of each encoder."""
+def _pairs(
+    first: Texts | bool, second: Texts | None, name: str, roles: int, blank_is_first: bool
+) -> list[tuple[str, ...]]:
+    """For each prompt the text of each encoder.
+
+    A `second` of "" is none, as in diffusers' pipelines; with `blank_is_first` so is each blank text in it.
+    """
     ones = _texts(first, name)
-    if second is None or roles == 1:
+    if second is None or second == "" or roles == 1:
         return [(text,) * roles for text in ones]
     twos = _texts(second, f"{name}_2")
     if len(twos) == 1:
         twos = twos * len(ones)
     if len(twos) != len(ones):
         raise ValueError(f"{name}_2 has {len(twos)} texts for {len(ones)} prompts; give one, or one for each")
+    if blank_is_first:
+        twos = [two if two.strip() else one for one, two in zip(ones, twos, strict=True)]
     return [(one, *[two] * (roles - 1)) for one, two in zip(ones, twos, strict=True)]
 
 

@@ -40,8 +40,11 @@ PRESETS: Final[dict[str, dict[str, str]]] = {
     "sd2": {"pad_token": "!"},
     "sdxl": {},
     "sdxl-2": {"pad_token": "!"},
+    "sd3": {},
+    "sd3-2": {"pad_token": "!"},
+    "flux": {},
 }
-"""Constructor arguments of the Stable Diffusion families. `sdxl` is SDXL's first tokenizer, `sdxl-2` its second."""
+"""Constructor arguments of the families' CLIP tokenizers. `sdxl` is SDXL's first, `sdxl-2` its second, as for `sd3`."""
 
 DEFAULT_LENGTH: Final = 77
 """The positions of CLIP's text towers."""

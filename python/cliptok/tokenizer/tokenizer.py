@@ -1,6 +1,7 @@
 """`Tokenizer`: CLIP's tokenizer, exact for its profile and fast for one text or millions."""
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 Out = TypeVar("Out")
 """An array or tensor to write into."""
+_THEIR_MODULE = "transformers.models.clip.tokenization_clip"
 _SETTINGS = ("clean_up_tokenization_spaces", "model_max_length", "name_or_path", "padding_side", "truncation_side")
 
 
@@ -100,7 +102,8 @@ class Tokenizer(TransformersApi):
 
     @classmethod
     def from_preset(cls, preset: str, profile: "ProfileName" = "transformers") -> "Tokenizer":
-        """The tokenizer of a Stable Diffusion family: `sd1`, `sd2`, `sdxl` (its first) or `sdxl-2` (its second).
+        """The CLIP tokenizer of an image model's family: `sd1`, `sd2`, `sdxl`, `sd3` (their first), `sdxl-2`, `sd3-2`
+        (their second) or `flux`.
 
         >>> Tokenizer.from_preset("sd2").pad_token
         '!'
@@ -126,20 +129,43 @@ class Tokenizer(TransformersApi):
         The folder has `tokenizer.json`, or `vocab.json` and `merges.txt`, and may have `tokenizer_config.json`,
         `special_tokens_map.json` and `added_tokens.json`. Special tokens, lengths and added tokens come from them as
         in the profile's reference. `overrides` are arguments of the constructor that win over the files. Without
-        `profile` the one that `save_pretrained` noted is taken, else `transformers`.
+        `profile` the one that `save_pretrained` noted is taken, else `transformers`. Where the files of OpenAI's CLIP
+        or of a published Stable Diffusion or Flux cannot be had, without a network for one, their tokenizer is made of
+        the bundled vocabulary, which is the same; the logger `cliptok` says so once.
 
         Raises ValueError that names the file for anything wrong inside one, FileNotFoundError when there are none,
         ImportError when a hub name needs huggingface_hub and it is not installed.
         """
         from cliptok._common.json_files import Trouble
+        from cliptok.tokenizer.files.known_names import known_preset, say_once
         from cliptok.tokenizer.files.reading import locate, read_settings
 
-        folder = locate(name_or_path, subfolder, revision, cache_dir, local_files_only, force_download, token)
+        try:
+            folder = locate(name_or_path, subfolder, revision, cache_dir, local_files_only, force_download, token)
+        except (FileNotFoundError, ImportError) as error:
+            preset = None if revision or force_download else known_preset(str(name_or_path), subfolder)
+            if preset is None:
+                raise
+            say_once(str(name_or_path), str(error))
+            return cls._of_preset(preset, profile, overrides, str(name_or_path))
         settings = read_settings(folder, profile, overrides, str(name_or_path))
         tok = cls.__new__(cls)
         config = folder / "tokenizer_config.json"
         with Trouble(config if config.is_file() else folder):
             tok._build(settings)
+        return tok
+
+    @classmethod
+    def _of_preset(cls, preset: str, profile: Any, overrides: dict[str, Any], name: str) -> "Tokenizer":
+        """What `from_pretrained` gives for the files of a preset."""
+        from cliptok.tokenizer.files.reading import check_overrides
+
+        check_overrides(overrides)
+        named = profile_named(profile or "transformers")
+        tok = cls(
+            profile or "transformers", **{**(preset_named(preset) if named.specials_are_added else {}), **overrides}
+        )
+        tok.name_or_path = name
         return tok
 
     def save_pretrained(
@@ -186,11 +212,30 @@ class Tokenizer(TransformersApi):
         self.clean_up_tokenization_spaces = settings.clean_up_tokenization_spaces
         self.name_or_path = settings.name_or_path
         self._tokens, self._specials = build(settings)
+        self._stand_in()
+
+    def _stand_in(self) -> None:
+        """Name the module of transformers' class, which diffusers reads from the instance beside `__class__`."""
+        if self.profile == "transformers":
+            self.__dict__["__module__"] = _THEIR_MODULE
 
     @property
     def profile(self) -> str:
         """The name of the profile."""
         return self._tokens.profile.name
+
+    @property  # type: ignore[misc] # an attribute to the type checker
+    def __class__(self) -> type:
+        """In the profile `transformers` transformers' `CLIPTokenizer`, where that is imported, else the type itself.
+
+        `isinstance` is true of both. Libraries ask for that class (diffusers writes no other into a pipeline's folder),
+        and all that it answers them is in files that it loads with equal ids.
+        """
+        theirs = sys.modules.get(_THEIR_MODULE) if "__module__" in self.__dict__ else None
+        return type(self) if theirs is None else getattr(theirs, "CLIPTokenizer", type(self))
+
+    def __dir__(self) -> Iterable[str]:
+        return {*dir(type(self)), *self.__dict__}
 
     # -- one text or a few, as transformers does
 
@@ -772,7 +817,7 @@ class Tokenizer(TransformersApi):
         others = {
             key: value
             for key, value in self.__dict__.items()
-            if key not in ("_tokens", "_specials", "_kept", *_SETTINGS)
+            if key not in ("_tokens", "_specials", "_kept", "__module__", *_SETTINGS)
         }
         return {
             "format": FORMAT,
@@ -790,6 +835,10 @@ class Tokenizer(TransformersApi):
             )
         self._tokens, self._specials, settings = from_json(state["tokenizer"])
         self.__dict__.update({**settings, **state["attributes"]})
+        self._stand_in()
+
+    def __reduce__(self) -> Any:
+        return _unbuilt, (type(self),), self.__getstate__()
 
     def __copy__(self) -> "Tokenizer":
         """A tokenizer of its own on the same vocabulary: what is added to one is not added to the other."""
@@ -806,3 +855,8 @@ class Tokenizer(TransformersApi):
             f" model_max_length={self.model_max_length}, padding_side={self.padding_side!r},"
             f" special_tokens={self.special_tokens_map})"
         )
+
+
+def _unbuilt(kind: type[Tokenizer]) -> Tokenizer:
+    """What pickle fills; its own way compares `__class__`."""
+    return object.__new__(kind)

@@ -78,7 +78,8 @@ def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, rec
     tensors = {}
     for name, one in headers[0][1].items():
         rows = sum(header[name]["shape"][0] for _, header in headers)
-        dtype = np.dtype(f"{_DTYPES[one['dtype'][0]]}{one['dtype'][1:]}")
+        is_bfloat16 = one["dtype"] == "BF16"
+        dtype = np.dtype("V2" if is_bfloat16 else f"{_DTYPES[one['dtype'][0]]}{one['dtype'][1:]}")
         tensors[name] = (dtype, (rows, *one["shape"][1:]))
     file.write(safetensors_header(tensors, record))
     for name in tensors:

@@ -99,6 +99,9 @@ class SafetensorsOutput(ArrayOutput):
         # A tensor's values stand together: those of the second, pooled outputs, wait beside.
         self._more = {name: TemporaryFile() for name in first.column_names[1:]}  # noqa: SIM115 (closed by abandon)
         self._kinds = {name: as_array(first.column(name).slice(0, 0)) for name in first.column_names}
+        for field in first.schema:
+            if (field.metadata or {}).get(b"dtype") == b"bfloat16":
+                self._kinds[field.name] = self._kinds[field.name].view("V2")
         super().__init__(file, first, draft)
 
     def write(self, table: pa.Table) -> None:
@@ -142,7 +145,7 @@ def safetensors_header(
     start = 0
     for name, (dtype, shape) in tensors.items():
         stop = start + math.prod(shape) * dtype.itemsize
-        kind = {"u": "U", "i": "I", "f": "F"}[dtype.kind]
+        kind = {"u": "U", "i": "I", "f": "F", "V": "BF"}[dtype.kind]
         fields[name] = {"dtype": f"{kind}{dtype.itemsize * 8}", "shape": shape, "data_offsets": (start, stop)}
         start = stop
     header = json.dumps(fields).encode()

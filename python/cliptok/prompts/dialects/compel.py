@@ -56,7 +56,7 @@ INVOKEAI = dataclasses.replace(
     COMPEL,
     name="invokeai",
     fill="zeros",
-    settings={**COMPEL.settings, "zero_empty": True},
+    settings={**COMPEL.settings, "zero_empty": True, "blank_is_prompt": True},
 )
 
 DIALECTS = (COMPEL, SDNEXT, INVOKEAI)

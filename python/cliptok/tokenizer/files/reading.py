@@ -63,10 +63,7 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
 
     Raises ValueError that names the file and the trouble, TypeError for an unknown override.
     """
-    _drop_without_effect(overrides)
-    for key in overrides:
-        if key not in _OVERRIDES:
-            raise TypeError(f"{key} is no argument of from_pretrained")
+    check_overrides(overrides)
     config_path = folder / "tokenizer_config.json"
     config = read_json(config_path, dict) if config_path.is_file() else {}
     if not profile_name:
@@ -116,14 +113,17 @@ def _refuse_foreign(kind: Any) -> None:
         raise ValueError(f"tokenizer_class is {kind!r}, which is not CLIP's; give profile= where CLIP's is meant")
 
 
-def _drop_without_effect(overrides: dict[str, Any]) -> None:
-    """Take out what transformers' CLIP tokenizers accept and do not heed."""
+def check_overrides(overrides: dict[str, Any]) -> None:
+    """Take out what transformers' CLIP tokenizers accept and do not heed. Raises TypeError for what nobody accepts."""
     for name in ("use_fast", "trust_remote_code"):  # There is one class, and no code is ever loaded.
         overrides.pop(name, None)
     if overrides.pop("do_lower_case", True) is False:
         warnings.warn(
             "do_lower_case=False has no effect: CLIP's tokenizers lower every text, transformers' as well", stacklevel=4
         )
+    for key in overrides:
+        if key not in _OVERRIDES:
+            raise TypeError(f"{key} is no argument of from_pretrained")
 
 
 def _read_tokens(
