@@ -189,7 +189,7 @@ def test_random_captions_do_not_depend_on_parts(tmp_path: Path, monkeypatch: pyt
 
 def test_a_field_that_no_line_has_is_said_after_a_kill_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"caption": null}\n' * 300)
+    path.write_text('{"caption": null}\n' * 1000)
     options: dict[str, Any] = {"column": "caption", "on_null": "skip", "part_rows": 100}
     killed(monkeypatch, 1, tokenize_files, path, tmp_path / "out", **options)
     for resume in (True, False):

@@ -198,7 +198,6 @@ def test_pandas_is_not_imported(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["tokenize", "a.txt", "-o", "x/", "--resume", "--overwrite"], "one of the two"),
-        (["tokenize", "s3://bucket/a.txt"], "only files of this machine are read"),
         (["tokenize", "a photo of a cat"], "a text goes in by standard input"),
         (["tokenize", "a.json", "--column", "caption"], "jsonl where each line is an object"),
         (["tokenize", "a.jsonl", "--column", "text"], "no line has the field 'text'; there are caption, id"),

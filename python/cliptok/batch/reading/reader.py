@@ -136,10 +136,10 @@ class Reading(NamedTuple):
                     if at == size:
                         break
                 row += size
-            yield from self._rest(number, column, counts, chunks, position, None, position - (begin or 0))
-            if run.first == 0:
+            if run.first == 0:  # Before the end is told, at which an output gets its name.
                 total.add(counts.as_dict())
                 check_has_texts(kind, column, total)
+            yield from self._rest(number, column, counts, chunks, position, None, position - (begin or 0))
 
     def _rest(
         self, number: int, column: str, counts: Counts, chunks: Chunks, position: int, place: Place | None, read: int
