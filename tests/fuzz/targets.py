@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from shutil import copytree
 from typing import Any, NamedTuple
 
 import torch
@@ -122,7 +123,7 @@ def _index(room: Path, model: bytes, config: bytes, names: list[str]) -> Target:
 
 
 def _pipeline(room: Path, encoder: Path) -> Target:
-    (room / "text_encoder").symlink_to(encoder)
+    copytree(encoder, room / "text_encoder")  # The other one's configuration is damaged.
     write_layout(room / "tokenizer", "sd1")
     index = {"_class_name": "StableDiffusionPipeline", "text_encoder": ["transformers", "CLIPTextModel"]}
     index |= {"tokenizer": ["transformers", "CLIPTokenizer"], "force_zeros_for_empty_prompt": True}

@@ -110,9 +110,13 @@ def read(job: Job, work: Work, clock: Clock) -> Iterator[Item]:
 
 @contextmanager
 def _blaming(shard: Shard) -> Iterator[None]:
-    """Turn BadInputError into ShardError."""
+    """Turn BadInputError into ShardError. Where the input changed meanwhile it says that: what was read means nothing."""
     try:
-        yield
+        try:
+            yield
+        except BadInputError:
+            shard.check_unchanged()
+            raise
     except BadInputError as error:
         raise ShardError(shard, str(error)) from error
 

@@ -16,6 +16,7 @@ class Leftover(NamedTuple):
     """A temporary file, or a folder of parts."""
 
     path: str
+    """Where it was."""
     size: int
     """Bytes."""
 
