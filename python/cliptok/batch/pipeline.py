@@ -110,7 +110,7 @@ def read(job: Job, work: Work, clock: Clock) -> Iterator[Item]:
 
 @contextmanager
 def _blaming(shard: Shard) -> Iterator[None]:
-    """Turn BadInputError into ShardError. Where the input changed meanwhile it says that: what was read means nothing."""
+    """Turn BadInputError into ShardError. Of an input that changed it says that: what was read means nothing."""
     try:
         try:
             yield
