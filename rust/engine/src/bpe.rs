@@ -39,11 +39,6 @@ impl Bpe {
         self.cache.lookup()
     }
 
-    /// Keeps the ids of two neighbouring words. Returns whether that took an empty place.
-    pub(crate) fn put_pair(&self, key: Key, ids: Ids) -> bool {
-        self.cache.put_pair(key, ids)
-    }
-
     /// Replaces `symbols` by the ids of any word: from the caches, or merged and then cached.
     pub(crate) fn ids(&self, word: &[u8], symbols: &mut Vec<u16>) {
         let key = Key::new(word);

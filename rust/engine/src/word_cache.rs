@@ -5,10 +5,6 @@
 //! bucket only; the secondary one is tried before a word is merged. Inserting a word evicts the older entry of its
 //! primary bucket to that entry's secondary bucket. So the table never grows, new words are found at once, and old words
 //! that are still in use survive a flood of new ones.
-//!
-//! A second table holds pairs of words that stand next to each other in ASCII ("of a"):
-//! one look-up for two words. What a span of bytes from one word's start to another's becomes depends on its bytes alone;
-//! beyond ASCII it would depend on the profile, too.
 
 use crate::seqlock::SeqLock;
 use crate::slot_array::{self, SlotArray};
@@ -20,7 +16,7 @@ pub(crate) const KEY_BYTES: usize = 16;
 const MAX_WORD_BYTES: usize = KEY_BYTES - 1;
 /// The most ids of a cached word.
 pub(crate) const MAX_IDS: usize = 5;
-const SLOTS: usize = 1 << 17; // of 32 bytes: 4 MiB for words, and as much for pairs
+const SLOTS: usize = 1 << 17; // of 32 bytes: 4 MiB
 
 /// For each number of bytes: the masks of the first so many bytes in the two halves of a key.
 static KEY_MASKS: [[u64; 2]; KEY_BYTES + 1] = {
@@ -34,8 +30,7 @@ static KEY_MASKS: [[u64; 2]; KEY_BYTES + 1] = {
     masks
 };
 
-/// A word of up to 15 bytes without NUL as two little-endian integers: its bytes, then zeros. Or two words with what stands
-/// between and behind them: nothing, or zeros for white space.
+/// A word of up to 15 bytes without NUL as two little-endian integers: its bytes, then zeros.
 ///
 /// The last byte of a key in the cache is zero. One that was read at a longer word has another there and is never found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +61,6 @@ impl Key {
         let [low, high] = KEY_MASKS[length.min(KEY_BYTES)];
         let key = u128::from_le_bytes(*bytes);
         Self { low: key as u64 & low, high: (key >> 64) as u64 & high }
-    }
-
-    /// The key of two words with what stands between and behind them. `None` where that is too long.
-    pub(crate) fn new_pair(bytes: &[u8]) -> Option<Self> {
-        let mut padded = [0; KEY_BYTES];
-        padded.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        (padded[MAX_WORD_BYTES] == 0).then(|| Self::first(&padded, KEY_BYTES))
     }
 
     /// Both halves in one, for hashing.
@@ -111,14 +99,6 @@ impl Ids {
         }
         let packed = ids.iter().take(4).rev().fold(0, |packed, &id| packed << 16 | u64::from(id));
         Some(Self { packed, fifth: ids.get(4).copied().unwrap_or(0), count: ids.len() as u8 })
-    }
-
-    /// These ids and then others. `None` when those are too many.
-    pub(crate) fn followed_by(self, others: Self) -> Option<Self> {
-        let mut both = [0; 2 * MAX_IDS];
-        both[..MAX_IDS].copy_from_slice(&self.all());
-        both[self.len()..][..MAX_IDS].copy_from_slice(&others.all());
-        Self::new(&both[..self.len() + others.len()])
     }
 
     #[inline(always)]
@@ -166,8 +146,7 @@ impl Slot {
 
 #[derive(Debug)]
 pub(crate) struct WordCache {
-    /// Those of words, then those of pairs.
-    slots: SlotArray<Slot, { 2 * SLOTS }>,
+    slots: SlotArray<Slot, SLOTS>,
     /// How often a word was found in its secondary bucket; approximate, since threads overwrite each other's count.
     secondary_hits: AtomicU32,
 }
@@ -175,21 +154,14 @@ pub(crate) struct WordCache {
 /// A cache's slots: a reference that loops keep in a register, since no load from them can change it.
 #[derive(Clone, Copy)]
 pub(crate) struct Lookup<'c> {
-    slots: &'c [Slot; 2 * SLOTS],
+    slots: &'c [Slot; SLOTS],
 }
 
 impl Lookup<'_> {
     /// Looks for a word in its primary bucket.
     #[inline(always)]
     pub(crate) fn get(self, key: Key) -> Option<Ids> {
-        self.get_either(key, false)
-    }
-
-    /// Looks for a pair, or for a word in its primary bucket.
-    #[inline(always)]
-    pub(crate) fn get_either(self, key: Key, is_pair: bool) -> Option<Ids> {
-        // By arithmetic, since which of the two it is cannot be predicted.
-        let primary = key.primary() | (usize::from(is_pair) * SLOTS);
+        let primary = key.primary();
         // A branch, since it is predictable: nearly all are in their preferred slot.
         self.slots[primary].get(key).or_else(|| self.slots[primary ^ 1].get(key))
     }
@@ -242,15 +214,6 @@ impl WordCache {
             other.put(old, old_ids);
         }
         slot.put(key, ids);
-    }
-
-    /// Inserts a pair into the slot of its bucket that was written less often. Returns whether that was empty.
-    pub(crate) fn put_pair(&self, key: Key, ids: Ids) -> bool {
-        let bucket = self.bucket(SLOTS + key.primary());
-        let Some(slot) = bucket.into_iter().min_by_key(|slot| slot.0.version()) else { return false };
-        let was_empty = slot.0.version() == 0;
-        slot.put(key, ids);
-        was_empty
     }
 
     fn bucket(&self, number: usize) -> [&Slot; 2] {
