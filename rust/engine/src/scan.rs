@@ -55,7 +55,7 @@ const STARTS: usize = MASK + 1 + BLOCK;
 pub(crate) struct Scan {
     /// The texts in lower case, with zeros for white space, padded so that a cache key can be read at the last word.
     lower: [u8; LOWER],
-    /// Byte offsets into `lower` at which words start, then where the last of them ends at the latest, then [`u16::MAX`].
+    /// Byte offsets into `lower` at which words start, then where the last of them ends at the latest.
     /// Padded so that a whole block's can be written at once.
     starts: [u16; STARTS],
     /// How much of these arrays is in use.
@@ -129,7 +129,6 @@ impl Scan {
     pub(crate) fn truncate(&mut self, size: Size) {
         self.size = size;
         self.starts[size.words] = size.bytes as u16;
-        self.starts[size.words + 1] = u16::MAX;
     }
 
     /// The texts in lower case, with zeros for white space. At least [`KEY_BYTES`] can be read from the start of each word.
@@ -145,7 +144,7 @@ impl Scan {
         &self.starts[..=self.size.words]
     }
 
-    /// The array that [`Scan::words`] begins. Behind them there is an offset that is too far for a key.
+    /// The array that [`Scan::words`] begins.
     #[inline(always)]
     pub(crate) fn starts(&self) -> &[u16; STARTS] {
         &self.starts
