@@ -7,7 +7,7 @@ use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
 use crate::normalise::normalise_into;
 use crate::reserve::{is_large, require};
-use crate::scan::{Scan, ScanEnd, Size, is_ascii_without};
+use crate::scan::{Rules, Scan, ScanEnd, Size, is_ascii_without};
 use crate::scratch::{Reusable, ThreadScratch};
 use crate::sink::Sink;
 use crate::split::{PreToken, split};
@@ -173,6 +173,11 @@ impl Engine {
             rest = &rest[end..];
         }
         GO_ON
+    }
+
+    /// How texts beyond ASCII are scanned, with or without lower case.
+    pub(crate) fn rules(&self, lowers: bool) -> Rules<'_> {
+        Rules { token_starts: &self.added.starts, profile: self.profile, lowers }
     }
 
     /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes

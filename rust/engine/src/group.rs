@@ -61,8 +61,8 @@ impl Group {
         while !self.is_full() {
             let (number, text) = texts.next()?;
             let cleaned = engine.clean(text);
-            let short = if let Cleaned::Whole(cleaned) = &cleaned { cleaned } else { text };
-            if !self.add::<S>(engine, short, number) {
+            let (short, lowers) = if let Cleaned::Whole(cleaned) = &cleaned { (&cleaned[..], false) } else { (text, true) };
+            if !self.add::<S>(engine, short, lowers, number) {
                 return Some(Next::Single(number, text, cleaned));
             }
         }
@@ -72,12 +72,19 @@ impl Group {
     /// Scans a text and adds it. Returns false, and leaves the group as it was, when the text is longer than a scan or
     /// the scan stopped before its end.
     #[inline(always)]
-    fn add<S: Set>(&mut self, engine: &Engine, text: &str, number: usize) -> bool {
+    fn add<S: Set>(&mut self, engine: &Engine, text: &str, lowers: bool, number: usize) -> bool {
         let before = self.scan.size();
         if text.len() > SEGMENT {
             return false;
         }
-        let added = self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts) == ScanEnd::End;
+        let added = match self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts) {
+            ScanEnd::End => true,
+            ScanEnd::Segment(_) => false,
+            ScanEnd::Other(..) => {
+                self.scan.truncate(before);
+                self.scan.append_unicode(text, text.len(), engine.rules(lowers), engine.instructions)
+            }
+        };
         if added {
             self.texts.push(Text { number, words: self.scan.size().words });
         } else {

@@ -14,8 +14,11 @@ mod avx512;
 mod neon;
 #[cfg(target_arch = "x86_64")]
 mod sse;
+mod unicode;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector128;
+
+pub(crate) use unicode::Rules;
 
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
@@ -49,6 +52,9 @@ struct Masks {
 const LOWER: usize = MASK + 1 + BLOCK;
 /// From each offset a whole step's words can be written.
 const STARTS: usize = MASK + 1 + BLOCK;
+
+/// What stands behind the end of the last word.
+const STARTS_PADDING: u16 = u16::MAX;
 
 /// The words of one text or of several that were scanned one behind the other. About 12 KB.
 #[derive(Debug)]
@@ -106,17 +112,16 @@ impl Scan {
     /// [`Scan::append`] inside a task that is compiled for a set of instructions.
     #[inline(always)]
     pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-        match S::INSTRUCTIONS {
-            Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.stops)),
-            #[cfg(target_arch = "aarch64")]
-            Instructions::Neon => vector128::append::<neon::Neon>(self, text, token_starts),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Sse => vector128::append::<sse::Sse>(self, text, token_starts),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => avx2::append(self, text, token_starts),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => avx512::append(self, text, token_starts),
+        struct Append<'a>(&'a mut Scan, &'a [u8], &'a TokenStarts);
+        impl StepTask for Append<'_> {
+            type Output = ScanEnd;
+
+            #[inline(always)]
+            fn run<const STEP: usize>(self, steps: &impl Steps<STEP>) -> ScanEnd {
+                self.0.append_with(self.1, self.2, steps)
+            }
         }
+        run_steps::<S, _>(&token_starts.stops, Append(self, text, token_starts))
     }
 
     #[inline(always)]
@@ -204,7 +209,7 @@ impl Scan {
             words = before + join_contractions(&mut self.starts[before..words], base + end, &self.lower, false);
         }
         self.starts[words & MASK] = (base + end) as u16;
-        self.starts[(words & MASK) + 1] = u16::MAX;
+        self.starts[(words & MASK) + 1] = STARTS_PADDING;
         self.lower[(base + segment.len()) & MASK..][..GAP].fill(0);
         self.size = Size { bytes: base + segment.len() + GAP, words };
         result
@@ -227,6 +232,28 @@ fn examine_stops(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> (Op
         stops &= stops - 1;
     }
     (None, contraction)
+}
+
+/// A scan, given the steps of a set of instructions.
+trait StepTask {
+    type Output;
+    fn run<const STEP: usize>(self, steps: &impl Steps<STEP>) -> Self::Output;
+}
+
+/// Runs a scan with a set's steps, inside a task that is compiled for the set.
+#[inline(always)]
+fn run_steps<S: Set, T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
+    match S::INSTRUCTIONS {
+        Instructions::Plain => task.run(&PlainSteps(stops)),
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon => vector128::run::<neon::Neon, _>(stops, task),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Sse => vector128::run::<sse::Sse, _>(stops, task),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => avx2::run(stops, task),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => avx512::run(stops, task),
+    }
 }
 
 /// How a set of instructions scans `STEP` bytes at once.
