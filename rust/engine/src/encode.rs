@@ -6,8 +6,9 @@ use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
 use crate::normalise::normalise_into;
+use crate::profile::Profile;
 use crate::reserve::{is_large, require};
-use crate::scan::{Rules, Scan, ScanEnd, Size, is_ascii_without};
+use crate::scan::{Rules, SEGMENT, Scan, ScanEnd, Size, is_ascii_without};
 use crate::scratch::{Reusable, ThreadScratch};
 use crate::sink::Sink;
 use crate::split::{PreToken, split};
@@ -18,6 +19,7 @@ use crate::words::is_space;
 use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
 use std::thread::LocalKey;
+use unicode_normalization_alignments::UnicodeNormalization;
 
 /// The buffers that encoding a text needs, reused from text to text.
 #[derive(Debug, Default)]
@@ -160,6 +162,15 @@ impl Engine {
                 ScanEnd::Segment(end) | ScanEnd::Other(end, _) => end,
             };
             if let ScanEnd::Other(_, other) = stop {
+                if let Some(length) = unicode_segment(&rest.as_bytes()[end..], other - end) {
+                    scan.truncate(Size::default());
+                    if self.append_unicode(scan, &rest[end..], length, find_added) {
+                        self.encode_scan(scan, sink, words, ())?;
+                        flow(words.buffer.flush_into(sink))?;
+                        rest = &rest[end + length..];
+                        continue;
+                    }
+                }
                 let (length, may_hold_token) = self.unicode_run_end(&rest[end..], other - end);
                 let run = &rest[end..end + length];
                 match (may_hold_token, find_added) {
@@ -175,9 +186,24 @@ impl Engine {
         GO_ON
     }
 
-    /// How texts beyond ASCII are scanned, with or without lower case.
-    pub(crate) fn rules(&self, lowers: bool) -> Rules<'_> {
-        Rules { token_starts: &self.added.starts, profile: self.profile, lowers }
+    /// Scans a text beyond ASCII, see [`Scan::append_unicode`]; where NFC may change it, what NFC makes of it.
+    #[cold]
+    pub(crate) fn append_unicode(&self, scan: &mut Scan, text: &str, end: usize, lowers: bool) -> bool {
+        let (token_starts, profile, instructions) = (&self.added.starts, self.profile, self.instructions);
+        if end > SEGMENT || token_starts.beyond_ascii {
+            return false;
+        }
+        let checks_nfc = profile == Profile::Transformers;
+        let rules = Rules { token_starts, profile, checks_nfc, lowers };
+        if scan.append_unicode(text, end, rules, instructions) {
+            return true;
+        }
+        if !checks_nfc || (0..end).any(|at| token_starts.may_begin(&text.as_bytes()[at..])) {
+            return false;
+        }
+        let text: String = text[..end].nfc().map(|(c, _)| c).collect();
+        let rules = Rules { checks_nfc: false, ..rules };
+        text.len() <= SEGMENT && scan.append_unicode(&text, text.len(), rules, instructions)
     }
 
     /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes
@@ -236,6 +262,18 @@ impl Engine {
             PreToken::Word(range) => flow(self.encode_new_word(&text.as_bytes()[range], sink, buffer, symbols)),
         })
     }
+}
+
+/// The end of a segment that contains `other`, if a character beyond ASCII stands there: the last white space of
+/// [`SEGMENT`] bytes, or the end of the text.
+fn unicode_segment(text: &[u8], other: usize) -> Option<usize> {
+    if text.get(other)?.is_ascii() {
+        return None;
+    }
+    if text.len() <= SEGMENT {
+        return Some(text.len());
+    }
+    text[..SEGMENT].iter().rposition(|&byte| is_space(byte)).filter(|&end| end > other)
 }
 
 /// Calls `take` with each added token in `text` and with the text between them, in order.

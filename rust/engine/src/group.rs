@@ -77,12 +77,13 @@ impl Group {
         if text.len() > SEGMENT {
             return false;
         }
-        let added = match self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts) {
-            ScanEnd::End => true,
-            ScanEnd::Segment(_) => false,
-            ScanEnd::Other(..) => {
+        let is_ascii_at_first = text.as_bytes().first().is_none_or(u8::is_ascii);
+        let added = match is_ascii_at_first.then(|| self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts)) {
+            Some(ScanEnd::End) => true,
+            Some(ScanEnd::Segment(_)) => false,
+            Some(ScanEnd::Other(..)) | None => {
                 self.scan.truncate(before);
-                self.scan.append_unicode(text, text.len(), engine.rules(lowers), engine.instructions)
+                engine.append_unicode(&mut self.scan, text, text.len(), lowers)
             }
         };
         if added {

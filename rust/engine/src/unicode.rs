@@ -106,12 +106,13 @@ impl TwoBytes {
         (self != Self::OTHER).then(|| ([first, second], Properties(class.into()).class()))
     }
 
-    /// The lower case of a letter or other, and whether it is a letter. `None` of a number, white space, and of one that
-    /// needs more care.
+    /// The lower case of a letter or other, and one bit for each byte of a letter. `None` of a number, white space, and
+    /// one that needs more care.
     #[inline]
-    pub(crate) fn simple(self) -> Option<([u8; 2], bool)> {
-        let [first, second, class, _] = self.0.to_le_bytes();
-        (self.0 >> 16 < u32::from(NUMBER_OR_SPACE)).then_some(([first, second], class != 0))
+    pub(crate) fn simple(self) -> Option<([u8; 2], u64)> {
+        let [first, second, ..] = self.0.to_le_bytes();
+        let class = self.0 >> 16;
+        (class < u32::from(NUMBER_OR_SPACE)).then_some(([first, second], u64::from(3 * class)))
     }
 }
 

@@ -4,6 +4,7 @@ use crate::encode::{GO_ON, flow};
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
+use crate::long_word_cache::LongKey;
 use crate::scan::{MASK, ROOM, Scan};
 use crate::sink::Sink;
 use crate::word_cache::Key;
@@ -68,8 +69,14 @@ impl Engine {
             if IdBuffer::is_full(at) {
                 flow(words.buffer.flush_into(sink))?;
             }
-            let first = usize::from(starts[word])..starts[word + 1].into();
-            flow(self.encode_new_word(first_word(&lower[first]), sink, &mut words.buffer, &mut words.symbols))?;
+            let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
+            let key = lower[start & MASK..].first_chunk().and_then(|bytes| LongKey::first(bytes, limit - start));
+            if let Some(ids) = key.and_then(|key| self.vocabulary.bpe.long(key)) {
+                at = words.buffer.put_long(words.buffer.end(), ids);
+                word += 1;
+                continue;
+            }
+            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, &mut words.buffer, &mut words.symbols))?;
             word += 1;
             at = words.buffer.end();
         }

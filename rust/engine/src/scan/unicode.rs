@@ -13,6 +13,8 @@ use crate::words::join_contractions;
 pub(crate) struct Rules<'e> {
     pub(crate) token_starts: &'e TokenStarts,
     pub(crate) profile: Profile,
+    /// Whether NFC might change a text.
+    pub(crate) checks_nfc: bool,
     /// Whether letters get their lower case. Where cleaning has given it, a letter that has one nonetheless keeps its case,
     /// since it is of a newer Unicode than cleaning's: the scan leaves texts with such a letter alone.
     pub(crate) lowers: bool,
@@ -68,7 +70,6 @@ impl Scan {
         let Size { bytes: base, words: before } = self.size;
         let (all, table) = (text.as_bytes(), rules.profile.table());
         let bytes = all.get(..end)?;
-        let checks_nfc = rules.profile == Profile::Transformers;
         let mut words = before;
         let (mut was_letter, mut was_word) = (0, 0); // whether the last byte was one, for the next step
         let mut has_apostrophe = false;
@@ -76,50 +77,58 @@ impl Scan {
         let (mut at, mut to) = (0, base);
         while at < bytes.len() {
             let lower: &mut [u8; STEP] = self.lower.get_mut(to..)?.first_chunk_mut()?;
-            let Masks { mut letters, mut digits, mut spaces, mut stops } = steps.classify_first(&bytes[at..], lower);
+            let Masks { mut letters, mut digits, mut spaces, stops } = steps.classify_first(&bytes[at..], lower);
             // Ends before a character that does not fit.
             let mut length = STEP.min(bytes.len() - at);
+            while !text.is_char_boundary(at + length) {
+                length -= 1;
+            }
+            let mut stops = stops & u64::MAX >> (64 - length);
             // A character whose lower case has another number of bytes, which begins the step.
             let mut other = None;
             while stops != 0 {
                 let here = stops.trailing_zeros() as usize;
-                let Some((&first, behind)) = bytes.get(at + here..).and_then(<[u8]>::split_first) else { break }; // padding
+                // Most characters are letters or others that need no more than this.
+                let [first, second, third] = [0, 1, 2].map(|i| lower[(here + i) & (STEP - 1)]);
                 let count = match first {
-                    ..0x80 => {
-                        if first == 0 || rules.token_starts.may_begin(&all[at + here..]) {
+                    0xC0..0xE0 => {
+                        stops &= stops - 1;
+                        stops &= stops.wrapping_sub(1);
+                        if let Some((character, letter_bits)) = table.two_bytes(first, second).simple() {
+                            [lower[here & (STEP - 1)], lower[(here + 1) & (STEP - 1)]] = character;
+                            letters |= letter_bits << here;
+                            continue;
+                        }
+                        2
+                    }
+                    0xE0..0xF0 => {
+                        stops &= u64::MAX << here << 3;
+                        let properties = table.three_bytes(first, second, third);
+                        if let Some(is_letter) = properties.simple(rules.checks_nfc) {
+                            let combining = properties.combining();
+                            if rules.checks_nfc && combining != 0 && !marks.follows(at + here, 3, combining) {
+                                return None;
+                            }
+                            letters |= (7 * u64::from(is_letter)) << here;
+                            continue;
+                        }
+                        3
+                    }
+                    0xF0.. => {
+                        stops &= u64::MAX << here << 4;
+                        4
+                    }
+                    _ => {
+                        // White space is zero here already.
+                        let rest = all.get(at + here..).unwrap_or_default();
+                        if rest.first() == Some(&0) || rules.token_starts.may_begin(rest) {
                             return None;
                         }
                         has_apostrophe |= first == b'\'';
                         stops &= stops - 1;
                         continue;
                     }
-                    ..0xE0 => 2,
-                    ..0xF0 => 3,
-                    _ => 4,
                 };
-                if here + count > STEP {
-                    length = here;
-                    break;
-                }
-                stops &= u64::MAX << here << count;
-                // Most characters are letters or others that need no more than this.
-                if let (2, [second, ..]) = (count, behind) {
-                    if let Some((character, is_letter)) = table.two_bytes(first, *second).simple() {
-                        lower[here..here + 2].copy_from_slice(&character);
-                        letters |= (3 * u64::from(is_letter)) << here;
-                        continue;
-                    }
-                } else if let (3, [second, third, ..]) = (count, behind) {
-                    let properties = table.three_bytes(first, *second, *third);
-                    if let Some(is_letter) = properties.simple(checks_nfc) {
-                        let combining = properties.combining();
-                        if checks_nfc && combining != 0 && !marks.follows(at + here, count, combining) {
-                            return None;
-                        }
-                        letters |= (7 * u64::from(is_letter)) << here;
-                        continue;
-                    }
-                }
                 let (class, changed) = character(text, at + here, rules, &mut marks)?;
                 match changed {
                     Changed::Not => {}
@@ -202,7 +211,7 @@ fn character(text: &str, at: usize, rules: Rules<'_>, marks: &mut Marks) -> Opti
     let c = text.get(at..)?.chars().next()?;
     let table = rules.profile.table();
     let properties = table.get(c);
-    if rules.profile == Profile::Transformers {
+    if rules.checks_nfc {
         let combining = properties.combining();
         if combining != 0 && !marks.follows(at, c.len_utf8(), combining) {
             return None;
