@@ -37,7 +37,8 @@ impl LongKey {
         };
         let masks: &[u8; LONG_KEY_BYTES] = MASKS[LONG_KEY_BYTES - length.min(LONG_KEY_BYTES)..].first_chunk()?;
         let (words, masks) = (bytes.as_chunks().0, masks.as_chunks().0);
-        let key: [u64; LONG_KEY_BYTES / 8] = std::array::from_fn(|i| u64::from_le_bytes(words[i]) & u64::from_le_bytes(masks[i]));
+        let key: [u64; LONG_KEY_BYTES / 8] =
+            std::array::from_fn(|i| u64::from_le_bytes(words[i]) & u64::from_le_bytes(masks[i]));
         (key[key.len() - 1] >> 56 == 0).then_some(Self(key))
     }
 }

@@ -99,13 +99,6 @@ impl TwoBytes {
     /// One that NFC may change or reorder, or whose lower case does not have two bytes.
     const OTHER: Self = Self(u32::MAX);
 
-    /// The code point in lower case, and its class.
-    #[inline]
-    pub(crate) fn get(self) -> Option<([u8; 2], Class)> {
-        let [first, second, class, _] = self.0.to_le_bytes();
-        (self != Self::OTHER).then(|| ([first, second], Properties(class.into()).class()))
-    }
-
     /// The lower case of a letter or other, and one bit for each byte of a letter. `None` of a number, white space, and
     /// one that needs more care.
     #[inline]

@@ -82,44 +82,6 @@ impl Engine {
         }
     }
 
-    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` are the offsets of
-    /// the words in `lower`, where white space is zeros, and the end of the last one; from each a cache key can be read.
-    #[inline(always)]
-    pub(crate) fn encode_words(
-        &self,
-        lower: &[u8],
-        starts: &[u32],
-        sink: &mut impl Sink,
-        words: &mut Words,
-    ) -> ControlFlow<()> {
-        let cache = self.vocabulary.bpe.lookup();
-        let Words { buffer, symbols } = words;
-        let mut at = buffer.end();
-        let mut each = starts.iter().zip(&starts[1..]);
-        loop {
-            let (start, limit) = loop {
-                let Some((&start, &limit)) = each.next() else {
-                    buffer.set_end(at);
-                    return GO_ON;
-                };
-                let (start, limit) = (start as usize, limit as usize);
-                if !IdBuffer::is_full(at)
-                    && let Some(ids) = Key::within(lower, start, limit).and_then(|key| cache.get(key))
-                {
-                    at = buffer.put(at, ids);
-                } else {
-                    break (start, limit);
-                }
-            };
-            buffer.set_end(at);
-            if IdBuffer::is_full(at) {
-                flow(buffer.flush_into(sink))?;
-            }
-            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
-            at = buffer.end();
-        }
-    }
-
     /// Appends the ids of a word that the hot loop did not find, or that took a slow path anyway. Returns whether they
     /// fit the sink.
     #[cold]

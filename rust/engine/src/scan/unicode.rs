@@ -1,7 +1,7 @@
 //! The scan of text beyond ASCII. The steps of the ASCII scan classify the ASCII bytes; the characters beyond it are looked
 //! up one by one, and set their bits in the same masks.
 
-use super::{BLOCK, GAP, Masks, SEGMENT, STARTS_PADDING, Scan, Size, StepTask, Steps};
+use super::{BLOCK, GAP, Masks, ROOM, STARTS_PADDING, Scan, Size, StepTask, Steps};
 use crate::added_tokens::TokenStarts;
 use crate::instructions::{Instructions, Set, Task};
 use crate::profile::Profile;
@@ -21,9 +21,9 @@ pub(crate) struct Rules<'e> {
 }
 
 impl Scan {
-    /// Appends the words of `text[..end]`: of at most [`SEGMENT`] bytes, and ending where the text does or before white space.
-    /// Returns false, with the words as they were, where it holds NUL or something that NFC may change, a special or an
-    /// added token may begin, or lower case makes it longer than a segment.
+    /// Appends the words of `text[..end]`, which ends where the text does or before white space, and in which no added token
+    /// begins beyond ASCII. Returns false, with the words as they were, where it holds NUL or something that NFC may change,
+    /// a special or an added token may begin, or there is no room.
     #[inline(never)]
     pub(crate) fn append_unicode(
         &mut self,
@@ -48,8 +48,7 @@ impl Scan {
             fn run<const STEP: usize>(self, steps: &impl Steps<STEP>) -> bool {
                 let Self(scan, text, end, rules) = self;
                 let before = scan.size;
-                let done = end <= SEGMENT && !rules.token_starts.beyond_ascii;
-                let done = done && scan.append_unicode_with(text, end, rules, steps).is_some();
+                let done = scan.append_unicode_with(text, end, rules, steps).is_some();
                 if !done {
                     scan.truncate(before);
                 }
@@ -70,6 +69,9 @@ impl Scan {
         let Size { bytes: base, words: before } = self.size;
         let (all, table) = (text.as_bytes(), rules.profile.table());
         let bytes = all.get(..end)?;
+        if base + end + GAP > ROOM {
+            return None;
+        }
         let mut words = before;
         let (mut was_letter, mut was_word) = (0, 0); // whether the last byte was one, for the next step
         let mut has_apostrophe = false;
@@ -169,7 +171,7 @@ impl Scan {
                     to += c.len_utf8();
                 }
                 at += count;
-                if to - base + bytes.len() - at > SEGMENT {
+                if to + (bytes.len() - at) + GAP > ROOM {
                     return None;
                 }
                 continue;
