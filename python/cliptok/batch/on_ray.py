@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import Encoding
 
+_INLINE = 1 << 16
+"""Bytes of an argument up to which it stays out of Ray's object store, which may be full; Ray's limit is 100 KiB."""
+
 
 @contextmanager
 def on_ray(
@@ -50,7 +53,7 @@ class OnRay:
         gpus, cpus = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
         is_on_gpu = source is not None and source.wants_gpu() and gpus > 0
         self.size = gpus if is_on_gpu else max(1, cpus)
-        sent = ray.put(make)
+        sent = self._sent(make)
         self._actors: Actors | None = None
         if source is None:
             self._do = partial(ray.remote(num_cpus=1, max_retries=0)(_do).remote, sent)
@@ -60,6 +63,15 @@ class OnRay:
         device, threads = ("cuda", None) if is_on_gpu else ("cpu", 1)
         begin = partial(actor.remote, sent, device, threads)
         self._actors = Actors(self.size, begin, self._future, self.is_lost, ray.kill)
+
+    def _sent(self, make: Setup) -> Any:
+        """The setup, which goes along with each call, or a reference if it is large: a loaded encoder, a vocabulary."""
+        if len(self._ray.cloudpickle.dumps(make)) < _INLINE:
+            return make
+        try:
+            return self._ray.put(make)
+        except self._ray.exceptions.RayError as error:
+            raise self._plain(error) from error
 
     def submit(self, task: Task) -> Future[Made]:
         """Let the cluster do a task."""
@@ -84,8 +96,7 @@ class OnRay:
     def _plain(self, error: BaseException) -> BaseException:
         kinds = self._ray.exceptions
         if isinstance(error, kinds.RayTaskError):
-            cause: BaseException = error.cause
-            return cause
+            error = error.cause
         if isinstance(error, kinds.RayError) and not self.is_lost(error):
             return BadInputError(f"Ray: {next(iter(str(error).strip().splitlines()), type(error).__name__)}")
         return error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cliptok.batch.pipeline import Job, ShardError, Work, join_parts
 from cliptok.batch.reading.inputs import Shard
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from cliptok.batch.encoding import Encoding
     from cliptok.batch.progress import JobProgress
 
-ATTEMPTS = 3
-"""How often a task is begun whose worker dies."""
+DEATHS = 3
+"""Workers that may die of a task before it is given up."""
 _AHEAD = 2
 """Tasks that wait for each worker, so that none waits for us."""
 
@@ -43,49 +44,63 @@ class Pool(Protocol):
         """Whether an error says that a worker is gone, so that its task may be tried again."""
 
 
+class _Begun(NamedTuple):
+    """A task that a worker has in hand."""
+
+    task: Task
+    deaths: int = 0
+    """Of workers that had it in hand, and nobody else to blame for them."""
+    is_again: bool = False
+
+
 def spread(job: Job, work: Work, pool: Pool, is_encoding: bool, listener: JobProgress) -> None:
     """Make the shards of `work` with a pool. A part that a lost worker had in hand is begun again.
 
-    Raises ShardError for a shard that cannot be read, or whose part takes its worker along each time; what others have
-    in hand by then is finished.
+    Raises ShardError for a shard that cannot be read, or a part of which takes its worker along each time; what others
+    have in hand by then is finished.
     """
     tasks = (task for shard, parts in list(work.items()) for task in tasks_of(job, shard, parts, is_encoding))
-    running: dict[Future[Made], tuple[Task, int]] = {}
-    again: deque[tuple[Task, int]] = deque()
+    running: dict[Future[Made], _Begun] = {}
+    again: deque[_Begun] = deque()
     failed: ShardError | None = None
 
-    def begin(task: Task, attempt: int) -> None:
-        running[pool.submit(task)] = (task, attempt)
+    def begin(begun: _Begun) -> None:
+        running[pool.submit(begun.task)] = begun
 
     while failed is None or running:
-        # Where all fall together, a task that was lost goes on alone: if its worker dies again, it was this one.
-        is_alone = pool.falls_together and (again or any(attempt > 1 for _, attempt in running.values()))
+        # Where all fall together, those that were lost go on one by one: who dies then has done it himself.
+        is_alone = pool.falls_together and (again or any(begun.is_again for begun in running.values()))
         while failed is None and again and not (is_alone and running):
-            begin(*again.popleft())
+            begin(again.popleft())
         while failed is None and not is_alone and len(running) < pool.size * _AHEAD:
             if (task := next(tasks, None)) is None:
                 break
-            begin(task, 1)
+            begin(_Begun(task))
         if not running:
             break
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            task, attempt = running.pop(future)
+            begun = running.pop(future)
             error = future.exception()
             try:
                 if error is None:
-                    _take(job, work, task.shard, future.result(), listener)
-                elif not pool.is_lost(error):
-                    raise error
-                elif attempt < ATTEMPTS:
-                    again.append((task, attempt + 1))
+                    _take(job, work, begun.task.shard, future.result(), listener)
+                elif pool.is_lost(error):
+                    again.append(_lost(begun, error, pool.falls_together))
                 else:
-                    reason = next(iter(str(error).splitlines()), "")
-                    said = f"the worker that made a part of it died, {attempt} times: {reason}"
-                    raise ShardError(task.shard, f"{task.shard.source}: {said}")
+                    raise error
             except ShardError as found:
                 failed = failed or found
     if failed is not None:
         raise failed
+
+
+def _lost(begun: _Begun, error: BaseException, falls_together: bool) -> _Begun:
+    """The task once more. Raises ShardError where that was tried often enough."""
+    deaths = begun.deaths + (begun.is_again or not falls_together)
+    if deaths == DEATHS:
+        shard, reason = begun.task.shard, next(iter(str(error).splitlines()), "")
+        raise ShardError(shard, f"{shard.source}: {deaths} workers died while they made a part of it: {reason}")
+    return _Begun(begun.task, deaths, True)
 
 
 def _take(job: Job, work: Work, shard: Shard, made: Made, listener: JobProgress) -> None:
@@ -151,17 +166,18 @@ class Processes:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-_worker: Worker
+_make: Callable[[], Worker]
+_worker: Worker | None = None
 
 
 def _prepare(queue: Any, make: Setup, threads: int) -> None:
     """Make this process a worker on a device of the queue, which ends with its parent and leaves Ctrl-C to it."""
     import signal
 
-    global _worker
+    global _make
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    _worker = make(queue.get(), threads)
+    _make = partial(make, queue.get(), threads)
 
 
 def _end_with_parent() -> None:
@@ -172,6 +188,9 @@ def _end_with_parent() -> None:
 
 
 def _do(task: Task) -> Made:
+    global _worker
+    if _worker is None:  # Here its errors come back; in the initializer they would break the pool.
+        _worker = _make()
     return _worker(task)
 
 
