@@ -1,6 +1,7 @@
 """Large inputs in parts: whatever is there of them, the output is that of an uninterrupted job, byte for byte."""
 
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def written(folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
     column: dict[str, Any] = {} if "txt" in kind or "tar" in kind else {"column": "caption"}
     if kind == "parquet":
         table = pa.table({"id": range(len(TEXTS)), "caption": TEXTS})
-        pq.write_table(table, path, row_group_size=270)
+        pq.write_table(table, path, row_group_size=270, compression="none", write_statistics=False)
     elif kind.startswith("tar"):
         path.write_bytes(packed(tar(TEXTS), kind.partition(".")[2]))
     elif kind.startswith("jsonl"):
@@ -152,6 +153,34 @@ def test_parts_of_something_else_are_not_taken(tmp_path: Path, monkeypatch: pyte
     assert tree(tmp_path / "out") == tree(tmp_path / "again")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_a_file_that_was_touched_stay(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, options = left_over(tmp_path, monkeypatch, kind)
+    os.utime(path, ns=(0, 10**18))
+    # What begins in the middle is known again too: it is killed once more, without the second part.
+    (folder_of(tmp_path / "out" / "a.parquet") / "000001.part").unlink()
+    killed(monkeypatch, 2, tokenize_files, path, tmp_path / "out", resume=True, **options)
+    os.utime(path, ns=(0, 2 * 10**18))
+    report = tokenize_files(path, tmp_path / "out", resume=True, **options)
+    tokenize_files(path, tmp_path / "whole", **options)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert (report.texts_now, report.parts_before) == (len(TEXTS) - 800, 8)
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "csv", "parquet", "tar"])
+def test_parts_of_other_content_of_the_same_size_are_made_anew(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = left_over(tmp_path, monkeypatch, kind)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"caption 450, ", b"CAPTION 450, "))
+    assert len(content) == path.stat().st_size and content != path.read_bytes()
+    report = tokenize_files(path, tmp_path / "out", resume=True, **options)
+    tokenize_files(path, tmp_path / "again", **options)
+    assert tree(tmp_path / "out") == tree(tmp_path / "again")
+    assert report.texts_now >= len(TEXTS) - 400  # The parts up to there may stay; the one with the change does not.
+
+
 @pytest.mark.parametrize(
     ("kind", "unit"), [("txt", "line"), ("jsonl", "row"), ("csv", "row"), ("parquet", "row"), ("tar", "sample")]
 )
@@ -241,3 +270,15 @@ def test_rows_of_chunks_depend_on_the_rows_alone(tmp_path: Path) -> None:
     assert sum(once) == 400 and max(once) < 150
     for _ in range(20):
         assert lengths(sorted(pick.sample(range(400), 9))) == once
+
+
+def test_samples_of_one_name_on_both_sides_of_a_part_s_end(tmp_path: Path) -> None:
+    keys = [f"s{row}" for row in range(100)]
+    for at, message in ((50, "'s49'"), (33, "'s32'")):
+        names = [*keys[:at], keys[at - 1], *keys[at + 1 :]]
+        pq.write_table(pa.table({"caption": ["a cat"] * 100, "__key__": names}), tmp_path / "a.parquet")
+        for part_rows in (10, 50, 1000):
+            with pytest.raises(BadInputError, match=f"a.parquet: two rows after another have the name {message}"):
+                tokenize_files(
+                    tmp_path / "a.parquet", tmp_path / "o.tar", column="caption", keep="__key__", part_rows=part_rows
+                )

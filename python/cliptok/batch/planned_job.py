@@ -13,6 +13,7 @@ from cliptok._common.errors import BadInputError
 from cliptok.batch.pipeline import Job, ShardError, Work, Writer, join_parts, run
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.resuming import find_parts
 from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
@@ -176,12 +177,13 @@ class PlannedJob:
 
     def _work(self) -> dict[Shard, Parts]:
         """What is to be made, with the parts that are there. Parts that are of no use are removed."""
-        work = {shard: self._job.parts(shard) for shard in self._todo}
-        for shard, parts in work.items():
-            if self._resume and parts.rows is not None and not shard.is_stream:
-                parts.find()
-            if not parts.done:
-                parts.remove()
+        work = {}
+        for shard in self._todo:
+            if self._resume:
+                work[shard] = find_parts(self._job, shard)
+            else:
+                work[shard] = self._job.parts(shard)
+                work[shard].remove()
         for shard in self._finished:
             self._job.parts(shard).remove()
         return work

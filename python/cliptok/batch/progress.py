@@ -9,8 +9,9 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
-from cliptok.batch.pipeline import Item, Work
+from cliptok.batch.pipeline import Work
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.piece import Piece
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index
@@ -55,13 +56,13 @@ class JobProgress:
         self._open = ExitStack()
         self._bar: Any = None
 
-    def moved(self, item: Item) -> None:
+    def moved(self, piece: Piece) -> None:
         """Rows were written."""
-        self._show(self._bytes + item.bytes, self.report.texts_now + item.counts.texts)
+        self._show(self._bytes + piece.bytes, self.report.texts_now + piece.counts.texts)
 
-    def committed(self, item: Item) -> None:
+    def committed(self, end: Piece) -> None:
         """A part is complete."""
-        self.came(item.shard, item.part, item.counts.as_dict(), item.bytes)
+        self.came(end.shard, end.part, end.counts.as_dict(), end.bytes)
 
     def came(self, shard: Shard, number: int, counts: dict[str, int], read: int) -> None:
         """A part is complete, whoever made it."""

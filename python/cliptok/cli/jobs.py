@@ -128,7 +128,8 @@ def _add_output(parser: "Parser", is_required: bool) -> None:
         help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow, .tar, .lance; or a URL",
     )
     formats = _FORMATS if not is_required else (*_FORMATS, "clip-retrieval")
-    parser.add_argument("--format", choices=formats, help="of the files in a folder (default: parquet)")
+    default = "parquet; arrow with --pipeline" if is_required else "parquet"
+    parser.add_argument("--format", choices=formats, help=f"of the files in a folder (default: {default})")
     parser.add_argument(
         "--members", choices=("npy", "safetensors"), help="what a tar's samples have arrays in (default: npy)"
     )
