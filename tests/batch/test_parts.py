@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import cliptok.batch.disk as disk
 import cliptok.batch.job as job
 import cliptok.batch.pipeline as pipeline
 import cliptok.batch.reading.lines as read_lines
@@ -362,3 +364,25 @@ def test_samples_of_one_name_on_both_sides_of_a_part_s_end(tmp_path: Path) -> No
                 tokenize_files(
                     tmp_path / "a.parquet", tmp_path / "o.tar", column="caption", keep="__key__", part_rows=part_rows
                 )
+
+
+def test_the_disk_that_a_job_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = written(tmp_path / "in", "txt")
+    options: dict[str, Any] = {"part_rows": 100, "format": "npy"}
+    killed(monkeypatch, 7, tokenize_files, path, tmp_path / "out", **options)
+    (planned,) = tokenize_files(path, tmp_path / "out", resume=True, dry_run=True, **options).outputs
+    taken = [file.stat().st_size for file in folder_of(tmp_path / "out" / "a.npy").iterdir()]
+    assert (planned.action, planned.parts, planned.parts_bytes) == ("make", 7, sum(taken))
+    log = tmp_path / "log"
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.warns(UserWarning, match=r"needs about [\d.]+ kB of disk in .*out, where 10 bytes are free"):
+            report = tokenize_files(path, tmp_path / "out", resume=True, json_log=log, **options)
+    needed = [json.loads(line)["disk_needed"] for line in log.read_text().splitlines()]
+    # What was needed at each time: the parts to come, and all of the output once more.
+    size = (tmp_path / "out" / "a.npy").stat().st_size
+    assert len(needed) == 4 and report.disk_needed == 0
+    for number, found in enumerate(needed, 8):
+        assert found == pytest.approx(
+            size * (11 - number) / 11 + size, rel=0.25
+        )  # A part is read in blocks, some of them ahead.
