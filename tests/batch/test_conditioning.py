@@ -20,6 +20,7 @@ from cliptok.batch.planned_job import PlannedJob
 from cliptok.batch.tasks import Made, Task
 from cliptok.batch.workers import setup
 from cliptok.cli import main
+from cliptok.data import ConditioningDataset
 from cliptok.prompts import Conditioner
 from encoder.test_encoder_stable_diffusion import sd, sdxl
 from support.made import tree
@@ -111,7 +112,7 @@ def test_an_interrupted_job_resumes_and_other_settings_do_not(sd, prompts, tmp_p
         (more / f"{number}.txt").write_text(f"cat {number}\ndog {number}\n")
     arguments: dict[str, Any] = {"pipeline": folder, "dialect": "a1111", "device": "cpu", "resume": True}
     embed_files(more, tmp_path / "out", **arguments)
-    (tmp_path / "out" / "1.parquet").write_bytes(b"PAR1")
+    (tmp_path / "out" / "1.arrow").write_bytes(b"ARROW1")
     report = embed_files(more, tmp_path / "out", **arguments)
     assert (report.finished_before, report.made_anew) == (2, 1)
     for change in ({"dialect": "comfyui"}, {"prompt_settings": {"clip_skip": 2}}):
@@ -127,7 +128,7 @@ def test_what_is_wrong_is_said(sd, prompts, tmp_path):
         embed_files(path, tmp_path / "c.parquet", pipeline=folder, dialect="a1111", batch_size=2, device="cpu")
     assert not (tmp_path / "c.parquet").exists()
     path.write_text("\n".join(LONG))
-    with pytest.raises(BadInputError, match=r"prompts have 77 and 154 positions.*write Parquet"):
+    with pytest.raises(BadInputError, match=r"prompts have 77 and 154 positions.*write Arrow or Parquet"):
         embed_files(path, tmp_path / "c.npy", pipeline=folder, dialect="a1111", device="cpu")
     for arguments, message in (
         ({"pipeline": folder, "model": folder}, "one of the two"),
@@ -192,7 +193,7 @@ def test_the_command(sd, prompts, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["texts"] == len(PROMPTS)
     cond = Conditioner.from_pretrained(folder, dialect="a1111")
     expected = cond(PROMPTS, negative=False, clip_skip=2, emphasis="no norm").prompt_embeds
-    states = np.array(pq.read_table(out / "prompts.parquet").column("prompt_embeds").to_pylist())
+    states = [row["prompt_embeds"].numpy() for row in ConditioningDataset(out)]  # of Arrow files: the default
     np.testing.assert_allclose(states, expected.numpy(), atol=1e-5)
     assert main([*command[:4], "--dialect", "a1111"]) == 2
     assert "--pipeline" in capsys.readouterr().err

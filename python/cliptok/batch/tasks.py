@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from cliptok.batch.pipeline import Item, Job, ShardError, Writer, run
+from cliptok.batch.pipeline import Job, ShardError, Writer, run
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.parquet import rows_and_groups
+from cliptok.batch.reading.piece import Piece
 from cliptok.batch.reading.places import BEGIN, Place, Run
 from cliptok.batch.summary import Clock
 from cliptok.batch.writing.outputs import Record
@@ -146,12 +147,12 @@ class _Found:
     def __init__(self) -> None:
         self.texts, self.record, self.error = 0, cast("Record | None", None), ""
 
-    def moved(self, item: Item) -> None:
+    def moved(self, piece: Piece) -> None:
         """Nothing."""
 
-    def committed(self, item: Item) -> None:
+    def committed(self, end: Piece) -> None:
         """A part is complete."""
-        self.texts += item.counts.texts
+        self.texts += end.counts.texts
 
     def finished(self, shard: Shard, record: Record) -> None:
         """The output is complete."""

@@ -26,14 +26,18 @@ class Fingerprint:
             pass
         self._raw = None
 
+    def so_far(self) -> str:
+        """The digest of what was read until now."""
+        return self._hash.hexdigest()
+
     def finish(self) -> str:
         """The digest, once the file is read."""
         self.read_rest()
-        return self._hash.hexdigest()
+        return self.so_far()
 
 
 class WatchedFile:
-    """A file that is read from its beginning to its end, once."""
+    """A file that is read once from somewhere to its end, possibly after a look at its beginning."""
 
     closed = False
 
@@ -46,13 +50,17 @@ class WatchedFile:
         self._fingerprint.update(found)
         return found
 
+    def seek(self, offset: int) -> None:
+        """Read on from there."""
+        self._raw.seek(offset)
+
     def tell(self) -> int:
-        """Bytes read so far."""
+        """Where it is read next."""
         at: int = self._raw.tell()
         return at
 
     def seekable(self) -> bool:
-        """Whether the file has a position: whoever reads it asks, and does not move it."""
+        """Whether the file has a position: whoever reads it asks."""
         return bool(self._raw.seekable())
 
     def readable(self) -> bool:
