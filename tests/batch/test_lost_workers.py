@@ -61,19 +61,19 @@ def test_poisoned_files_among_a_hundred(
     (hundred / "91.txt").write_bytes(text_file(TEXTS) + b"\xff\n")
     out, how = tmp_path / "out", running(where, request)
     with pytest.raises(BadInputError, match=r"^.*17\.txt: 3 workers died while they made .*") as error:
-        tokenize_files(hundred, out, tokenizer=Deadly(), part_rows=100, **how)
+        tokenize_files(hundred, out, tokenizer=Deadly(), **how)
     assert re.search(r"and 1 more: \S*91\.txt \(98 other outputs are finished\)$", str(error.value))
     assert tries.stat().st_size == DEATHS + (where == "processes")  # The first time it may be another's doing.
     (hundred / "17.txt").write_bytes(text_file(TEXTS))
-    options = ["--part-rows", "100", "--resume", *(["--ray"] if where == "ray" else ["--processes", "2"])]
+    options = ["--resume", *(["--ray"] if where == "ray" else ["--processes", "2"])]
     assert main(["tokenize", str(hundred), "-o", str(out), *options]) == 2
     said = capsys.readouterr().err
     assert "91.txt: line 151 is not UTF-8" in said and "99 other outputs are finished" in said
     assert "Traceback" not in said
     (hundred / "91.txt").write_bytes(text_file(TEXTS))
-    report = tokenize_files(hundred, out, part_rows=100, resume=True)
+    report = tokenize_files(hundred, out, resume=True)
     assert (report.finished_before, report.files) == (99, 100)
-    tokenize_files(hundred, tmp_path / "here", part_rows=100)
+    tokenize_files(hundred, tmp_path / "here")
     assert tree(out) == tree(tmp_path / "here")
 
 
