@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -114,7 +114,9 @@ class Run:
 
     def kill(self) -> None:
         """With all processes that it began, as when a machine loses power."""
-        os.killpg(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # It is no leader of a session yet, and has begun nothing.
+            os.killpg(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._pipe.close()
         # Ray ends its workers when it misses the one that they work for.
