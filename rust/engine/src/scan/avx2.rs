@@ -19,8 +19,7 @@ const LOW: u64 = u32::MAX as u64;
 #[inline(always)]
 pub(super) fn run<T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
     // SAFETY: the machine has AVX2, as said above.
-    let steps = Avx2Steps { set: unsafe { load_set(stops) } };
-    task.run(&steps)
+    task.run(&Avx2Steps { set: unsafe { load_set(stops) } })
 }
 
 /// The bytes to stop at, twice. Exists only where the machine has AVX2.

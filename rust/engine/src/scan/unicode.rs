@@ -59,6 +59,7 @@ impl Scan {
     }
 
     #[inline(always)]
+    #[allow(clippy::too_many_lines)] // one loop, whose state stays in registers
     fn append_unicode_with<const STEP: usize>(
         &mut self,
         text: &str,
@@ -79,23 +80,24 @@ impl Scan {
         let (mut at, mut to) = (0, base);
         while at < bytes.len() {
             let lower: &mut [u8; STEP] = self.lower.get_mut(to..)?.first_chunk_mut()?;
-            let Masks { mut letters, mut digits, mut spaces, stops } = steps.classify_first(&bytes[at..], lower);
+            let Masks { mut letters, mut digits, mut spaces, stops: mut left } =
+                steps.classify_first(&bytes[at..], lower);
             // Ends before a character that does not fit.
             let mut length = STEP.min(bytes.len() - at);
             while !text.is_char_boundary(at + length) {
                 length -= 1;
             }
-            let mut stops = stops & u64::MAX >> (64 - length);
+            left &= u64::MAX >> (64 - length);
             // A character whose lower case has another number of bytes, which begins the step.
             let mut other = None;
-            while stops != 0 {
-                let here = stops.trailing_zeros() as usize;
+            while left != 0 {
+                let here = left.trailing_zeros() as usize;
                 // Most characters are letters or others that need no more than this.
                 let [first, second, third] = [0, 1, 2].map(|i| lower[(here + i) & (STEP - 1)]);
                 let count = match first {
                     0xC0..0xE0 => {
-                        stops &= stops - 1;
-                        stops &= stops.wrapping_sub(1);
+                        left &= left - 1;
+                        left &= left.wrapping_sub(1);
                         if let Some((character, letter_bits)) = table.two_bytes(first, second).simple() {
                             [lower[here & (STEP - 1)], lower[(here + 1) & (STEP - 1)]] = character;
                             letters |= letter_bits << here;
@@ -104,7 +106,7 @@ impl Scan {
                         2
                     }
                     0xE0..0xF0 => {
-                        stops &= u64::MAX << here << 3;
+                        left &= u64::MAX << here << 3;
                         let properties = table.three_bytes(first, second, third);
                         if let Some(is_letter) = properties.simple(rules.checks_nfc) {
                             let combining = properties.combining();
@@ -117,7 +119,7 @@ impl Scan {
                         3
                     }
                     0xF0.. => {
-                        stops &= u64::MAX << here << 4;
+                        left &= u64::MAX << here << 4;
                         4
                     }
                     _ => {
@@ -127,7 +129,7 @@ impl Scan {
                             return None;
                         }
                         has_apostrophe |= first == b'\'';
-                        stops &= stops - 1;
+                        left &= left - 1;
                         continue;
                     }
                 };
@@ -156,20 +158,8 @@ impl Scan {
                 }
             }
             if let Some((count, new)) = other {
-                for c in new.into_iter().flatten() {
-                    let (is_letter, is_word) = match table.get(c).class() {
-                        Class::Letter => (1, 1),
-                        Class::Other => (0, 1),
-                        Class::Number | Class::Space => return None, // no lower case is one
-                    };
-                    if was_word == 0 || was_letter != is_letter {
-                        *self.starts.get_mut(words)? = to as u16;
-                        words += 1;
-                    }
-                    (was_letter, was_word) = (is_letter, is_word);
-                    c.encode_utf8(self.lower.get_mut(to..to + c.len_utf8())?);
-                    to += c.len_utf8();
-                }
+                Run { to, words, was_letter, was_word } =
+                    self.append_other(new, Run { to, words, was_letter, was_word }, rules)?;
                 at += count;
                 if to + (bytes.len() - at) + GAP > ROOM {
                     return None;
@@ -190,12 +180,45 @@ impl Scan {
             let starts = self.starts.get_mut(before..words)?;
             words = before + join_contractions(starts, to, &self.lower, rules.profile.cleans());
         }
+        self.end_at(to, words)
+    }
+
+    /// Appends a character whose lower case has another number of bytes.
+    #[cold]
+    fn append_other(&mut self, new: [Option<char>; 2], mut run: Run, rules: Rules<'_>) -> Option<Run> {
+        for c in new.into_iter().flatten() {
+            let (is_letter, is_word) = match rules.profile.table().get(c).class() {
+                Class::Letter => (1, 1),
+                Class::Other => (0, 1),
+                Class::Number | Class::Space => return None, // no lower case is one
+            };
+            if run.was_word == 0 || run.was_letter != is_letter {
+                *self.starts.get_mut(run.words)? = run.to as u16;
+                run.words += 1;
+            }
+            let end = run.to + c.len_utf8();
+            c.encode_utf8(self.lower.get_mut(run.to..end)?);
+            run = Run { to: end, was_letter: is_letter, was_word: is_word, ..run };
+        }
+        Some(run)
+    }
+
+    /// Ends a text at `to`, with so many words.
+    fn end_at(&mut self, to: usize, words: usize) -> Option<()> {
         *self.starts.get_mut(words)? = to as u16;
         *self.starts.get_mut(words + 1)? = STARTS_PADDING;
         self.lower.get_mut(to..to + GAP)?.fill(0);
         self.size = Size { bytes: to + GAP, words };
         Some(())
     }
+}
+
+/// How far a scan has come, and whether the last byte belongs to a letter and to a word.
+struct Run {
+    to: usize,
+    words: usize,
+    was_letter: u64,
+    was_word: u64,
 }
 
 /// What lower case makes of a character.
