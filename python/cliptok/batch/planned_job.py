@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
@@ -173,13 +173,12 @@ class PlannedJob:
         self, encoding: Encoding | Conditions | None, source: EncoderSource | None, how: Running, stack: ExitStack
     ) -> Pool | None:
         """Who makes the parts: None for this process alone."""
-        encoder = cast("Encoding | None", encoding)
         if how.ray is not False:
             from cliptok.batch.on_ray import on_ray
 
-            return stack.enter_context(on_ray(self._job, source, encoder, None if how.ray is True else how.ray))
+            return stack.enter_context(on_ray(self._job, source, encoding, None if how.ray is True else how.ray))
         if len(how.devices) > 1:
-            return stack.enter_context(processes(self._job, source, encoder, how.devices))
+            return stack.enter_context(processes(self._job, source, encoding, how.devices))
         return None
 
     def _work(self) -> dict[Shard, Parts]:
