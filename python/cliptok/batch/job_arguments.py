@@ -42,7 +42,7 @@ def check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modu
 
 
 def keeping(reading: Reading, keep: str | Iterable[str], format: str, members: str | None) -> Reading:
-    """The options for reading, with the columns that outputs of a format carry along. Raises for what it has no room."""
+    """The options for reading, with the columns to carry along. Raises for those that the format has no room for."""
     given: Any = keep
     if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
         raise TypeError(f"keep is {given!r}; expected names of columns")
