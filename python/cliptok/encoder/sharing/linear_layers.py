@@ -100,7 +100,9 @@ def linear(
         x = x if scale == 1.0 else x * scale
         return onednn(x, layer.weight, layer.bias if bias == 1.0 else layer.bias * bias, kind, [], algorithm)
     out = work.take(name, x.shape[0], len(layer.weight), x)
-    torch.addmm(layer.bias, x, layer.weight.t(), beta=bias, alpha=scale, out=out)
+    # Not `beta=bias`: with a factor cuBLAS does not add a bias itself, and gets a copy of it for every row to read.
+    scaled = layer.bias if bias == 1.0 else layer.bias * bias
+    torch.addmm(scaled, x, layer.weight.t(), alpha=scale, out=out)
     if activation == "silu":
         F.silu(out, inplace=True)
     elif activation == "gelu":
