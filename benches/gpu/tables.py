@@ -83,6 +83,12 @@ def tables(record: Record) -> str:
         if "ours" in row
     ]
     lines += [
+        f'| {row["what"].removeprefix("fp8, ")}, `quantize("fp8")` | {row["dtype"]} | '
+        f"{row['ours']:,.0f} ({row['ratios']['half']:.2f} times {row['dtype']}) | | |"
+        for row in rows_of(record, "eight_bit", "fp8, ")
+        if "ours" in row
+    ]
+    lines += [
         "",
         "| milliseconds a call | dtype | cliptok | transformers (compiled where it says so) |",
         "| --- | --- | --- | --- |",

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cliptok.encoder.sharing.attention import NodeBatch, RowBatch, attend
+from cliptok.encoder.sharing.eight_bit import EightBit, EightBitRows, quantized
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
@@ -27,28 +28,30 @@ class Layer:
     """A block's parameters in the dtype that is computed in."""
 
     norm1: Affine
-    q: Affine
-    k: Affine
-    v: Affine
-    out: Affine
+    q: Affine | EightBit
+    k: Affine | EightBit
+    v: Affine | EightBit
+    out: Affine | EightBit
     norm2: Affine
-    fc1: Affine
-    fc2: Affine
+    fc1: Affine | EightBit
+    fc2: Affine | EightBit
     quick_gelu: bool
     eps: float
 
     @classmethod
     def of(cls, block: Block, dtype: torch.dtype) -> Layer:
         a, mlp = block.self_attn, block.mlp
+        linears = a.q_proj, a.k_proj, a.v_proj, a.out_proj, mlp.fc1, mlp.fc2
+        q, k, v, out, fc1, fc2 = block.eight_bit or [Affine.of(linear, dtype) for linear in linears]
         return cls(
             norm1=Affine.of(block.layer_norm1, dtype),
-            q=Affine.of(a.q_proj, dtype),
-            k=Affine.of(a.k_proj, dtype),
-            v=Affine.of(a.v_proj, dtype),
-            out=Affine.of(a.out_proj, dtype),
+            q=q,
+            k=k,
+            v=v,
+            out=out,
             norm2=Affine.of(block.layer_norm2, dtype),
-            fc1=Affine.of(mlp.fc1, dtype),
-            fc2=Affine.of(mlp.fc2, dtype),
+            fc1=fc1,
+            fc2=fc2,
             quick_gelu=mlp.activation == "quick_gelu",
             eps=block.layer_norm1.eps,
         )
@@ -74,8 +77,11 @@ def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
     return add_linear_(x, h, layer.fc2, work, scale)
 
 
-def _activated(h: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, float]:
+def _activated(h: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor | EightBitRows, float]:
     """What comes out of fc1 and its activation, and the factor that it lacks."""
+    if isinstance(layer.fc1, EightBit):
+        h = linear(h, layer.fc1, work, "mlp")
+        return quantized(h, layer.fc1.weight.dtype, "quick_gelu" if layer.quick_gelu else "gelu"), 1.0
     if layer.quick_gelu:
         # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors are folded into the linear layers.
         return linear(h, layer.fc1, work, "mlp", "silu", 1.702, 1.702), 1 / 1.702
@@ -85,7 +91,8 @@ def _activated(h: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, float]
 def project(x: Tensor, layer: Layer, work: Workspace, h: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of every row; h is `block.layer_norm1(x)` where that is known."""
     h = norm(x, layer.norm1, layer.eps) if h is None else h
-    return linear(h, layer.q, work, "q"), linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
+    rows = quantized(h, layer.q.weight.dtype) if isinstance(layer.q, EightBit) else h
+    return linear(rows, layer.q, work, "q"), linear(rows, layer.k, work, "k"), linear(rows, layer.v, work, "v")
 
 
 def attend_and_mlp_(
@@ -105,7 +112,8 @@ def attend_and_mlp_(
 
     h = torch.empty_like(x)
     add_norm(x, linear(y, layer.out, work, "sum"), 1.0, *layer.norm2, layer.eps, h)
-    if len(h) >= FEWEST_ROWS:
+    hidden: Tensor | EightBitRows
+    if isinstance(layer.fc1, Affine) and len(h) >= FEWEST_ROWS:
         hidden = work.take("mlp", len(h), len(layer.fc1.weight), h)
         hidden, scale = linear_gelu(h, *layer.fc1, layer.quick_gelu, hidden), 1.0
     else:
