@@ -56,11 +56,7 @@ def test_a_trial_decides_on_a_gpu(on_cuda, monkeypatch):
 
     given = {}
     monkeypatch.setattr(trial, "differences", lambda device, dtype, sizes: given)
-    for found, warned in (
-        ({"attention": 1e-4}, None),
-        ({"attention": 0.1}, "differ"),
-        ({"attention": math.nan}, "nan"),
-    ):
+    for found, warned in ((1e-4, None), (0.1, "differ"), (math.nan, "nan")):
         triton_kernels._right.cache_clear()
         given.clear()
         given["attention"] = found

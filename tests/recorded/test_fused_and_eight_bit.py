@@ -8,6 +8,7 @@ import torch
 
 from cliptok.encoder.forward import forward
 from cliptok.encoder.rows import encode_rows
+from cliptok.encoder.sharing import triton_kernels
 from cliptok.prompts.stable_diffusion import encode_prompts
 from support.recording import recording, starting
 
@@ -37,9 +38,11 @@ def test_fused_kernels_are_captured(make, tokenizer, monkeypatch, activation):
             assert not starting(events, *WAITS)
 
 
+@pytest.mark.filterwarnings("ignore:TRITON:UserWarning")
 def test_a_trial_that_fails_leaves_torchs_kernels(encoder, tokenizer, monkeypatch):
     """On this runtime kernels compute nothing, which the trial sees."""
     monkeypatch.delenv("CLIPTOK_KERNELS")
+    triton_kernels._right.cache_clear()
     with pytest.warns(RuntimeWarning, match=r"the fused kernels do not run on cuda:0 .*; torch's are used"):
         encoder.encode(TEXTS, tokenizer)
     with recording() as events:

@@ -15,9 +15,10 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
     `mask` broadcasts to (n, heads, q's rows, k's rows). It is added, in q's dtype (see `masked_with`), or it is boolean
     and True where a query may look.
 
-    On CUDA this calls the memory-efficient kernel by name. Left to choose, torch takes cuDNN's on sm_90 and later,
-    which builds a plan for every exact shape (55 to 440 ms each), and the switches that turn it off are the whole
-    process's. Where that kernel is switched off, or does not take these tensors, torch chooses.
+    On CUDA this calls a kernel by name: FlashAttention where causality is all the mask there is, in half precision, and
+    else the memory-efficient one. Left to choose, torch takes cuDNN's on sm_90 and later, which builds a plan for every
+    exact shape (55 to 440 ms each), and the switches that turn it off are the whole process's. Where these kernels are
+    switched off, or do not take these tensors, torch chooses.
     """
     out: Tensor
     if not q.is_cuda or torch.compiler.is_compiling() or not _memory_efficient(q):

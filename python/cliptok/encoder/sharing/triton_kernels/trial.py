@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -59,4 +60,5 @@ def _empty(like: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _difference(found: Tensor, exact: Tensor) -> float:
-    return float((found.float() - exact).abs().max() / exact.abs().max())
+    largest = float(exact.abs().max())
+    return float((found.float() - exact).abs().max()) / largest if largest > 0 else math.nan
