@@ -14,7 +14,6 @@ from cliptok.encoder.sharing.eight_bit import FLOAT8, INT8, EightBit, EightBitBl
 from cliptok.encoder.sharing.fingerprint import obstacle
 
 if TYPE_CHECKING:
-    from cliptok.encoder.text_encoder import TextEncoder
     from cliptok.tokenizer import Tokenizer
 
 KINDS = {"int8": INT8, "fp8": FLOAT8}
@@ -36,14 +35,14 @@ class QuantizedEncoder:
 
     A copy of the encoder as it was: what happens to the encoder's weights later on does not reach it. It can be neither
     called, trained, moved nor saved: for all that there is the encoder. It is there to be fast, and holds the float
-    weights too.
+    weights too. `encoder` is a `TextEncoder`.
     """
 
-    def __init__(self, encoder: TextEncoder, kind: str) -> None:
+    def __init__(self, encoder: Any, kind: str) -> None:
         _check(encoder, kind)
         self.kind = kind
         """"int8" or "fp8"."""
-        self._encoder = copy.deepcopy(encoder).requires_grad_(False)
+        self._encoder: Any = copy.deepcopy(encoder).requires_grad_(False)
         for block in list(self._encoder.blocks())[1:-1]:
             a, mlp = block.self_attn, block.mlp
             linears = (a.q_proj, a.k_proj, a.v_proj, a.out_proj, mlp.fc1, mlp.fc2)
@@ -52,7 +51,8 @@ class QuantizedEncoder:
     @property
     def tokenizer(self) -> Tokenizer:
         """The encoder's own."""
-        return self._encoder.tokenizer
+        own: Tokenizer = self._encoder.tokenizer
+        return own
 
     def encode(self, texts: Any, tokenizer: Any = None, *, cache: None = None, **kwargs: Any) -> Any:
         """As `TextEncoder.encode`. Raises ValueError for `cache`, whose embeddings are those of unrounded weights."""
@@ -66,13 +66,15 @@ class QuantizedEncoder:
         """As `TextEncoder.zero_shot`."""
         if kwargs.get("cache") is not None:
             raise ValueError("cache: an EmbeddingCache cannot tell 8 bits from the encoder's own; encode without it")
-        return self._encoder.zero_shot(class_names, templates, tokenizer, **kwargs)
+        found: Tensor = self._encoder.zero_shot(class_names, templates, tokenizer, **kwargs)
+        return found
 
     def warm_up(self, *, output: str | None = None, normalize: bool = False) -> int:
         """As `TextEncoder.warm_up`, of `encode` alone."""
-        return self._encoder.warm_up(output=output, normalize=normalize)
+        held: int = self._encoder.warm_up(output=output, normalize=normalize)
+        return held
 
-    def agreement(self, encoder: TextEncoder, texts: Sequence[str], tokenizer: Any = None) -> Agreement:
+    def agreement(self, encoder: Any, texts: Sequence[str], tokenizer: Any = None) -> Agreement:
         """How near this is to `encoder`, over `texts`: cosines of embeddings, and whether retrieval finds the same.
 
         Take the encoder that was quantized, and a few thousand different texts of the kind that is to be searched:
@@ -106,7 +108,7 @@ class QuantizedEncoder:
         )
 
 
-def _check(encoder: TextEncoder, kind: str) -> None:
+def _check(encoder: Any, kind: str) -> None:
     """Raises ValueError or RuntimeError where 8 bits would be wrong, slower, or impossible."""
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; expected int8 or fp8")
