@@ -3,7 +3,7 @@
 use crate::interrupt::poll;
 use crate::long_word_cache::LongWordCache;
 use crate::merge;
-use crate::merge_table::{Merge, MergeTable};
+use crate::merge_table::{MergeTable, Pair};
 use crate::mergeable_pairs::MergeablePairs;
 use crate::reserve::reserve;
 use crate::word_cache::{Ids, Key, Lookup, WordCache};
@@ -22,15 +22,14 @@ pub(crate) struct Bpe {
 }
 
 impl Bpe {
-    pub(crate) fn new(first: &[u16; 256], last: &[u16; 256], merges: &[(u16, u16, Merge)]) -> Self {
-        Self {
-            first: *first,
-            last: *last,
-            merges: MergeTable::new(merges),
-            mergeable: MergeablePairs::new([first, last], merges),
-            cache: WordCache::new(),
-            long_cache: LongWordCache::new(),
-        }
+    /// `bytes` are the symbols of the bytes within a word and at its end.
+    pub(crate) fn new(bytes: &[[u16; 256]; 2], merges: &[Pair]) -> Self {
+        Self::of_tables(bytes, MergeTable::new(merges), MergeablePairs::new(bytes, merges))
+    }
+
+    pub(crate) fn of_tables(bytes: &[[u16; 256]; 2], merges: MergeTable, mergeable: MergeablePairs) -> Self {
+        let [first, last] = *bytes;
+        Self { first, last, merges, mergeable, cache: WordCache::new(), long_cache: LongWordCache::new() }
     }
 
     /// What has the ids of most short words at hand. On a miss, ask [`Bpe::ids`].

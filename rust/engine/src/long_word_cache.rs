@@ -2,7 +2,10 @@
 
 use crate::seqlock::SeqLock;
 use crate::slot_array::{self, SlotArray};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Words up to here are in the other cache, unless they have too many ids for it.
+const SHORT: usize = 15;
 /// The longest word that is cached: the last byte of the key holds the length.
 const MAX_WORD_BYTES: usize = 31;
 /// The most ids of a cached word.
@@ -21,15 +24,20 @@ unsafe impl slot_array::Slot for Slot {}
 #[derive(Debug)]
 pub(crate) struct LongWordCache {
     slots: SlotArray<Slot, SLOTS>,
+    /// Whether it ever had a word of up to [`SHORT`] bytes. English has none, and each look takes a page of memory.
+    has_short: AtomicBool,
 }
 
 impl LongWordCache {
     pub(crate) fn new() -> Self {
-        Self { slots: SlotArray::new() }
+        Self { slots: SlotArray::new(), has_short: AtomicBool::new(false) }
     }
 
     /// Replaces `ids` by those of the word, if they are cached. Returns whether they are.
     pub(crate) fn get(&self, word: &[u8], ids: &mut Vec<u16>) -> bool {
+        if word.len() <= SHORT && !self.has_short.load(Ordering::Relaxed) {
+            return false;
+        }
         let Some(key) = key(word) else { return false };
         let Some((packed, count)) = self.slots(&key).into_iter().find_map(|slot| slot.0.get(&key)) else {
             return false;
@@ -43,6 +51,9 @@ impl LongWordCache {
     /// Inserts a word, unless it or its ids are too long, into the slot of its bucket that was written less often.
     pub(crate) fn put(&self, word: &[u8], ids: &[u16]) {
         let (Some(key), true) = (key(word), ids.len() <= MAX_IDS) else { return };
+        if word.len() <= SHORT {
+            self.has_short.store(true, Ordering::Relaxed);
+        }
         let mut packed = [0; MAX_IDS / 4];
         for (i, &id) in ids.iter().enumerate() {
             packed[i / 4] |= u64::from(id) << (16 * (i % 4));

@@ -5,6 +5,7 @@ use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::Id;
+use crate::prefetch::read_ahead;
 use crate::reserve::reserve;
 use crate::scratch::ThreadScratch;
 use crate::sequencer::Sequencer;
@@ -31,6 +32,12 @@ struct Part<'t> {
     text: &'t str,
     first: bool,
     last: bool,
+}
+
+impl AsRef<str> for Part<'_> {
+    fn as_ref(&self) -> &str {
+        self.text
+    }
 }
 
 /// The output so far: the packed ids, the offsets of the texts in them, and the number of ids.
@@ -84,7 +91,7 @@ impl Engine {
             let ticket = joined.ticket(number);
             ids.clear();
             ends.clear();
-            for part in parts {
+            for (_, part) in read_ahead(parts) {
                 if add_special_tokens && part.first {
                     ids.push(T::from_id(self.start));
                 }

@@ -5,11 +5,10 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cliptok.tokenizer.calls.options import Returned, Strategies, padded_length
 
-Integers = npt.NDArray[np.int64]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Rows(NamedTuple):
