@@ -85,3 +85,28 @@ impl Bpe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Vocabulary;
+
+    /// A short word is found by the hot loop from the second time on, a longer one in the other cache.
+    #[test]
+    fn merged_words_are_cached() {
+        let bpe = &Vocabulary::clip().bpe;
+        for (word, is_short) in [(&b"photograph"[..], true), (b"internationalization", false)] {
+            let mut ids = Vec::new();
+            let key = Key::new(word);
+            assert!(key.and_then(|key| bpe.lookup().get(key)).is_none() && !bpe.long_cache.get(word, &mut ids));
+            bpe.ids(word, &mut ids);
+            let expected: Vec<u16> = bpe.merge_with_lengths(word).map(|(id, _)| id).collect();
+            assert_eq!(ids, expected);
+            let found = key.and_then(|key| bpe.lookup().get(key)).map(|ids| ids.all()[..ids.len()].to_vec());
+            assert_eq!(found, is_short.then(|| expected.clone()));
+            assert_eq!(bpe.long_cache.get(word, &mut ids), !is_short);
+            bpe.ids(word, &mut ids);
+            assert_eq!(ids, expected);
+        }
+    }
+}

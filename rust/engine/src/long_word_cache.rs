@@ -97,6 +97,17 @@ mod tests {
         }
     }
 
+    /// Half as many words as there are slots: nine of ten stay, as with a random slot in buckets of two.
+    #[test]
+    fn words_spread_over_the_slots() {
+        let cache = LongWordCache::new();
+        let words: Vec<Vec<u8>> = (0..SLOTS as u32 / 2).map(|n| format!("a longer word {n}").into_bytes()).collect();
+        words.iter().zip(0..).for_each(|(word, n)| cache.put(word, &[n]));
+        let mut found = Vec::new();
+        let kept = words.iter().zip(0..).filter(|&(word, n)| cache.get(word, &mut found) && found == [n]).count();
+        assert!(kept > words.len() * 86 / 100, "{kept}");
+    }
+
     /// Three words of one bucket: the newest is there, and so is one of the others.
     #[test]
     fn the_slot_that_was_written_less_often_is_overwritten() {

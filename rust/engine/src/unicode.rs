@@ -223,3 +223,68 @@ pub(crate) fn ascii_suspects() -> ByteSet {
 fn ampersand_stays(rest: &[u8]) -> bool {
     matches!(rest.first(), None | Some(b' ' | b'\t' | b'\n' | 0x0C | b'<' | b'&' | b';'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_normalization_alignments::UnicodeNormalization;
+
+    /// The table of two bytes says what the one of all code points does.
+    #[test]
+    fn two_bytes_are_as_any() {
+        for table in [&ONIG, &REGEX] {
+            let mut known = 0;
+            for c in '\u{80}'..'\u{800}' {
+                let properties = table.get(c);
+                let lower = if properties.lowers() { lowercase(c) } else { [Some(c), None] };
+                let simple = properties.combining() == 0 && !properties.composes();
+                let expected = match lower {
+                    [Some(lower), None] if simple && lower.len_utf8() == 2 => {
+                        let mut bytes = [0; 2];
+                        lower.encode_utf8(&mut bytes);
+                        Some((bytes, table.get(lower).class()))
+                    }
+                    _ => None,
+                };
+                let mut bytes = [0; 2];
+                c.encode_utf8(&mut bytes);
+                assert_eq!(table.two_bytes(bytes[0], bytes[1]).get(), expected, "{c:?}");
+                known += usize::from(expected.is_some());
+            }
+            assert!(known > 1500, "{known}");
+        }
+    }
+
+    #[test]
+    fn lowers_as_the_standard_library_does() {
+        for c in (0x80..0x3000).filter_map(char::from_u32).filter(|&c| ONIG.get(c).lowers()) {
+            assert!(lowercase(c).into_iter().flatten().eq(c.to_lowercase()), "{c:?}");
+        }
+        assert_eq!(
+            ["\u{c9}", "\u{416}", "\u{1e9e}"].map(|c| lowercase(c.chars().next().unwrap())[0].unwrap()),
+            ['\u{e9}', '\u{436}', '\u{df}']
+        );
+        assert!(ONIG.get('\u{c9}').lowers() && !ONIG.get('\u{e9}').lowers());
+    }
+
+    /// Marks behind each other: what is allowed stays as it is in NFC, and marks in order are allowed.
+    #[test]
+    fn what_the_quick_check_allows_is_in_nfc() {
+        let marks: Vec<char> =
+            ('\u{300}'..'\u{e50}').filter(|&c| ONIG.get(c).combining() != 0 && !ONIG.get(c).composes()).collect();
+        assert!(marks.len() > 100);
+        let mut allowed = 0;
+        for &first in &marks {
+            for &second in marks.iter().step_by(5) {
+                let (text, mut check) = ([first, second], NfcCheck::default());
+                if text.iter().all(|&c| check.allows(ONIG.get(c))) {
+                    assert!(text.into_iter().nfc().map(|(c, _)| c).eq(text), "{text:?}");
+                    allowed += 1;
+                }
+            }
+        }
+        assert!(allowed > marks.len() * marks.len() / 5 / 2);
+        let mut check = NfcCheck::default();
+        assert!("\u{5d0}\u{5b0}\u{5bc}\u{5d1}\u{5b0}".chars().all(|c| check.allows(ONIG.get(c))));
+    }
+}

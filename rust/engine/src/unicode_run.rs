@@ -137,3 +137,53 @@ fn encoded(c: char) -> [u8; 4] {
     c.encode_utf8(&mut bytes);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::normalise::normalise_into;
+    use crate::split::{PreToken, split};
+    use std::ops::ControlFlow;
+
+    /// The words of the general path.
+    fn twin(text: &str, profile: Profile) -> Vec<String> {
+        let (mut normalised, mut words) = (String::new(), Vec::new());
+        normalise_into(&mut normalised, text, profile);
+        let _ = split(&normalised, profile, |pre_token| {
+            let (PreToken::Word(range) | PreToken::Special(_, range)) = pre_token;
+            words.push(normalised[range].to_owned());
+            ControlFlow::Continue(())
+        });
+        words
+    }
+
+    #[test]
+    fn words_are_those_of_the_general_path() {
+        let lengthened = "\u{23a}".repeat(100);
+        let texts = [
+            "\u{e9}t\u{e9} \u{c9}T\u{c9} 42 \u{416}\u{436}",
+            "\u{65e5}\u{672c}'s, \u{4f60}1\u{597d}2",
+            "\u{e9}'\u{17f} \u{e9}'s '\u{e9}'ll'",
+            "\u{e9}'\u{17f}",
+            "a\u{e0100}b\u{1f600}\u{2003}\u{10ffff}x\u{f0000}",
+            "\u{10400}\u{1e900}\u{2c00}\u{a640} \u{3000}\u{e9}",
+            "\u{5d0}\u{5b0}\u{5bc} \u{e01}\u{e38}",
+            &lengthened,
+        ];
+        let mut run = UnicodeRun::default();
+        for (_, profile) in Profile::NAMES {
+            for text in texts {
+                assert!(run.scan(text, profile), "{text:?}");
+                let word = |limits: &[u32]| {
+                    let word = &run.lower()[limits[0] as usize..limits[1] as usize];
+                    String::from_utf8(word.split(|&byte| byte == 0).next().unwrap().to_vec()).unwrap()
+                };
+                let words: Vec<String> = run.words().windows(2).map(word).collect();
+                assert_eq!(words, twin(text, profile), "{profile:?} {text:?}");
+            }
+            assert!(!run.scan("\u{e9}\0", profile));
+            assert_eq!(run.scan("e\u{301}", profile), profile != Profile::Transformers);
+        }
+        assert!(run.capacity() >= 200);
+    }
+}
