@@ -1,4 +1,4 @@
-"""Jobs killed at random moments and resumed, until so many kills: `kills.py COUNT [SEED]`, or `make kills COUNT=200`.
+"""Jobs killed at random moments and resumed, until so many kills: `kills.py COUNT [SEED [WAY ...]]`, or `make kills`.
 
 Each round draws what is read and written, in this process, in two, on Ray, to a store, or embedded. A run is killed
 with all processes that it began: before its first part, between parts, or while these are joined, at a moment drawn
@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +43,12 @@ import time
 from support.s3_server import S3Server
 server = S3Server()
 print(server.endpoint, flush=True)
+time.sleep(1e6)
+"""
+CLUSTER = """
+import time
+import ray
+print(ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False).address_info["address"], flush=True)
 time.sleep(1e6)
 """
 
@@ -85,7 +92,6 @@ class Run:
         if self.pid == 0:
             os.close(read)
             os.setsid()
-            os.environ["CLIPTOK_KILLS"] = self._mark = f"run-{os.getpid()}-{self.begin}"
             try:
                 with os.fdopen(write, "wb") as pipe:
                     pickle.dump(work(), pipe)
@@ -94,7 +100,6 @@ class Run:
                 sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
                 os._exit(1)
         os.close(write)
-        self._mark = f"run-{self.pid}-{self.begin}"
         self._pipe = os.fdopen(read, "rb")
 
     def has_ended(self) -> bool:
@@ -109,33 +114,56 @@ class Run:
 
     def kill(self) -> None:
         """With all processes that it began, as when a machine loses power."""
-        os.killpg(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # It is no leader of a session yet, and has begun nothing.
+            os.killpg(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         self._pipe.close()
-        # Ray's are sessions of their own, and end when they miss the one that began them.
-        until = time.monotonic() + 120
-        while any(self._began(path) for path in Path("/proc").glob("[0-9]*")):
-            assert time.monotonic() < until, "processes of a killed run are still there"
+        # Ray ends its workers when it misses the one that they work for.
+        until = time.monotonic() + 300
+        while any(map(is_at_work_on_ray, Path("/proc").glob("[0-9]*"))):
+            assert time.monotonic() < until, "Ray's workers go on for a run that was killed"
             time.sleep(0.05)
 
-    def _began(self, path: Path) -> bool:
-        try:
-            return self._mark.encode() in (path / "environ").read_bytes()
-        except OSError:
-            return False
+
+def is_at_work_on_ray(path: Path) -> bool:
+    try:
+        name = (path / "cmdline").read_bytes()
+    except OSError:
+        return False
+    return name.startswith(b"ray::") and not name.startswith(b"ray::IDLE")
+
+
+class Server:
+    """A process that prints its address and runs until it is closed."""
+
+    def __init__(self, code: str) -> None:
+        environment = {**os.environ, "RAY_raylet_start_wait_time_s": "600"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert self._process.stdout is not None
+        self.address = self._process.stdout.readline().strip()
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
 
 
 class Round:
     """A job, whole once and killed and resumed once."""
 
-    def __init__(self, folder: Path, kind: str, format: str, way: str) -> None:
+    def __init__(self, folder: Path, kind: str, format: str, way: str, cluster: str) -> None:
         self._way, self._store = way, way == "store"
         options: dict[str, Any] = {"inputs": str(folder / "in" / kind), "format": format, "part_rows": PART_ROWS}
         if kind.startswith(("jsonl", "csv", "parquet")):
             options["column"] = "caption"
         if way == "embed":
             options |= {"model": str(folder / "model"), "device": "cpu", "max_length": 12}
-        options |= {"processes": {"processes": 2}, "ray": {"ray": True}}.get(way, {})
+        options |= {"processes": {"processes": 2}, "ray": {"ray": cluster}}.get(way, {})
         self._options = options | {"progress": False}
         place = f"s3://bucket/{os.urandom(4).hex()}" if self._store else tempfile.mkdtemp(dir=folder)
         self.whole, self.out = as_path(f"{place}/whole/"), as_path(f"{place}/out/")
@@ -238,25 +266,23 @@ class Round:
         return result
 
 
-def main(count: int, seed: int = 0) -> None:
-    pick, kills = random.Random(seed), collections.Counter[str]()
+def main(count: int, seed: int, ways: Sequence[str]) -> None:
+    pick, kills, cluster = random.Random(seed), collections.Counter[str](), ""
     torch.manual_seed(0)
     pa.array([""])  # Arrow imports pandas, if it is there, when it is first used.
     os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    with (
-        tempfile.TemporaryDirectory() as name,
-        subprocess.Popen([sys.executable, "-c", STORE], stdout=subprocess.PIPE, text=True) as server,
-    ):
-        assert server.stdout is not None
-        os.environ["AWS_ENDPOINT_URL"] = endpoint = server.stdout.readline().strip()
-        Run(lambda: make_bucket(endpoint)).result()
+    with tempfile.TemporaryDirectory() as name, Server(STORE) as store, ExitStack() as more:
+        os.environ["AWS_ENDPOINT_URL"] = store.address
+        Run(lambda: make_bucket(store.address)).result()
         folder = Path(name)
         write_inputs(folder / "in")
         TextEncoder(TextConfig(width=32, layers=1, heads=2, mlp=32, projection=16)).save_pretrained(folder / "model")
         while kills.total() < count:
-            kind, way = pick.choice(INPUTS), pick.choice(WAYS)
+            kind, way = pick.choice(INPUTS), pick.choice(ways)
+            if way == "ray" and not cluster:
+                cluster = more.enter_context(Server(CLUSTER)).address
             format = pick.choice([one for one in OUTPUTS if one != "lance" or way != "store"])
-            this = Round(folder, kind, format, way)
+            this = Round(folder, kind, format, way, cluster)
             times, parts, texts = this.measure()
             here = collections.Counter[str]()
             while here.total() < 10 and kills.total() + here.total() < count:
@@ -274,7 +300,6 @@ def main(count: int, seed: int = 0) -> None:
             kills += here
             made = f"{kind} to {format} {way}"
             print(f"{kills.total()} kills: {made}: {dict(here)}; {there:,} rows were there", flush=True)
-        server.kill()
     print(f"{kills.total()} kills: {dict(kills)}; all outputs equal, no committed row was made again")
 
 
@@ -288,4 +313,5 @@ def make_bucket(endpoint: str) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), *map(int, sys.argv[2:]))
+    number, seed, *chosen = sys.argv[1:] if sys.argv[2:] else [sys.argv[1], "0"]
+    main(int(number), int(seed), chosen or WAYS)

@@ -4,8 +4,11 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import cliptok.batch.disk as disk
+import cliptok.batch.job as job
 import cliptok.batch.pipeline as pipeline
 import cliptok.batch.reading.lines as read_lines
 import cliptok.batch.reading.parquet as read_parquet
@@ -20,6 +25,7 @@ import cliptok.batch.reading.reader as reader
 import cliptok.batch.reading.tar as read_tar
 from cliptok import Tokenizer
 from cliptok.batch import BadInputError, embed_files, tokenize_files
+from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.parts import Parts, folder_of
 from support.made import csv, ids_in, json_lines, packed, tar, text_file, tree
 
@@ -56,7 +62,7 @@ def written(folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
     return path, column
 
 
-def killed(monkeypatch: pytest.MonkeyPatch, after: int, job: Callable[..., Any], *paths: Path, **options: Any) -> None:
+def killed(monkeypatch: pytest.MonkeyPatch, after: int, make: Callable[..., Any], *paths: Path, **options: Any) -> None:
     """Run a job that ends after so many commits."""
     commit = Parts.commit
     left = [after]
@@ -70,7 +76,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, after: int, job: Callable[..., Any],
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "commit", commits)
         with pytest.raises(Killed):
-            job(*paths, **options)
+            make(*paths, **options)
 
 
 KINDS = ["txt", "txt.gz", "jsonl", "csv", "parquet", "tar", "tar.zst"]
@@ -116,6 +122,82 @@ def test_all_parts_but_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     report = tokenize_files(path, tmp_path / "out", resume=True, **options)
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
     assert (report.texts_now, report.counts.texts) == (0, len(TEXTS))
+
+
+KILLED_AT = """
+import os, signal, sys
+import cliptok.batch.pipeline as pipeline
+from cliptok.batch import tokenize_files
+from cliptok.batch.writing.parts import Parts
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_at(owner, name, count, is_after=False):
+    own = getattr(owner, name)
+    def patched(*arguments):
+        nonlocal count
+        count -= 1
+        if not count and not is_after:
+            kill()
+        found = own(*arguments)
+        if not count:
+            kill()
+        return found
+    setattr(owner, name, patched)
+
+source, out, format = sys.argv[1:]
+places = [
+    (pipeline.Writer, "_write", 3),  # Inside a part.
+    (Parts, "commit", 3),  # A part is written, and has no name.
+    (Parts, "commit", 2, True),
+    (pipeline, "join", 1),
+    (pipeline, "join", 1, True),  # All is written, and has no name.
+    (Parts, "remove", 1),  # It has its name, and the parts are still there.
+]
+for place in places:
+    child = os.fork()
+    if child == 0:
+        kill_at(*place)
+        tokenize_files(source, out, format=format, part_rows=100, resume=True)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], end=" ")
+report = tokenize_files(source, out, format=format, part_rows=100, resume=True)
+print(report.texts_now)
+"""
+
+
+@pytest.mark.parametrize("format", ["parquet", "npy", "tar"])
+def test_killed_inside_parts_and_while_they_are_joined(format: Any, tmp_path: Path) -> None:
+    path, _ = written(tmp_path / "in", "txt")
+    tokenize_files(path, tmp_path / "whole", format=format, part_rows=100)
+    command = [sys.executable, "-c", KILLED_AT, path, tmp_path / "out", format]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["9"] * 6 + ["0"]
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_kill_at_90_percent_costs_at_most_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sizes a hundredth of those of 10 M rows. The kill comes at the worst moment, before a part gets its name."""
+    rows, scale = 100_000, 100
+    for name in ("_PART", "ROWS"):
+        monkeypatch.setattr(job, name, getattr(job, name) // scale)
+    monkeypatch.setattr(job, "_WHOLE", 0)
+    (tmp_path / "a.txt").write_bytes(text_file([f"caption {number}" for number in range(rows)]))
+    tokenized = 0
+    table = Tokenizing.table
+
+    def counted(self: Tokenizing, texts: pa.Table, *more: Any) -> pa.Table:
+        nonlocal tokenized
+        tokenized += len(texts)
+        return table(self, texts, *more)
+
+    monkeypatch.setattr(Tokenizing, "table", counted)
+    killed(monkeypatch, 9 * rows // 10 // job._PART, tokenize_files, tmp_path / "a.txt", tmp_path / "out")
+    assert tokenized > 0.9 * rows
+    report = tokenize_files(tmp_path / "a.txt", tmp_path / "out", resume=True)
+    assert report.counts.texts == rows and 0 < tokenized - rows <= 0.02 * rows
 
 
 def left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str = "txt") -> tuple[Path, dict[str, Any]]:
@@ -282,3 +364,25 @@ def test_samples_of_one_name_on_both_sides_of_a_part_s_end(tmp_path: Path) -> No
                 tokenize_files(
                     tmp_path / "a.parquet", tmp_path / "o.tar", column="caption", keep="__key__", part_rows=part_rows
                 )
+
+
+def test_the_disk_that_a_job_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = written(tmp_path / "in", "txt")
+    options: dict[str, Any] = {"part_rows": 100, "format": "npy"}
+    killed(monkeypatch, 7, tokenize_files, path, tmp_path / "out", **options)
+    (planned,) = tokenize_files(path, tmp_path / "out", resume=True, dry_run=True, **options).outputs
+    taken = [file.stat().st_size for file in folder_of(tmp_path / "out" / "a.npy").iterdir()]
+    assert (planned.action, planned.parts, planned.parts_bytes) == ("make", 7, sum(taken))
+    log = tmp_path / "log"
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.warns(UserWarning, match=r"needs about [\d.]+ kB of disk in .*out, where 10 bytes are free"):
+            report = tokenize_files(path, tmp_path / "out", resume=True, json_log=log, **options)
+    needed = [json.loads(line)["disk_needed"] for line in log.read_text().splitlines()]
+    # What was needed at each time: the parts to come, and all of the output once more.
+    size = (tmp_path / "out" / "a.npy").stat().st_size
+    assert len(needed) == 4 and report.disk_needed == 0
+    for number, found in enumerate(needed, 8):
+        assert found == pytest.approx(
+            size * (11 - number) / 11 + size, rel=0.25
+        )  # A part is read in blocks, some of them ahead.

@@ -232,7 +232,7 @@ def embed_files(
             "output": output,
         }
         of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
-        of_models |= {"max_length": max_length, "ray": ray or None, "processes": processes, "cache": cache}
+        of_models |= {"max_length": max_length, "cache": cache}
         if wrong := [name for name, value in of_models.items() if value is not None]:
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
@@ -282,7 +282,8 @@ def embed_files(
             reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings), part_rows or encoding.part_rows
         )
     else:
-        planning = Planning(source.load_conditioner(dialect), prompt_settings or {})
+        planning = Planning(source.load_conditioner(dialect, "cpu" if ray else None), prompt_settings or {})
+        devices = [name or str(planning.conditioner.device) for name in devices]
         encoding = Conditions.of(planning, kind)
         together = batch_size or TOGETHER
         settings = _recorded({**reading.record(), **planning.record()})

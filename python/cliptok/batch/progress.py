@@ -9,6 +9,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
+from cliptok.batch.disk import Disk
 from cliptok.batch.pipeline import Work
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.piece import Piece
@@ -52,6 +53,8 @@ class JobProgress:
         self._total = sum(shard.size for shard in work)
         self._bytes = self._before = sum(part.bytes for parts in work.values() for part in parts.done.values())
         self._is_shown = sys.stderr.isatty() if progress is None else progress is True
+        self._disk = Disk(work)
+        report.disk_needed = self._disk.needed()
         self._path, self._log = log, cast("TextIO | None", None)
         self._open = ExitStack()
         self._bar: Any = None
@@ -69,6 +72,8 @@ class JobProgress:
         self.report.texts_now += counts["texts"]
         self._parts += 1
         self._bytes += read
+        self._disk.committed(shard, number)
+        self.report.disk_needed = self._disk.needed()
         now = perf_counter()
         if self._log is not None:
             line = {
@@ -83,6 +88,7 @@ class JobProgress:
                 "bytes_total": self._total,
                 "texts_per_second": round(self.report.texts_now / (now - self._begin)),
                 "seconds_left": self._seconds_left(self._bytes, now),
+                "disk_needed": self.report.disk_needed,
             }
             self._log.write(json.dumps(line) + "\n")
             self._log.flush()
@@ -103,6 +109,7 @@ class JobProgress:
         """An output is complete and has its name."""
         if self._index is not None:
             self._index.add(shard, record)
+        self._disk.finished(shard)
         self.report.counts.add(record["counts"])
         self.report.files += 1
 

@@ -18,6 +18,7 @@ from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Part, Parts
 
 if TYPE_CHECKING:
+    from cliptok.batch.conditioning import Conditions
     from cliptok.batch.encoding import Encoding
 
 _BLOCK = 1 << 24
@@ -120,7 +121,7 @@ def _are_rows(data: bytes, starts: npt.NDArray[Any], end: int) -> npt.NDArray[An
 class Worker:
     """Does tasks, one after another, in whatever process it is."""
 
-    def __init__(self, job: Job, encoding: Encoding | None) -> None:
+    def __init__(self, job: Job, encoding: Encoding | Conditions | None) -> None:
         self._job, self._encoding = job, encoding
 
     def __call__(self, task: Task) -> Made:
@@ -128,7 +129,7 @@ class Worker:
         clock, shard = Clock(), task.shard
         parts = self._job.parts(shard)
         found = _Found()
-        cache = None if self._encoding is None else self._encoding.cache
+        cache = getattr(self._encoding, "cache", None)
         before = 0 if cache is None else cache.reused
         if task.run is not None:
             parts.wanted = [task.run]

@@ -242,11 +242,14 @@ def _byte_count(text: str) -> int:
 
 
 def _summary(options: argparse.Namespace, report: "Report") -> int:
+    from cliptok.batch.disk import in_units
+
     if options.json:
         print(report.to_json())
     elif options.dry_run:
         for output in report.outputs:
-            print(f"{output.action:<9}  {output.input} -> {output.output}")
+            left = f" ({output.parts:,} parts are there, {in_units(output.parts_bytes)})" if output.parts else ""
+            print(f"{output.action:<9}  {output.input} -> {output.output}{left}")
     else:
         print(report, file=sys.stderr)
     return 0

@@ -1,19 +1,36 @@
 """What an input's content is recognised by: a SHA-256 that is computed while it is read for the first time."""
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+_LARGE = 1 << 16
 
 
 class Fingerprint:
-    """The SHA-256 of what a reader takes from a file: see `Reading.fingerprint`."""
+    """The SHA-256 of what a reader takes from a file: see `Reading.fingerprint`.
+
+    A thread hashes a large block while the reader, which others wait for, goes on to the next one.
+    """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._raw: WatchedFile | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cliptok-fingerprint")  # Begun when it is first needed.
+        self._pending: Future[None] | None = None
 
     def update(self, data: bytes) -> None:
         """Add bytes."""
-        self._hash.update(data)
+        self._wait()
+        if len(data) < _LARGE:
+            self._hash.update(data)
+        else:
+            self._pending = self._thread.submit(self._hash.update, data)
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
 
     def watching(self, raw: Any) -> "WatchedFile":
         """The open file, whose bytes are added as they are read, all of them in the end."""
@@ -28,6 +45,7 @@ class Fingerprint:
 
     def so_far(self) -> str:
         """The digest of what was read until now."""
+        self._wait()
         return self._hash.hexdigest()
 
     def finish(self) -> str:

@@ -202,6 +202,11 @@ def folder_of(target: AnyPath) -> AnyPath:
     return target.with_name(f".{target.name}.parts")
 
 
+def left_over(target: AnyPath) -> list[int]:
+    """The bytes of each part that is there of an output, whatever it was made of."""
+    return [path.stat().st_size for path in folder_of(target).glob("*.part")]
+
+
 def output_of(folder: Path) -> str | None:
     """The name of the output whose parts are in a folder; None for another folder."""
     found = re.fullmatch(rf"\.(.+\.(?:{'|'.join(FORMATS)}))\.parts", folder.name)
