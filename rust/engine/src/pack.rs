@@ -205,8 +205,8 @@ mod tests {
         };
         assert_eq!(sizes(&[]), []);
         assert_eq!(sizes(&["a"; 3]), [3]);
-        assert_eq!(sizes(&["a"; 2 * CHUNK_TEXTS]), [CHUNK_TEXTS; 2]);
-        assert_eq!(sizes(&["a"; 2 * CHUNK_TEXTS + 1]), [CHUNK_TEXTS, CHUNK_TEXTS, 1]);
+        assert_eq!(sizes(&vec!["a"; 2 * CHUNK_TEXTS]), [CHUNK_TEXTS; 2]);
+        assert_eq!(sizes(&vec!["a"; 2 * CHUNK_TEXTS + 1]), [CHUNK_TEXTS, CHUNK_TEXTS, 1]);
         let (half, whole) = ("x".repeat(PART / 2), "x".repeat(PART));
         assert_eq!(sizes(&[&half, &half, &half, "a", &whole, &whole, "a"]), [2, 3, 1, 1]);
     }
