@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test fuzz asan tsan loom mutants mutants-python test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan loom mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,9 +69,6 @@ loom: ## every order in which threads may meet at an entry of a cache
 mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); needs cargo-mutants, hours for all
 	cargo mutants --package cliptok --output target $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD))
 
-mutants-python: .venv/mutants ## the tests on broken checkpoints and batch (FILES=python/cliptok/..., TESTS=tests/...)
-	scripts/mutants_python.sh "$(FILES)" "$(TESTS)"
-
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
 
@@ -107,7 +104,8 @@ bench-encoder: .venv/peers ## measure the encoder beside transformers on the CPU
 bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
 	$(BIN)/python benches/batch.py
 
-# With WHEEL nothing is built or fetched: PYTHON needs torch and transformers, and pytest for the tests.
+# With WHEEL nothing is built or fetched: PYTHON needs torch and transformers, and pytest for the tests. Results name
+# CLIPTOK_COMMIT where there is no repository to ask.
 gpu: $(if $(WHEEL),,.venv/peers) ## test and measure the encoder on a GPU, in eight minutes (WHEEL=dist/*.whl PYTHON=..., OUT=..., SMOKE=1)
 	$(if $(WHEEL),rm -rf target/gpu && $(PYTHON) -m zipfile -e $(WHEEL) target/gpu)
 	$(if $(WHEEL),PYTHONPATH=target/gpu $(PYTHON),$(BIN)/python) benches/gpu $(if $(SMOKE),--smoke) $(if $(OUT),--out $(OUT))
@@ -123,7 +121,7 @@ docs: .venv/docs ## build the documentation into target/site, and the engine's i
 constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
-	    --all-extras --group test --group integrations --group lint --group peers --group dist --group docs --group mutants >> constraints.new
+	    --all-extras --group test --group integrations --group lint --group peers --group dist --group docs >> constraints.new
 	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
@@ -154,10 +152,6 @@ clean: ## remove everything that was built or installed
 
 .venv/dist: .venv/built constraints.txt
 	$(UV) --group dist
-	@touch $@
-
-.venv/mutants: .venv/tests
-	$(UV) --group mutants
 	@touch $@
 
 .venv/docs: .venv/built constraints.txt

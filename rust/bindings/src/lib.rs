@@ -4,6 +4,7 @@ mod arrow;
 mod arrow_check;
 mod boundary;
 mod cleaning;
+mod compact_rows;
 mod engine;
 mod errors;
 mod memory;
@@ -25,6 +26,8 @@ mod _engine {
 
     #[pymodule_export]
     use crate::cleaning::{clean, fix_text};
+    #[pymodule_export]
+    use crate::compact_rows::{compact_rows, spread_rows};
     #[pymodule_export]
     use crate::engine::PyEngine;
 

@@ -1,8 +1,9 @@
 //! A fixed buffer of word ids in front of a sink, which then receives many at once.
 
+use crate::long_word_cache::{LongIds, MAX_LONG_IDS};
 use crate::scan::MASK;
 use crate::sink::Sink;
-use crate::word_cache::{Ids, MAX_IDS};
+use crate::word_cache::Ids;
 
 /// The slots that can be read from each id on.
 pub(crate) const ROW: usize = 128;
@@ -30,7 +31,7 @@ impl IdBuffer {
     /// Where the first id is written.
     pub(crate) const BEGIN: usize = 1;
     /// Beyond this end another word might not fit.
-    const FULL: usize = Self::ROOM - MAX_IDS;
+    const FULL: usize = Self::ROOM - MAX_LONG_IDS;
 
     #[inline(always)]
     pub(crate) fn end(&self) -> usize {
@@ -52,6 +53,15 @@ impl IdBuffer {
     /// branch; the next word overwrites the surplus.
     #[inline(always)]
     pub(crate) fn put(&mut self, end: usize, ids: Ids) -> usize {
+        if let Some(slots) = self.ids.get_mut(end..).and_then(<[u16]>::first_chunk_mut) {
+            *slots = ids.all();
+        }
+        end + ids.len()
+    }
+
+    /// [`IdBuffer::put`] for more ids.
+    #[inline]
+    pub(crate) fn put_long(&mut self, end: usize, ids: LongIds) -> usize {
         if let Some(slots) = self.ids.get_mut(end..).and_then(<[u16]>::first_chunk_mut) {
             *slots = ids.all();
         }
@@ -97,7 +107,7 @@ mod tests {
 
     #[test]
     fn is_full_where_a_word_might_not_fit() {
-        assert!((0..=IdBuffer::ROOM).all(|end| IdBuffer::is_full(end) == (end + MAX_IDS > IdBuffer::ROOM)));
+        assert!((0..=IdBuffer::ROOM).all(|end| IdBuffer::is_full(end) == (end + MAX_LONG_IDS > IdBuffer::ROOM)));
     }
 
     /// Ids of a word longer than the buffer come out in order, and those behind what fits are lost.

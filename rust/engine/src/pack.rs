@@ -74,7 +74,7 @@ impl Engine {
             let message = format!("max_length is {}; start and end of text alone take 2", max_length.unwrap_or(0));
             return Err(Error::Argument(message));
         }
-        let parts = self.parts(texts, max_length.is_none() && threads > 1);
+        let parts = self.parts(texts, max_length.is_none());
         let mut offsets = Vec::new();
         reserve(&mut offsets, texts.len() + 1);
         offsets.push(0);
@@ -203,7 +203,7 @@ mod tests {
             let parts: Vec<Part> = texts.iter().map(|&text| Part { text, first: true, last: true }).collect();
             shares(&parts).map(<[Part]>::len).collect()
         };
-        assert_eq!(sizes(&[]), []);
+        assert!(sizes(&[]).is_empty());
         assert_eq!(sizes(&["a"; 3]), [3]);
         assert_eq!(sizes(&vec!["a"; 2 * CHUNK_TEXTS]), [CHUNK_TEXTS; 2]);
         assert_eq!(sizes(&vec!["a"; 2 * CHUNK_TEXTS + 1]), [CHUNK_TEXTS, CHUNK_TEXTS, 1]);

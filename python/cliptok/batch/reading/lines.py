@@ -131,7 +131,7 @@ def _blocks(stream: Any, offset: int) -> Iterator[tuple[bytes, int]]:
     while block := stream.read(_BLOCK):
         end = block.rfind(b"\n") + 1
         if end:
-            lines = b"".join([*parts, block[:end]])
+            lines = b"".join([*parts, memoryview(block)[:end]])  # Copied once.
             yield lines, offset
             offset += len(lines)
             parts = []
