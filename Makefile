@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc x86_64-unknown-linux-musl aarch64-unknown-linux-gnu
 
-.PHONY: help demo test fuzz asan tsan loom mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan loom mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ test-oldest: .venv-oldest/installed ## run the package's tests with the oldest s
 
 kills: .venv/tests ## kill jobs COUNT=200 times at random, over all formats, processes and Ray, and compare
 	$(BIN)/python tests/kills.py $(or $(COUNT),200)
+
+lost-nodes: .venv/tests ## kill a machine of a Ray cluster of two in the middle of each kind of job
+	PYTHONPATH=tests $(BIN)/python tests/lost_nodes.py
 
 ftfy-twin: .venv/tests ## compare the cleaning with ftfy on ten million generated strings (COUNT=...)
 	$(BIN)/python tests/ftfy_twin.py $(or $(COUNT),10000000)

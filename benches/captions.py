@@ -54,7 +54,7 @@ def to_int64(bench: Bench) -> Case:
         Contender("(numpy.full, fresh)", lambda: np.full((len(texts), WIDTH), 49407, np.int64), len(texts)),
         Contender("(numpy fill, reused)", lambda: old.fill(49407), len(texts)),
     ]
-    bars = [Bar("tokenizers", 150), Bar("instant-clip-tokenizer", 15), Bar(GIGATOKEN, 3)]
+    bars = [Bar("tokenizers", 200), Bar("instant-clip-tokenizer", 20), Bar(GIGATOKEN, 4.5)]
     return Case(
         "int64", "List of captions to int64 (n, 77), ids only", "captions", contenders, bars, agreements,
         found.source, found.real,
@@ -114,13 +114,13 @@ def from_arrow(bench: Bench) -> Case:
         Contender(f"{OURS} int64, fresh", lambda: tok.encode_batch(column), len(texts)),
         *bench.against((GIGATOKEN,), texts, lambda peer, some: peer.rows(some)),
     ]
-    gigatoken, bars = bench.peer(GIGATOKEN), [Bar(GIGATOKEN, 5)]
+    gigatoken, bars = bench.peer(GIGATOKEN), [Bar(GIGATOKEN, 6)]
     if gigatoken is not None:
         import awkward as ak
 
         name, own = f"{GIGATOKEN} awkward", ak.Array(texts)
         contenders.append(Contender(name, lambda: gigatoken.rows(own), len(texts)))
-        bars.append(Bar(name, 5))
+        bars.append(Bar(name, 6))
     return Case(
         "arrow", "Arrow column of captions to int32 (n, 77), out=", "captions", contenders, bars,
         source=found.source, judged=found.real,
@@ -150,7 +150,7 @@ def long_prompts(bench: Bench) -> Case:
 
 def multilingual(bench: Bench) -> Case:
     """Captions and sentences in many languages."""
-    return _kind(bench, "multilingual", "multilingual", "Multilingual to int64 (n, 77)", [Bar("tokenizers", 40)])
+    return _kind(bench, "multilingual", "multilingual", "Multilingual to int64 (n, 77)", [Bar("tokenizers", 45)])
 
 
 def dirty(bench: Bench) -> Case:

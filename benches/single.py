@@ -1,11 +1,12 @@
 """Cases on one text at a time: the latency of a prompt, and a whole document."""
 
+from functools import partial
 from typing import Any
 
 import peers
 from agree import IdsDifferError
-from case import GIGATOKEN, OURS, Bar, Bench, Case, tokenizer
-from inputs import corpus, spread, utf8_size
+from case import GIGATOKEN, OURS, Bar, Bench, Case, Skip, tokenizer
+from inputs import available, corpus, lines_of, spread, utf8_size
 from measure import Contender
 from peers import WIDTH
 
@@ -29,7 +30,7 @@ def prompt_ids(bench: Bench) -> Case:
             _same_ids(peer, prompts)
     found = corpus("captions")
     return Case(
-        "prompt-ids", "One prompt to ids", "calls", contenders, [Bar("instant-clip-tokenizer", 1.5)],
+        "prompt-ids", "One prompt to ids", "calls", contenders, [Bar("instant-clip-tokenizer", 3)],
         source=found.source, judged=found.real,
     )  # fmt: skip
 
@@ -65,12 +66,19 @@ def prompt_torch(bench: Bench) -> Case:
         )
     found = corpus("captions")
     return Case(
-        "prompt-torch", "One prompt to torch int64 (1, 77)", "calls", contenders, [Bar("transformers", 20)],
+        "prompt-torch", "One prompt to torch int64 (1, 77)", "calls", contenders, [Bar("transformers", 25)],
         source=found.source, judged=found.real,
     )  # fmt: skip
 
 
 MEGABYTE = 1_000_000
+DOCUMENTS = {
+    "Markdown": "6_long/diffusers_docs_en.md.gz",
+    "captions": "2_captions/flickr30k_en.txt.gz",
+    "novel": "6_long/war_and_peace_en.txt.gz",
+    "Russian subtitles": "6_long/opensubtitles_ru.txt",
+}
+"""Files that are one long text each."""
 
 
 def document(bench: Bench) -> Case:
@@ -92,6 +100,26 @@ def document_ascii(bench: Bench) -> Case:
     return _document("document-ascii", title, text, found.source, found.real, bench)
 
 
+def documents(bench: Bench) -> Case:
+    """Long texts of several kinds, each against the call that gigatoken's published figures are of."""
+    if not available():
+        raise Skip("it needs the corpora")
+    gigatoken = bench.peer(GIGATOKEN)
+    if not isinstance(gigatoken, peers.Gigatoken):
+        raise Skip("gigatoken is not installed")
+    tok, contenders, bars = tokenizer(), [], []
+    for kind, file in DOCUMENTS.items():
+        text = "\n".join(lines_of(file))
+        text = text * (bench.size(20, 1) * MEGABYTE // utf8_size([text]) + 1)
+        path = peers.files() / f"{kind}.txt"
+        path.write_text(text, encoding="utf-8", newline="\n")
+        ours, theirs = f"{OURS}, {kind}", f"{GIGATOKEN} encode_files, {kind}"
+        contenders.append(Contender(ours, partial(tok.encode_packed, [text]), utf8_size([text])))
+        contenders.append(Contender(theirs, partial(gigatoken.file, path), utf8_size([text])))
+        bars.append(Bar(theirs, 1, ours))
+    return Case("documents", "Long documents to ids", "bytes", contenders, bars, compared=False)
+
+
 def _document(name: str, title: str, text: str, source: str, real: bool, bench: Bench) -> Case:
     tok = tokenizer()
     contenders = [Contender(OURS, lambda: tok.encode_packed([text]), utf8_size([text]))]
@@ -107,7 +135,7 @@ def _document(name: str, title: str, text: str, source: str, real: bool, bench: 
             contenders.append(Contender(peer_name, _one(peer, part), utf8_size([part])))
             if peer.exact:
                 _same_ids(peer, [part])
-    bars, gigatoken = [Bar(GIGATOKEN, 1)], bench.peer(GIGATOKEN)
+    bars, gigatoken = [Bar(GIGATOKEN, 1.2)], bench.peer(GIGATOKEN)
     if isinstance(gigatoken, peers.Gigatoken):
         path = peers.files() / f"{name}.txt"
         path.write_text(text, encoding="utf-8", newline="\n")

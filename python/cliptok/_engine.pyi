@@ -6,7 +6,16 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Engine", "Window", "__version__", "available_instructions", "clean", "fix_text"]
+__all__ = [
+    "Engine",
+    "Window",
+    "__version__",
+    "available_instructions",
+    "clean",
+    "compact_rows",
+    "fix_text",
+    "spread_rows",
+]
 
 __version__: str
 
@@ -26,6 +35,17 @@ def clean(text: str, profile: str) -> str:
 
     In the profile `transformers`, whose reference has no such cleaning, the text itself.
     """
+
+def compact_rows(rows: npt.NDArray[Any]) -> tuple[bytes, int, bool, int]:
+    """Rows (..., width) of uint16, int32 or int64 without their padding, which is what the last number is.
+
+    The content, row by row; how many columns of each row it has; whether its numbers are of two bytes; and the padding.
+    """
+
+def spread_rows(
+    content: bytes, columns: int, is_small: bool, fill: int, shape: tuple[int, int], dtype: str
+) -> npt.NDArray[Any]:
+    """The rows, of a count and a width, that `compact_rows` was given."""
 
 @final
 class Engine:

@@ -30,7 +30,8 @@ def ray() -> Iterator[Any]:
         import ray
         import ray.data
 
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        small = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False}
+        ray.init("local", log_to_driver=False, logging_level=logging.ERROR, **small)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
         ray.shutdown()

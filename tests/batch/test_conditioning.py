@@ -1,6 +1,8 @@
 """Batch jobs on prompts: a pipeline's conditioning in files, equal to what the pipeline makes itself."""
 
 import json
+import pickle
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,11 @@ import torch
 
 from cliptok.batch import BadInputError, check_outputs, embed_files
 from cliptok.batch.list_arrays import as_array
+from cliptok.batch.planned_job import PlannedJob
+from cliptok.batch.tasks import Made, Task
+from cliptok.batch.workers import setup
 from cliptok.cli import main
+from cliptok.data import ConditioningDataset
 from cliptok.prompts import Conditioner
 from encoder.test_encoder_stable_diffusion import sd, sdxl
 
@@ -105,7 +111,7 @@ def test_an_interrupted_job_resumes_and_other_settings_do_not(sd, prompts, tmp_p
         (more / f"{number}.txt").write_text(f"cat {number}\ndog {number}\n")
     arguments: dict[str, Any] = {"pipeline": folder, "dialect": "a1111", "device": "cpu", "resume": True}
     embed_files(more, tmp_path / "out", **arguments)
-    (tmp_path / "out" / "1.parquet").write_bytes(b"PAR1")
+    (tmp_path / "out" / "1.arrow").write_bytes(b"ARROW1")
     report = embed_files(more, tmp_path / "out", **arguments)
     assert (report.finished_before, report.made_anew) == (2, 1)
     for change in ({"dialect": "comfyui"}, {"prompt_settings": {"clip_skip": 2}}):
@@ -121,19 +127,58 @@ def test_what_is_wrong_is_said(sd, prompts, tmp_path):
         embed_files(path, tmp_path / "c.parquet", pipeline=folder, dialect="a1111", batch_size=2, device="cpu")
     assert not (tmp_path / "c.parquet").exists()
     path.write_text("\n".join(LONG))
-    with pytest.raises(BadInputError, match=r"prompts have 77 and 154 positions.*write Parquet"):
+    with pytest.raises(BadInputError, match=r"prompts have 77 and 154 positions.*write Arrow or Parquet"):
         embed_files(path, tmp_path / "c.npy", pipeline=folder, dialect="a1111", device="cpu")
     for arguments, message in (
         ({"pipeline": folder, "model": folder}, "one of the two"),
         ({}, "one of the two"),
         ({"pipeline": folder, "output": "hidden"}, "output: for a model"),
-        ({"pipeline": folder, "ray": True}, "ray: for a model"),
+        ({"pipeline": folder, "cache": tmp_path}, "cache: for a model"),
         ({"model": folder, "dialect": "a1111"}, "are for a pipeline"),
         ({"pipeline": folder, "dialect": "a1112"}, "dialect is 'a1112'; choose one of"),
         ({"pipeline": folder, "prompt_settings": {"emphasis": "none"}}, "has no setting 'emphasis'"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
             embed_files(prompts, tmp_path / "c.parquet", **arguments)
+
+
+class Here:
+    """A pool of this process, which gets what another one would get."""
+
+    size, falls_together = 1, False
+
+    def __init__(self, job: Any, source: Any, encoding: Any) -> None:
+        self._work = pickle.loads(pickle.dumps(setup(job, source, encoding, 1)))("cpu", None)
+
+    def submit(self, task: Task) -> Future[Made]:
+        future: Future[Made] = Future()
+        future.set_result(self._work(pickle.loads(pickle.dumps(task))))
+        return future
+
+    def is_lost(self, error: BaseException) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_workers_load_the_pipeline_or_get_it(is_loaded, sdxl, prompts, tmp_path, monkeypatch):
+    _, folder = sdxl
+    pipeline = Conditioner.from_pretrained(folder, dialect="diffusers") if is_loaded else folder
+    options = {"pipeline": pipeline, "prompt_settings": {"clip_skip": 1}, "part_rows": 3}
+    embed_files(prompts, tmp_path / "a.safetensors", **options)
+    monkeypatch.setattr(PlannedJob, "_pool", lambda self, encoding, source, *_: Here(self._job, source, encoding))
+    embed_files(prompts, tmp_path / "b.safetensors", **options)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_pipeline_on_ray(ray, sd, prompts, tmp_path):
+    _, folder = sd
+    options = {"pipeline": folder, "dialect": "a1111", "part_rows": 3, "device": "cpu"}
+    here = embed_files(prompts, tmp_path / "a.parquet", **options)
+    there = embed_files(prompts, tmp_path / "b.parquet", ray=True, **options)
+    assert there.counts == here.counts and there.texts_now == len(PROMPTS)
+    a, b = (pq.read_table(tmp_path / f"{out}.parquet").column(0).to_pylist() for out in "ab")
+    np.testing.assert_allclose(np.array(a), np.array(b), atol=1e-5)
 
 
 def test_the_command(sd, prompts, tmp_path, capsys):
@@ -144,7 +189,7 @@ def test_the_command(sd, prompts, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["texts"] == len(PROMPTS)
     cond = Conditioner.from_pretrained(folder, dialect="a1111")
     expected = cond(PROMPTS, negative=False, clip_skip=2, emphasis="no norm").prompt_embeds
-    states = np.array(pq.read_table(out / "prompts.parquet").column("prompt_embeds").to_pylist())
+    states = [row["prompt_embeds"].numpy() for row in ConditioningDataset(out)]  # of Arrow files: the default
     np.testing.assert_allclose(states, expected.numpy(), atol=1e-5)
     assert main([*command[:4], "--dialect", "a1111"]) == 2
     assert "--pipeline" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """Conditioning of every family in files, equal to the pipeline's own `encode_prompt`, and read back for training."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,10 @@ def test_other_families_equal_the_pipelines_own(name: str, prompts: Path, tmp_pa
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_dataset_with_keys_shuffled_in_workers(sd: Any, prompts: Path, tmp_path: Path, workers: int) -> None:
-    for stem in ("a", "b"):
-        embed_files(
-            prompts, tmp_path / "out" / f"{stem}.arrow", pipeline=sd[1], column="text", keep="key", device="cpu"
-        )
+    for stem in ("a", "b"):  # The default is what the dataset reads.
+        shutil.copy(prompts, tmp_path / f"{stem}.jsonl")
+    inputs = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    embed_files(inputs, tmp_path / "out", pipeline=sd[1], column="text", keep="key", device="cpu")
     data = ConditioningDataset(tmp_path / "out")
     assert len(data) == 10 and data[-1]["key"] == "img4"
     wanted = own(sd[0], do_classifier_free_guidance=False)[0]

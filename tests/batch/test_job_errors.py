@@ -4,6 +4,8 @@ import gzip
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from cliptok._common.prefetch import write_in_background
 from cliptok.batch import BadInputError, tokenize_files
 from support.made import TEXTS, csv, expected, ids_in, json_lines, packed, parquet, tar, text_file, tree
 
@@ -285,3 +288,24 @@ def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
         (tmp_path / "locked").mkdir(mode=0o500)
         with pytest.raises(BadInputError, match="Permission denied"):
             tokenize_files(tmp_path / "a.txt", tmp_path / "locked")
+
+
+def test_nothing_is_written_after_an_error() -> None:
+    """Not what was waiting already, either: the mark of the end would give half an output its name."""
+    for _ in range(20):
+        begun, is_waiting = [], threading.Event()
+
+        def write(item: int, begun: list[int] = begun, is_waiting: threading.Event = is_waiting) -> None:
+            begun.append(item)
+            if item == 1:
+                is_waiting.wait(10)
+                raise OSError("the disk is full")
+
+        def items(is_waiting: threading.Event = is_waiting) -> Iterator[int]:
+            yield from range(3)
+            is_waiting.set()
+            yield 3
+
+        with pytest.raises(OSError, match="the disk is full"):
+            write_in_background(items(), write, depth=3)
+        assert begun == [0, 1]

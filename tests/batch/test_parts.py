@@ -1,10 +1,14 @@
 """Large inputs in parts: whatever is there of them, the output is that of an uninterrupted job, byte for byte."""
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import cliptok.batch.disk as disk
+import cliptok.batch.job as job
 import cliptok.batch.pipeline as pipeline
 import cliptok.batch.reading.lines as read_lines
 import cliptok.batch.reading.parquet as read_parquet
@@ -19,6 +25,7 @@ import cliptok.batch.reading.reader as reader
 import cliptok.batch.reading.tar as read_tar
 from cliptok import Tokenizer
 from cliptok.batch import BadInputError, embed_files, tokenize_files
+from cliptok.batch.tokenizing import Tokenizing
 from cliptok.batch.writing.parts import Parts, folder_of
 from support.made import csv, ids_in, json_lines, packed, tar, text_file, tree
 
@@ -44,7 +51,7 @@ def written(folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
     column: dict[str, Any] = {} if "txt" in kind or "tar" in kind else {"column": "caption"}
     if kind == "parquet":
         table = pa.table({"id": range(len(TEXTS)), "caption": TEXTS})
-        pq.write_table(table, path, row_group_size=270)
+        pq.write_table(table, path, row_group_size=270, compression="none", write_statistics=False)
     elif kind.startswith("tar"):
         path.write_bytes(packed(tar(TEXTS), kind.partition(".")[2]))
     elif kind.startswith("jsonl"):
@@ -55,7 +62,7 @@ def written(folder: Path, kind: str) -> tuple[Path, dict[str, Any]]:
     return path, column
 
 
-def killed(monkeypatch: pytest.MonkeyPatch, after: int, job: Callable[..., Any], *paths: Path, **options: Any) -> None:
+def killed(monkeypatch: pytest.MonkeyPatch, after: int, make: Callable[..., Any], *paths: Path, **options: Any) -> None:
     """Run a job that ends after so many commits."""
     commit = Parts.commit
     left = [after]
@@ -69,7 +76,7 @@ def killed(monkeypatch: pytest.MonkeyPatch, after: int, job: Callable[..., Any],
     with monkeypatch.context() as patch:
         patch.setattr(Parts, "commit", commits)
         with pytest.raises(Killed):
-            job(*paths, **options)
+            make(*paths, **options)
 
 
 KINDS = ["txt", "txt.gz", "jsonl", "csv", "parquet", "tar", "tar.zst"]
@@ -117,6 +124,82 @@ def test_all_parts_but_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (report.texts_now, report.counts.texts) == (0, len(TEXTS))
 
 
+KILLED_AT = """
+import os, signal, sys
+import cliptok.batch.pipeline as pipeline
+from cliptok.batch import tokenize_files
+from cliptok.batch.writing.parts import Parts
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def kill_at(owner, name, count, is_after=False):
+    own = getattr(owner, name)
+    def patched(*arguments):
+        nonlocal count
+        count -= 1
+        if not count and not is_after:
+            kill()
+        found = own(*arguments)
+        if not count:
+            kill()
+        return found
+    setattr(owner, name, patched)
+
+source, out, format = sys.argv[1:]
+places = [
+    (pipeline.Writer, "_write", 3),  # Inside a part.
+    (Parts, "commit", 3),  # A part is written, and has no name.
+    (Parts, "commit", 2, True),
+    (pipeline, "join", 1),
+    (pipeline, "join", 1, True),  # All is written, and has no name.
+    (Parts, "remove", 1),  # It has its name, and the parts are still there.
+]
+for place in places:
+    child = os.fork()
+    if child == 0:
+        kill_at(*place)
+        tokenize_files(source, out, format=format, part_rows=100, resume=True)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], end=" ")
+report = tokenize_files(source, out, format=format, part_rows=100, resume=True)
+print(report.texts_now)
+"""
+
+
+@pytest.mark.parametrize("format", ["parquet", "npy", "tar"])
+def test_killed_inside_parts_and_while_they_are_joined(format: Any, tmp_path: Path) -> None:
+    path, _ = written(tmp_path / "in", "txt")
+    tokenize_files(path, tmp_path / "whole", format=format, part_rows=100)
+    command = [sys.executable, "-c", KILLED_AT, path, tmp_path / "out", format]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["9"] * 6 + ["0"]
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+def test_a_kill_at_90_percent_costs_at_most_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All sizes a hundredth of those of 10 M rows. The kill comes at the worst moment, before a part gets its name."""
+    rows, scale = 100_000, 100
+    for name in ("_PART", "ROWS"):
+        monkeypatch.setattr(job, name, getattr(job, name) // scale)
+    monkeypatch.setattr(job, "_WHOLE", 0)
+    (tmp_path / "a.txt").write_bytes(text_file([f"caption {number}" for number in range(rows)]))
+    tokenized = 0
+    table = Tokenizing.table
+
+    def counted(self: Tokenizing, texts: pa.Table, *more: Any) -> pa.Table:
+        nonlocal tokenized
+        tokenized += len(texts)
+        return table(self, texts, *more)
+
+    monkeypatch.setattr(Tokenizing, "table", counted)
+    killed(monkeypatch, 9 * rows // 10 // job._PART, tokenize_files, tmp_path / "a.txt", tmp_path / "out")
+    assert tokenized > 0.9 * rows
+    report = tokenize_files(tmp_path / "a.txt", tmp_path / "out", resume=True)
+    assert report.counts.texts == rows and 0 < tokenized - rows <= 0.02 * rows
+
+
 def left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str = "txt") -> tuple[Path, dict[str, Any]]:
     """A job that ended after seven parts."""
     path, options = written(tmp_path / "in", kind)
@@ -150,6 +233,34 @@ def test_parts_of_something_else_are_not_taken(tmp_path: Path, monkeypatch: pyte
     tokenize_files(path, tmp_path / "out", resume=True, **options)
     tokenize_files(path, tmp_path / "again", **options)
     assert tree(tmp_path / "out") == tree(tmp_path / "again")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_of_a_file_that_was_touched_stay(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, options = left_over(tmp_path, monkeypatch, kind)
+    os.utime(path, ns=(0, 10**18))
+    # What begins in the middle is known again too: it is killed once more, without the second part.
+    (folder_of(tmp_path / "out" / "a.parquet") / "000001.part").unlink()
+    killed(monkeypatch, 2, tokenize_files, path, tmp_path / "out", resume=True, **options)
+    os.utime(path, ns=(0, 2 * 10**18))
+    report = tokenize_files(path, tmp_path / "out", resume=True, **options)
+    tokenize_files(path, tmp_path / "whole", **options)
+    assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+    assert (report.texts_now, report.parts_before) == (len(TEXTS) - 800, 8)
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl", "csv", "parquet", "tar"])
+def test_parts_of_other_content_of_the_same_size_are_made_anew(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, options = left_over(tmp_path, monkeypatch, kind)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"caption 450, ", b"CAPTION 450, "))
+    assert len(content) == path.stat().st_size and content != path.read_bytes()
+    report = tokenize_files(path, tmp_path / "out", resume=True, **options)
+    tokenize_files(path, tmp_path / "again", **options)
+    assert tree(tmp_path / "out") == tree(tmp_path / "again")
+    assert report.texts_now >= len(TEXTS) - 400  # The parts up to there may stay; the one with the change does not.
 
 
 @pytest.mark.parametrize(
@@ -241,3 +352,37 @@ def test_rows_of_chunks_depend_on_the_rows_alone(tmp_path: Path) -> None:
     assert sum(once) == 400 and max(once) < 150
     for _ in range(20):
         assert lengths(sorted(pick.sample(range(400), 9))) == once
+
+
+def test_samples_of_one_name_on_both_sides_of_a_part_s_end(tmp_path: Path) -> None:
+    keys = [f"s{row}" for row in range(100)]
+    for at, message in ((50, "'s49'"), (33, "'s32'")):
+        names = [*keys[:at], keys[at - 1], *keys[at + 1 :]]
+        pq.write_table(pa.table({"caption": ["a cat"] * 100, "__key__": names}), tmp_path / "a.parquet")
+        for part_rows in (10, 50, 1000):
+            with pytest.raises(BadInputError, match=f"a.parquet: two rows after another have the name {message}"):
+                tokenize_files(
+                    tmp_path / "a.parquet", tmp_path / "o.tar", column="caption", keep="__key__", part_rows=part_rows
+                )
+
+
+def test_the_disk_that_a_job_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, _ = written(tmp_path / "in", "txt")
+    options: dict[str, Any] = {"part_rows": 100, "format": "npy"}
+    killed(monkeypatch, 7, tokenize_files, path, tmp_path / "out", **options)
+    (planned,) = tokenize_files(path, tmp_path / "out", resume=True, dry_run=True, **options).outputs
+    taken = [file.stat().st_size for file in folder_of(tmp_path / "out" / "a.npy").iterdir()]
+    assert (planned.action, planned.parts, planned.parts_bytes) == ("make", 7, sum(taken))
+    log = tmp_path / "log"
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.warns(UserWarning, match=r"needs about [\d.]+ kB of disk in .*out, where 10 bytes are free"):
+            report = tokenize_files(path, tmp_path / "out", resume=True, json_log=log, **options)
+    needed = [json.loads(line)["disk_needed"] for line in log.read_text().splitlines()]
+    # What was needed at each time: the parts to come, and all of the output once more.
+    size = (tmp_path / "out" / "a.npy").stat().st_size
+    assert len(needed) == 4 and report.disk_needed == 0
+    for number, found in enumerate(needed, 8):
+        assert found == pytest.approx(
+            size * (11 - number) / 11 + size, rel=0.25
+        )  # A part is read in blocks, some of them ahead.

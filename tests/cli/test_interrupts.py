@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -78,6 +79,22 @@ def test_a_job_says_how_far_it_came(number: int, tmp_path: Path) -> None:
     assert line.endswith(f"to go on: cliptok tokenize {tmp_path}/in -o {out}/ --resume")
     assert not [path for path in out.iterdir() if path.suffix != ".parquet"]
     assert seconds < LIMIT
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_parts_are_kept(number: int, tmp_path: Path) -> None:
+    """The part in hand is dropped: to finish it would take longer than the half second that an end may take."""
+    (tmp_path / "a.txt").write_bytes(text_file([f"caption {i} of many cats" for i in range(400_000)]))
+    parts = tmp_path / "out" / ".a.parquet.parts"
+    arguments = ["tokenize", tmp_path / "a.txt", "-o", f"{tmp_path}/out/", "--part-rows", "2000"]
+    seconds, done = interrupted(number, arguments, lambda: len(list(parts.glob("*.part"))) >= 3)
+    assert done.returncode == 128 + number and seconds < LIMIT
+    kept = len(list(parts.iterdir()))
+    assert all(path.suffix == ".part" for path in parts.iterdir()) and kept >= 3
+    (line,) = done.stderr.splitlines()
+    assert f"0 of 1 files finished, 0 texts in them and {kept} parts of others kept (" in line
+    again = shlex.join(["cliptok", *map(str, arguments), "--resume"])
+    assert " kB); the rest needs about " in line and line.endswith(f" of disk; to go on: {again}")
 
 
 @pytest.mark.parametrize("command", ["count", "report"])

@@ -30,13 +30,26 @@ def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
 def write_in_background(items: Iterable[T], write: Callable[[T], object], depth: int = 1) -> None:
     """Calls `write(item)` for each item in one thread, while the caller's produces up to `depth` further items.
 
-    Returns when all are written. An error on either side stops both and is raised here.
+    Returns when all are written. An error on either side stops both and is raised here: after one of `write` no further
+    item is written.
     """
+    has_failed = False
+
+    def write_next(item: T) -> None:
+        nonlocal has_failed
+        if has_failed:  # While this item was waiting already.
+            return
+        try:
+            write(item)
+        except BaseException:
+            has_failed = True
+            raise
+
     with ThreadPoolExecutor(1, thread_name_prefix="cliptok-writer") as pool:
         waiting: deque[Future[object]] = deque()
         try:
             for item in items:
-                waiting.append(pool.submit(write, item))
+                waiting.append(pool.submit(write_next, item))
                 if len(waiting) > depth:
                     waiting.popleft().result()
             while waiting:

@@ -86,7 +86,7 @@ class Conditions(NamedTuple):
         is_fixed = format not in WITH_COLUMNS or planning.conditioner.dialect.chunking == "one-row"
         made = cls(planning, "fixed" if is_fixed else "variable", format == "safetensors")
         if format == "npy" and len(made.names) > 1:
-            raise ValueError(f"an npy file holds one array, and there are {' and '.join(made.names)}; write parquet")
+            raise ValueError(f"an npy file holds one array, and there are {' and '.join(made.names)}; write arrow")
         return made
 
     @property
@@ -107,7 +107,7 @@ class Conditions(NamedTuple):
             if self.lists == "fixed" and len(lengths) > 1:
                 raise BadInputError(
                     f"prompts have {' and '.join(map(str, sorted(lengths)))} positions, and an array has rows of one "
-                    "length; write Parquet"
+                    "length; write Arrow or Parquet"
                 )
             made = table.remove_column(0)
             for place, name in enumerate(self.names):

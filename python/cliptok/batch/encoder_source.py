@@ -49,8 +49,10 @@ class EncoderSource(NamedTuple):
         )
         return encoder
 
-    def load_conditioner(self, dialect: str) -> Conditioner:
+    def load_conditioner(self, dialect: str, device: str | None = None) -> Conditioner:
         """The conditioner that is given, or one of the CLIP parts of a pipeline in its dialect, without a cache.
+
+        It is loaded onto `device` if given rather than its own.
 
         Raises ValueError as `load`, and for another dialect than that of a conditioner that is given.
         """
@@ -69,7 +71,7 @@ class EncoderSource(NamedTuple):
                 source, dialect=dialect, device=device, dtype=dtype, loading=loading, cache_bytes=0
             )
 
-        made: Conditioner = self._loaded(load, None, "the CLIP parts of a pipeline")
+        made: Conditioner = self._loaded(load, device, "the CLIP parts of a pipeline")
         return made
 
     def _loaded(self, load: Any, device: str | None, what: str, **options: Any) -> Any:

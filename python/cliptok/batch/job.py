@@ -210,7 +210,8 @@ def embed_files(
     `variant`, `revision`, `device` and `dtype`). `dialect` says how prompts are read; "diffusers" is the pipeline's own
     `encode_prompt`. `prompt_settings` are the dialect's, such as `{"clip_skip": 2}`. Every prompt is encoded as if it
     were alone. States are (77, width) in the dialect "diffusers"; others give each prompt as many as it needs, for
-    which only Parquet has room. `batch_size` is 128 prompts.
+    which only Arrow and Parquet have room. `format` is `arrow` by default, which `cliptok.data.ConditioningDataset`
+    reads, as it does `safetensors`. `batch_size` is 128 prompts.
 
     Raises as `tokenize_files` and `TextEncoder.from_pretrained`, and BadInputError for a prompt that the dialect cannot
     read.
@@ -231,7 +232,7 @@ def embed_files(
             "output": output,
         }
         of_models |= {"normalize": normalize or None, "tokenizer": tokenizer, "profile": profile}
-        of_models |= {"max_length": max_length, "ray": ray or None, "processes": processes, "cache": cache}
+        of_models |= {"max_length": max_length, "cache": cache}
         if wrong := [name for name, value in of_models.items() if value is not None]:
             raise ValueError(f"{', '.join(wrong)}: for a model; a pipeline has dialect and prompt_settings")
     elif prompt_settings or dialect != "diffusers":
@@ -239,7 +240,8 @@ def embed_files(
     is_for_retrieval = format == clip_retrieval.FORMAT
     if is_for_retrieval and (pipeline is not None or output == "hidden"):
         raise ValueError(f"{format} has an embedding for each text; a pipeline and output 'hidden' give states")
-    shards, kind = find(inputs, out, "npy" if is_for_retrieval else format, input_format)
+    default = "parquet" if pipeline is None else "arrow"
+    shards, kind = find(inputs, out, "npy" if is_for_retrieval else format, input_format, default)
     place = as_path(out)
     reading = all_columns = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
@@ -280,7 +282,8 @@ def embed_files(
             reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings), part_rows or encoding.part_rows
         )
     else:
-        planning = Planning(source.load_conditioner(dialect), prompt_settings or {})
+        planning = Planning(source.load_conditioner(dialect, "cpu" if ray else None), prompt_settings or {})
+        devices = [name or str(planning.conditioner.device) for name in devices]
         encoding = Conditions.of(planning, kind)
         together = batch_size or TOGETHER
         settings = _recorded({**reading.record(), **planning.record()})

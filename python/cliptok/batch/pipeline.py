@@ -1,4 +1,4 @@
-"""The stages of a job as generators, each over the items of the one before; `run` gives each its thread."""
+"""The stages of a job as generators, each over the pieces of the one before; `run` gives each its thread."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,10 +11,9 @@ import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
 from cliptok._common.prefetch import prefetch, write_in_background
-from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.naming import naming
-from cliptok.batch.reading.places import Place, Run
+from cliptok.batch.reading.piece import Piece
 from cliptok.batch.reading.reader import Reading, check_has_texts
 from cliptok.batch.stores.paths import NewFile, new_file
 from cliptok.batch.summary import Clock, Counts
@@ -25,32 +24,13 @@ from cliptok.batch.writing.create import Output, create
 from cliptok.batch.writing.joining import join
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
+from cliptok.batch.writing.tar_output import TarOutput
 from cliptok.prompts.errors import PromptError
 
 if TYPE_CHECKING:
     from cliptok.batch.clip_retrieval import Captions
     from cliptok.batch.conditioning import Conditions, Planning
     from cliptok.batch.encoding import Encoding
-
-
-class Item(NamedTuple):
-    """A chunk of rows of a part of a shard, or the mark of its end."""
-
-    shard: Shard
-    part: int
-    """The part's number, from 0."""
-    counts: Counts
-    """Of the part. Each stage adds to them; they are final in the item that marks the end."""
-    table: pa.Table | None
-    """None marks the end of the part."""
-    position: int
-    """Bytes of the input read so far."""
-    next: Place | None = None
-    """At the end of a part, where the next one can be read; None where the input ends."""
-    bytes: int = 0
-    """Those of the input that the part was read from so far."""
-    fingerprint: str = ""
-    """Of the input, at the end of one that was read in one go."""
 
 
 class ShardError(BadInputError):
@@ -89,27 +69,23 @@ class Job(NamedTuple):
         return Parts(shard.target, made_of, None if shard.is_stream or shard.size <= self.whole else rows)
 
 
-def read(job: Job, work: Work, clock: Clock) -> Iterator[Item]:
+def read(job: Job, work: Work, clock: Clock) -> Iterator[Piece]:
     """The texts of the parts that are missing of every shard, in chunks, each part followed by its end mark."""
     for shard, parts in list(work.items()):
         runs = list(parts.runs())
-        fingerprint = Fingerprint() if runs == [Run()] and not shard.is_stream else None
-        pieces = job.reading.parts(shard, job.rows, parts.rows, runs, fingerprint)
+        pieces = job.reading.parts(shard, job.rows, parts.rows, runs, fingerprints=not shard.is_stream)
         while True:
-            with clock("reading"), _blaming(shard):
+            with clock("reading"), blaming(shard):
                 piece = next(pieces, None)
                 if piece is None:
                     break
-                digest = ""
                 if piece.table is None:
-                    if fingerprint is not None and piece.next is None:
-                        digest = fingerprint.finish()
                     shard.check_unchanged()
-            yield Item(shard, *piece, digest)
+            yield piece
 
 
 @contextmanager
-def _blaming(shard: Shard) -> Iterator[None]:
+def blaming(shard: Shard) -> Iterator[None]:
     """Turn BadInputError into ShardError. Of an input that changed it says that: what was read means nothing."""
     try:
         try:
@@ -121,41 +97,41 @@ def _blaming(shard: Shard) -> Iterator[None]:
         raise ShardError(shard, str(error)) from error
 
 
-def tokenize(job: Job, items: Iterable[Item], clock: Clock) -> Iterator[Item]:
+def tokenize(job: Job, pieces: Iterable[Piece], clock: Clock) -> Iterator[Piece]:
     """Replace texts by ids. Raises BadInputError for a prompt that cannot be read."""
     before, part = 0, None
-    for item in items:
-        if item.table is None:
-            yield item
+    for piece in pieces:
+        if piece.table is None:
+            yield piece
             continue
-        if part != (part := (item.shard, item.part)):
-            before = job.parts(item.shard).first_row(item.part)
+        if part != (part := (piece.shard, piece.part)):
+            before = job.parts(piece.shard).first_row(piece.part)
         with clock("tokenizing"):
             try:
-                table = job.tokenizing.table(item.table, item.counts)
+                table = job.tokenizing.table(piece.table, piece.counts)
             except PromptError as error:
                 error.row = None if error.row is None else error.row + before
-                raise ShardError(item.shard, f"{item.shard.source}: {error}") from None
-        before += len(item.table)
-        yield item._replace(table=table)
+                raise ShardError(piece.shard, f"{piece.shard.source}: {error}") from None
+        before += len(piece.table)
+        yield piece._replace(table=table)
 
 
-def encode(encoding: "Encoding | Conditions", items: Iterable[Item], clock: Clock) -> Iterator[Item]:
+def encode(encoding: "Encoding | Conditions", pieces: Iterable[Piece], clock: Clock) -> Iterator[Piece]:
     """Replace ids by embeddings, or prompts by conditioning. Those of a part never depend on another part."""
-    items = iter(items)
-    for first in items:
+    pieces = iter(pieces)
+    for first in pieces:
         last = first
 
-        def tables(first: Item = first) -> Iterator[pa.Table]:
+        def tables(first: Piece = first) -> Iterator[pa.Table]:
             nonlocal last
-            for last in chain([first], items):
+            for last in chain([first], pieces):
                 if last.table is None:
                     return
                 yield last.table
 
         encoded = encoding.tables(tables())
         while True:
-            with clock("encoding"), _blaming(first.shard):
+            with clock("encoding"), blaming(first.shard):
                 table = next(encoded, None)
             yield last._replace(table=table)
             if table is None:
@@ -165,18 +141,18 @@ def encode(encoding: "Encoding | Conditions", items: Iterable[Item], clock: Cloc
 class Listener(Protocol):
     """Receives the progress of a job."""
 
-    def moved(self, item: Item) -> None:
+    def moved(self, piece: Piece) -> None:
         """Rows were written."""
 
-    def committed(self, item: Item) -> None:
-        """A part is complete: the item marks its end."""
+    def committed(self, end: Piece) -> None:
+        """A part is complete: the piece marks its end."""
 
     def finished(self, shard: Shard, record: Record) -> None:
         """An output is complete and has its name."""
 
 
 class Writer:
-    """Writes the items that it is called with, one output per part, each under a temporary name until complete.
+    """Writes the pieces that it is called with, one output per part, each under a temporary name until complete.
 
     A shard's only part is its output; several are committed one by one, and joined when all are there.
     """
@@ -187,46 +163,47 @@ class Writer:
         self._output: Output | None = None
         self._made: NewFile
 
-    def __call__(self, item: Item) -> None:
-        """Write the rows of an item, or complete the part at the end mark, and with the last one the output."""
-        record = None
-        with self._clock("writing"), writing(item.shard):
-            if item.table is not None:
-                self._write(item, item.table)
+    def __call__(self, piece: Piece) -> None:
+        """Write the rows of a piece, or complete the part at the end mark, and with the last one the output."""
+        shard, record = piece.shard, None
+        with self._clock("writing"), writing(shard):
+            if piece.table is not None:
+                self._write(shard, piece.counts, piece.table)
             else:
-                record = self._finish(item)
-        if item.table is not None:
-            self._listener.moved(item)
+                record = self._finish(piece)
+        if piece.table is not None:
+            self._listener.moved(piece)
             return
-        self._listener.committed(item)
-        parts = self._work[item.shard]
+        self._listener.committed(piece)
+        parts = self._work[shard]
         if record is None and parts.is_complete:
             with self._clock("writing"):
-                record = join_parts(self._job, item.shard, parts, item.fingerprint)
+                record = join_parts(self._job, shard, parts)
         if record is not None:
-            self._listener.finished(item.shard, record)
-            del self._work[item.shard]
+            self._listener.finished(shard, record)
+            del self._work[shard]
 
-    def _write(self, item: Item, table: pa.Table) -> None:
+    def _write(self, shard: Shard, counts: Counts, table: pa.Table) -> None:
         if self._output is None:
-            item.shard.target.parent.mkdir(parents=True, exist_ok=True)
-            self._made = self._open.enter_context(new_file(item.shard.target))
-            draft = record_of(self._job, item.shard, item.counts, _NO_DIGEST)
-            self._output = create(item.shard.target.suffix[1:], self._made.file, table, draft)
+            shard.target.parent.mkdir(parents=True, exist_ok=True)
+            self._made = self._open.enter_context(new_file(shard.target))
+            draft = record_of(self._job, shard, counts, _NO_DIGEST)
+            self._output = create(shard.target.suffix[1:], self._made.file, table, draft)
         self._output.write(table)
 
-    def _finish(self, item: Item) -> Record | None:
+    def _finish(self, end: Piece) -> Record | None:
         """Complete a part, and return the record of an output that has no other."""
         assert self._output is not None  # Every part has a table.
-        record = record_of(self._job, item.shard, item.counts, item.fingerprint)
-        self._output.finish(record)
+        output, target = self._output, end.shard.target
+        record = record_of(self._job, end.shard, end.counts, "" if end.origin is None else end.origin.sha256)
+        output.finish(record)
         self._output = None
-        is_whole = item.part == 0 and item.next is None and item.shard.target.suffix != lance_dataset.SUFFIX
+        is_whole = end.part == 0 and end.next is None and target.suffix != lance_dataset.SUFFIX
         if is_whole:
-            record["sha256"] = seal(self._made.file, item.shard.target.suffix[1:])
+            record["sha256"] = seal(self._made.file, target.suffix[1:])
             self._made.commit()
         else:
-            self._work[item.shard].commit(self._made, item.part, item.counts, item.bytes, item.next)
+            self._work[end.shard].commit(self._made, end, output.names if isinstance(output, TarOutput) else None)
         self._open.close()
         return record if is_whole else None
 
@@ -250,16 +227,17 @@ def record_of(job: Job, shard: Shard, counts: Counts, fingerprint: str) -> Recor
     return {"settings": job.settings, "input": made_of, "sha256": PLACEHOLDER, "counts": counts.as_dict()}
 
 
-def join_parts(job: Job, shard: Shard, parts: Parts, fingerprint: str = "") -> Record:
+def join_parts(job: Job, shard: Shard, parts: Parts) -> Record:
     """Make a shard's output of its parts, which are then gone, and return its record.
 
     The input's fingerprint is computed here where no run has read all of it.
     """
     counts = parts.counts()
-    with _blaming(shard):
+    with blaming(shard):
         with naming(shard.source):
             check_has_texts(shard.kind, job.reading.column or "txt", counts)
-        record = record_of(job, shard, counts, fingerprint or job.reading.fingerprint(shard))
+            parts.check_names()
+        record = record_of(job, shard, counts, parts.fingerprint() or job.reading.fingerprint(shard))
         shard.check_unchanged()
     if shard.target.suffix == lance_dataset.SUFFIX:
         with writing(shard):
@@ -278,9 +256,11 @@ def join_parts(job: Job, shard: Shard, parts: Parts, fingerprint: str = "") -> R
 
 @contextmanager
 def writing(shard: Shard) -> Iterator[None]:
-    """Turn errors of writing a shard's output into BadInputError that names it."""
+    """Turn errors of writing a shard's output into BadInputError that names it; those of its rows into ShardError."""
     try:
         yield
+    except BadInputError as error:
+        raise ShardError(shard, f"{shard.source}: {error}") from error
     except (OSError, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise BadInputError(f"{shard.target}: {reason or error}") from error
@@ -288,8 +268,8 @@ def writing(shard: Shard) -> Iterator[None]:
 
 def run(job: Job, encoding: "Encoding | Conditions | None", work: Work, writer: Writer, clock: Clock) -> None:
     """Run all stages in this process: one thread reads, one tokenizes, one encodes, one writes."""
-    items = tokenize(job, prefetch(read(job, work, clock)), clock)
+    pieces = tokenize(job, prefetch(read(job, work, clock)), clock)
     if encoding is not None:
-        items = encode(encoding, prefetch(items), clock)
+        pieces = encode(encoding, prefetch(pieces), clock)
     with writer:
-        write_in_background(items, writer)
+        write_in_background(pieces, writer)

@@ -6,19 +6,20 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
 from cliptok.batch.pipeline import Job, ShardError, Work, Writer, join_parts, run
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.resuming import find_parts
 from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
 from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.outputs import Record
-from cliptok.batch.writing.parts import Parts
+from cliptok.batch.writing.parts import Parts, left_over
 from cliptok.batch.writing.records import Index, find_finished
 
 if TYPE_CHECKING:
@@ -105,7 +106,11 @@ class PlannedJob:
                 return "finished"
             return "make anew" if shard.target.exists() else "make"
 
-        return [PlannedOutput(str(shard.source), str(shard.target), action(shard)) for shard in self._shards]
+        found = []
+        for shard in self._shards:
+            sizes = left_over(shard.target) if self._resume else []
+            found.append(PlannedOutput(str(shard.source), str(shard.target), action(shard), len(sizes), sum(sizes)))
+        return found
 
     def run(
         self,
@@ -151,11 +156,14 @@ class PlannedJob:
                 _remove_leftovers(shard.target for shard in todo)
             if index is not None:
                 index.write(self._shards)
+            if not failed:
+                self.report.disk_needed = 0
         except OSError as error:
             raise BadInputError(f"{error.filename or self._out}: {error.strerror or error}") from error
         except KeyboardInterrupt as error:
             _remove_leftovers(shard.target for shard in todo)  # Of processes that were ended.
-            self.report.parts = sum(len(parts.done) for parts in work.values())
+            files = [file for parts in work.values() for file in parts.files()]
+            self.report.parts, self.report.parts_bytes = len(files), sum(file.size for file in files)
             raise JobInterrupted(self.report, len(self._shards)) from error
         if failed:
             raise BadInputError(_said(failed, self.report.files)) from failed[0]
@@ -165,23 +173,23 @@ class PlannedJob:
         self, encoding: Encoding | Conditions | None, source: EncoderSource | None, how: Running, stack: ExitStack
     ) -> Pool | None:
         """Who makes the parts: None for this process alone."""
-        encoder = cast("Encoding | None", encoding)
         if how.ray is not False:
             from cliptok.batch.on_ray import on_ray
 
-            return stack.enter_context(on_ray(self._job, source, encoder, None if how.ray is True else how.ray))
+            return stack.enter_context(on_ray(self._job, source, encoding, None if how.ray is True else how.ray))
         if len(how.devices) > 1:
-            return stack.enter_context(processes(self._job, source, encoder, how.devices))
+            return stack.enter_context(processes(self._job, source, encoding, how.devices))
         return None
 
     def _work(self) -> dict[Shard, Parts]:
         """What is to be made, with the parts that are there. Parts that are of no use are removed."""
-        work = {shard: self._job.parts(shard) for shard in self._todo}
-        for shard, parts in work.items():
-            if self._resume and parts.rows is not None and not shard.is_stream:
-                parts.find()
-            if not parts.done:
-                parts.remove()
+        work = {}
+        for shard in self._todo:
+            if self._resume:
+                work[shard] = find_parts(self._job, shard)
+            else:
+                work[shard] = self._job.parts(shard)
+                work[shard].remove()
         for shard in self._finished:
             self._job.parts(shard).remove()
         return work

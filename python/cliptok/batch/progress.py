@@ -9,8 +9,10 @@ from time import perf_counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
-from cliptok.batch.pipeline import Item, Work
+from cliptok.batch.disk import Disk
+from cliptok.batch.pipeline import Work
 from cliptok.batch.reading.inputs import Shard
+from cliptok.batch.reading.piece import Piece
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.records import Index
@@ -51,23 +53,27 @@ class JobProgress:
         self._total = sum(shard.size for shard in work)
         self._bytes = self._before = sum(part.bytes for parts in work.values() for part in parts.done.values())
         self._is_shown = sys.stderr.isatty() if progress is None else progress is True
+        self._disk = Disk(work)
+        report.disk_needed = self._disk.needed()
         self._path, self._log = log, cast("TextIO | None", None)
         self._open = ExitStack()
         self._bar: Any = None
 
-    def moved(self, item: Item) -> None:
+    def moved(self, piece: Piece) -> None:
         """Rows were written."""
-        self._show(self._bytes + item.bytes, self.report.texts_now + item.counts.texts)
+        self._show(self._bytes + piece.bytes, self.report.texts_now + piece.counts.texts)
 
-    def committed(self, item: Item) -> None:
+    def committed(self, end: Piece) -> None:
         """A part is complete."""
-        self.came(item.shard, item.part, item.counts.as_dict(), item.bytes)
+        self.came(end.shard, end.part, end.counts.as_dict(), end.bytes)
 
     def came(self, shard: Shard, number: int, counts: dict[str, int], read: int) -> None:
         """A part is complete, whoever made it."""
         self.report.texts_now += counts["texts"]
         self._parts += 1
         self._bytes += read
+        self._disk.committed(shard, number)
+        self.report.disk_needed = self._disk.needed()
         now = perf_counter()
         if self._log is not None:
             line = {
@@ -82,6 +88,7 @@ class JobProgress:
                 "bytes_total": self._total,
                 "texts_per_second": round(self.report.texts_now / (now - self._begin)),
                 "seconds_left": self._seconds_left(self._bytes, now),
+                "disk_needed": self.report.disk_needed,
             }
             self._log.write(json.dumps(line) + "\n")
             self._log.flush()
@@ -102,6 +109,7 @@ class JobProgress:
         """An output is complete and has its name."""
         if self._index is not None:
             self._index.add(shard, record)
+        self._disk.finished(shard)
         self.report.counts.add(record["counts"])
         self.report.files += 1
 

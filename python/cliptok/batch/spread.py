@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import connection, get_context, parent_process
 from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from cliptok._common.errors import BadInputError
 from cliptok.batch.pipeline import Job, ShardError, Work, join_parts
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.tasks import Made, Task, Worker, tasks_of
-from cliptok.batch.tokenizing import Tokenizing
+from cliptok.batch.workers import Setup, setup
 
 if TYPE_CHECKING:
+    from cliptok.batch.conditioning import Conditions
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import Encoding
     from cliptok.batch.progress import JobProgress
 
-_ATTEMPTS = 3
-"""How often a task is begun whose worker dies."""
+DEATHS = 3
+"""Workers that may die of a task before it is given up."""
 _AHEAD = 2
 """Tasks that wait for each worker, so that none waits for us."""
 
@@ -32,6 +34,8 @@ class Pool(Protocol):
     """Workers, wherever they are."""
 
     size: int
+    falls_together: bool
+    """Whether the tasks of all workers are lost where one dies."""
 
     def submit(self, task: Task) -> Future[Made]:
         """Let a worker do a task."""
@@ -40,39 +44,63 @@ class Pool(Protocol):
         """Whether an error says that a worker is gone, so that its task may be tried again."""
 
 
-def spread(job: Job, work: Work, pool: Pool, is_encoding: bool, listener: JobProgress) -> None:
-    """Make the shards of `work` with a pool. A part that a lost worker had in hand is made once more.
+class _Begun(NamedTuple):
+    """A task that a worker has in hand."""
 
-    Raises ShardError for a shard that cannot be read; what others have in hand by then is finished.
+    task: Task
+    deaths: int = 0
+    """Of workers that had it in hand, and nobody else to blame for them."""
+    is_again: bool = False
+
+
+def spread(job: Job, work: Work, pool: Pool, is_encoding: bool, listener: JobProgress) -> None:
+    """Make the shards of `work` with a pool. A part that a lost worker had in hand is begun again.
+
+    Raises ShardError for a shard that cannot be read, or a part of which takes its worker along each time; what others
+    have in hand by then is finished.
     """
     tasks = (task for shard, parts in list(work.items()) for task in tasks_of(job, shard, parts, is_encoding))
-    running: dict[Future[Made], tuple[Task, int]] = {}
+    running: dict[Future[Made], _Begun] = {}
+    again: deque[_Begun] = deque()
     failed: ShardError | None = None
 
-    def begin(task: Task, attempt: int = 1) -> None:
-        running[pool.submit(task)] = (task, attempt)
+    def begin(begun: _Begun) -> None:
+        running[pool.submit(begun.task)] = begun
 
-    while True:
-        while failed is None and len(running) < pool.size * _AHEAD and (task := next(tasks, None)) is not None:
-            begin(task)
+    while failed is None or running:
+        # Where all fall together, those that were lost go on one by one: who dies then has done it himself.
+        is_alone = pool.falls_together and (again or any(begun.is_again for begun in running.values()))
+        while failed is None and again and not (is_alone and running):
+            begin(again.popleft())
+        while failed is None and not is_alone and len(running) < pool.size * _AHEAD:
+            if (task := next(tasks, None)) is None:
+                break
+            begin(_Begun(task))
         if not running:
             break
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            task, attempt = running.pop(future)
+            begun = running.pop(future)
             error = future.exception()
-            if error is not None and pool.is_lost(error) and attempt < _ATTEMPTS:
-                begin(task, attempt + 1)
-            elif error is not None and pool.is_lost(error):
-                raise BadInputError(f"{task.shard.source}: {attempt} workers died while they made parts of it: {error}")
-            elif error is not None:
-                raise error
-            else:
-                try:
-                    _take(job, work, task.shard, future.result(), listener)
-                except ShardError as found:
-                    failed = failed or found
+            try:
+                if error is None:
+                    _take(job, work, begun.task.shard, future.result(), listener)
+                elif pool.is_lost(error):
+                    again.append(_lost(begun, error, pool.falls_together))
+                else:
+                    raise error
+            except ShardError as found:
+                failed = failed or found
     if failed is not None:
         raise failed
+
+
+def _lost(begun: _Begun, error: BaseException, falls_together: bool) -> _Begun:
+    """The task once more. Raises ShardError where that was tried often enough."""
+    deaths = begun.deaths + (begun.is_again or not falls_together)
+    if deaths == DEATHS:
+        shard, reason = begun.task.shard, next(iter(str(error).splitlines()), "")
+        raise ShardError(shard, f"{shard.source}: {deaths} workers died while they made a part of it: {reason}")
+    return _Begun(begun.task, deaths, True)
 
 
 def _take(job: Job, work: Work, shard: Shard, made: Made, listener: JobProgress) -> None:
@@ -100,14 +128,15 @@ def _take(job: Job, work: Work, shard: Shard, made: Made, listener: JobProgress)
 class Processes:
     """Processes of this machine, begun anew where one dies. With an encoder, each has one, on its device."""
 
-    def __init__(self, job: Job, model: EncoderSource | None, encoding: Encoding | None, devices: list[str]) -> None:
+    falls_together = True
+
+    def __init__(
+        self, job: Job, source: EncoderSource | None, encoding: Encoding | Conditions | None, devices: list[str]
+    ) -> None:
         self.size = len(devices)
         threads = max(1, (os.cpu_count() or 1) // self.size)
-        assert isinstance(job.tokenizing, Tokenizing)  # A job with a pipeline has no processes.
-        job = job._replace(tokenizing=job.tokenizing._replace(threads=threads))
-        how = None if encoding is None else tuple(encoding[1:])
         self._devices = devices
-        self._arguments = (job, model, how, threads)
+        self._arguments = setup(job, source, encoding, threads), threads
         self._pool = self._begin()
 
     def _begin(self) -> ProcessPoolExecutor:
@@ -137,18 +166,18 @@ class Processes:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-_worker: Callable[[Task], Made]
+_make: Callable[[], Worker]
+_worker: Worker | None = None
 
 
-def _prepare(queue: Any, job: Job, model: EncoderSource | None, how: Any, threads: int) -> None:
+def _prepare(queue: Any, make: Setup, threads: int) -> None:
     """Make this process a worker on a device of the queue, which ends with its parent and leaves Ctrl-C to it."""
     import signal
 
-    global _worker
+    global _make
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    device = queue.get()
-    _worker = worker(job, model, how, device, threads)
+    _make = partial(make, queue.get(), threads)
 
 
 def _end_with_parent() -> None:
@@ -158,29 +187,19 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def worker(job: Job, model: EncoderSource | None, how: Any, device: str, threads: int | None) -> Worker:
-    """A worker with the encoder that `model` names, on `device`; `how` are the other fields of an Encoding."""
-    if model is None:
-        return Worker(job, None)
-    import torch
-
-    from cliptok.batch.encoding import Encoding
-
-    if threads is not None and device == "cpu":
-        torch.set_num_threads(threads)
-    return Worker(job, Encoding(model.load(device).to(device), *how))
-
-
 def _do(task: Task) -> Made:
+    global _worker
+    if _worker is None:  # Here its errors come back; in the initializer they would break the pool.
+        _worker = _make()
     return _worker(task)
 
 
 @contextmanager
 def processes(
-    job: Job, model: EncoderSource | None, encoding: Encoding | None, devices: list[str]
+    job: Job, source: EncoderSource | None, encoding: Encoding | Conditions | None, devices: list[str]
 ) -> Iterator[Processes]:
     """Processes that are ended when the block is left."""
-    pool = Processes(job, model, encoding, devices)
+    pool = Processes(job, source, encoding, devices)
     try:
         yield pool
     finally:

@@ -63,6 +63,10 @@ class PlannedOutput(NamedTuple):
     """The file that it becomes."""
     action: str
     """`make`, `make anew` where the output exists, or `finished` where it stays as it is."""
+    parts: int = 0
+    """Parts that an earlier run left; `resume` goes on with those of this input and these settings."""
+    parts_bytes: int = 0
+    """What these take on the disk."""
 
 
 @dataclasses.dataclass
@@ -81,8 +85,12 @@ class Report:
     """Existing outputs that `resume` replaced: damaged, or made from another input or with other settings."""
     parts: int = 0
     """Parts of outputs that are not finished, with which `resume` goes on: 0 unless the job was interrupted."""
+    parts_bytes: int = 0
+    """What these take on the disk."""
     parts_before: int = 0
     """Parts of unfinished outputs that `resume` found and kept."""
+    disk_needed: int | None = None
+    """About the bytes of disk that the rest needs: 0 at the end, None where nothing was made to tell it by."""
     texts_now: int = 0
     """Texts of this run alone."""
     reused: int | None = None

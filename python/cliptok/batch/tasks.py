@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from cliptok.batch.pipeline import Item, Job, ShardError, Writer, run
+from cliptok.batch.pipeline import Job, ShardError, Writer, run
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.parquet import rows_and_groups
+from cliptok.batch.reading.piece import Piece
 from cliptok.batch.reading.places import BEGIN, Place, Run
 from cliptok.batch.summary import Clock
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Part, Parts
 
 if TYPE_CHECKING:
+    from cliptok.batch.conditioning import Conditions
     from cliptok.batch.encoding import Encoding
 
 _BLOCK = 1 << 24
@@ -119,7 +121,7 @@ def _are_rows(data: bytes, starts: npt.NDArray[Any], end: int) -> npt.NDArray[An
 class Worker:
     """Does tasks, one after another, in whatever process it is."""
 
-    def __init__(self, job: Job, encoding: Encoding | None) -> None:
+    def __init__(self, job: Job, encoding: Encoding | Conditions | None) -> None:
         self._job, self._encoding = job, encoding
 
     def __call__(self, task: Task) -> Made:
@@ -127,7 +129,7 @@ class Worker:
         clock, shard = Clock(), task.shard
         parts = self._job.parts(shard)
         found = _Found()
-        cache = None if self._encoding is None else self._encoding.cache
+        cache = getattr(self._encoding, "cache", None)
         before = 0 if cache is None else cache.reused
         if task.run is not None:
             parts.wanted = [task.run]
@@ -145,12 +147,12 @@ class _Found:
     def __init__(self) -> None:
         self.texts, self.record, self.error = 0, cast("Record | None", None), ""
 
-    def moved(self, item: Item) -> None:
+    def moved(self, piece: Piece) -> None:
         """Nothing."""
 
-    def committed(self, item: Item) -> None:
+    def committed(self, end: Piece) -> None:
         """A part is complete."""
-        self.texts += item.counts.texts
+        self.texts += end.counts.texts
 
     def finished(self, shard: Shard, record: Record) -> None:
         """The output is complete."""

@@ -61,7 +61,13 @@ def say_interrupted(error: KeyboardInterrupt, arguments: Sequence[str]) -> int:
     total: int = error.files  # type: ignore[attr-defined] # A JobInterrupted has both.
     kept = [word for word in arguments if word not in ("--resume", "--overwrite")]
     again = shlex.join(["cliptok", *map(shown, kept), "--resume"])
-    parts = f" and {report.parts:,} parts of others kept" if report.parts else ""
+    from cliptok.batch.disk import in_units  # Loaded already, with the job.
+
+    parts = ""
+    if report.parts:
+        parts = f" and {report.parts:,} parts of others kept ({in_units(report.parts_bytes)})"
+    if report.disk_needed:
+        parts += f"; the rest needs about {in_units(report.disk_needed)} of disk"
     print(
         f"cliptok: interrupted with {report.files:,} of {total:,} files finished, {report.counts.texts:,} texts in"
         f" them{parts}; to go on: {again}",

@@ -128,7 +128,8 @@ def _add_output(parser: "Parser", is_required: bool) -> None:
         help="a folder, or for one input a file: .parquet, .npy, .safetensors, .arrow, .tar, .lance; or a URL",
     )
     formats = _FORMATS if not is_required else (*_FORMATS, "clip-retrieval")
-    parser.add_argument("--format", choices=formats, help="of the files in a folder (default: parquet)")
+    default = "parquet; arrow with --pipeline" if is_required else "parquet"
+    parser.add_argument("--format", choices=formats, help=f"of the files in a folder (default: {default})")
     parser.add_argument(
         "--members", choices=("npy", "safetensors"), help="what a tar's samples have arrays in (default: npy)"
     )
@@ -241,11 +242,14 @@ def _byte_count(text: str) -> int:
 
 
 def _summary(options: argparse.Namespace, report: "Report") -> int:
+    from cliptok.batch.disk import in_units
+
     if options.json:
         print(report.to_json())
     elif options.dry_run:
         for output in report.outputs:
-            print(f"{output.action:<9}  {output.input} -> {output.output}")
+            left = f" ({output.parts:,} parts are there, {in_units(output.parts_bytes)})" if output.parts else ""
+            print(f"{output.action:<9}  {output.input} -> {output.output}{left}")
     else:
         print(report, file=sys.stderr)
     return 0

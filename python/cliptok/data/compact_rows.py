@@ -3,10 +3,13 @@
 torch passes tensors between processes as files in shared memory, which takes longer than tokenizing a batch.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
 import torch
+
+from cliptok._engine import compact_rows, spread_rows
 
 
 class CompactRows(torch.Tensor):
@@ -21,19 +24,14 @@ class CompactRows(torch.Tensor):
         return self.clone()
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        rows = self.detach().numpy()
-        fill = rows.flat[-1]
+        rows = np.ascontiguousarray(self.detach().numpy())
         # Columns on the right that hold nothing but padding, in every row, stay behind.
-        used = (rows != fill).reshape(-1, rows.shape[-1]).any(0)
-        content = rows[..., : len(used.tobytes().rstrip(b"\0"))]
-        small = content.astype(np.uint16)
-        if np.array_equal(small, content):
-            content = small
-        return _unpack, (content.tobytes(), content.dtype.str, rows.shape, rows.dtype.str, int(fill))
+        return _unpack, (*compact_rows(rows), rows.shape, rows.dtype.name)
 
 
-def _unpack(content: bytes, content_dtype: str, shape: tuple[int, ...], dtype: str, fill: int) -> torch.Tensor:
-    rows = np.full(shape, fill, dtype)
-    kept = np.frombuffer(content, content_dtype).reshape(*shape[:-1], -1)
-    rows[..., : kept.shape[-1]] = kept
-    return torch.from_numpy(rows)
+def _unpack(
+    content: bytes, columns: int, is_small: bool, fill: int, shape: tuple[int, ...], dtype: str
+) -> torch.Tensor:
+    width = shape[-1]
+    rows = spread_rows(content, columns, is_small, fill, (prod(shape[:-1]), width), dtype)
+    return torch.from_numpy(rows).view(shape)

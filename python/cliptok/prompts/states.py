@@ -56,6 +56,10 @@ class StateCache:
         self._rows: OrderedDict[tuple[object, ...], tuple[Tensor, Tensor | None]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __reduce__(self) -> tuple[type[StateCache], tuple[int]]:
+        # Its keys mean encoders of this process.
+        return StateCache, (self.limit,)
+
     def clear(self) -> None:
         with self._lock:
             self._rows.clear()

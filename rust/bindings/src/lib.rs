@@ -5,6 +5,7 @@ mod arrow_check;
 mod arrow_column;
 mod boundary;
 mod cleaning;
+mod compact_rows;
 mod engine;
 mod errors;
 mod memory;
@@ -26,6 +27,8 @@ mod _engine {
 
     #[pymodule_export]
     use crate::cleaning::{clean, fix_text};
+    #[pymodule_export]
+    use crate::compact_rows::{compact_rows, spread_rows};
     #[pymodule_export]
     use crate::engine::PyEngine;
 

@@ -1,7 +1,7 @@
 //! From one word to its ids: by the merge cache and, on a miss, by merging.
 
 use crate::interrupt::poll;
-use crate::long_word_cache::LongWordCache;
+use crate::long_word_cache::{LongIds, LongKey, LongWordCache};
 use crate::merge;
 use crate::merge_table::{Merge, MergeTable};
 use crate::mergeable_pairs::MergeablePairs;
@@ -39,17 +39,27 @@ impl Bpe {
         self.cache.lookup()
     }
 
+    /// The ids of a word that is longer than the keys of [`Bpe::lookup`], or has more ids than its entries.
+    #[inline]
+    pub(crate) fn long(&self, key: LongKey) -> Option<LongIds> {
+        self.long_cache.get(key)
+    }
+
     /// Replaces `symbols` by the ids of any word: from the caches, or merged and then cached.
     pub(crate) fn ids(&self, word: &[u8], symbols: &mut Vec<u16>) {
         let key = Key::new(word);
+        let long_key = LongKey::new(word);
+        symbols.clear();
         if let Some(ids) = key.and_then(|key| self.cache.get_anywhere(key)) {
-            symbols.clear();
             symbols.extend_from_slice(&ids.all()[..ids.len()]);
-        } else if !self.long_cache.get(word, symbols) {
+        } else if let Some(ids) = long_key.and_then(|key| self.long_cache.get(key)) {
+            symbols.extend_from_slice(&ids.all()[..ids.len()]);
+        } else {
             self.merge(word, symbols);
-            match (key, Ids::new(symbols)) {
-                (Some(key), Some(ids)) => self.cache.put(key, ids),
-                _ => self.long_cache.put(word, symbols),
+            match (key, Ids::new(symbols), long_key) {
+                (Some(key), Some(ids), _) => self.cache.put(key, ids),
+                (.., Some(key)) => self.long_cache.put(key, symbols),
+                _ => {}
             }
         }
     }
@@ -61,10 +71,15 @@ impl Bpe {
         let mut begin = 0;
         for end in 1..=word.len() {
             if end == word.len() || !self.mergeable.contains(word[end - 1], word[end]) {
-                poll();
-                let merged = symbols.len();
-                self.spell(&word[begin..end], end == word.len(), symbols);
-                merge::merge_from(merged, symbols, &self.merges);
+                // Most parts of such words are single bytes.
+                if begin + 1 == end && end < word.len() {
+                    symbols.push(self.first[usize::from(word[begin])]);
+                } else {
+                    poll();
+                    let merged = symbols.len();
+                    self.spell(&word[begin..end], end == word.len(), symbols);
+                    merge::merge_from(merged, symbols, &self.merges);
+                }
                 begin = end;
             }
         }

@@ -1,4 +1,4 @@
-//! Encoding one text: by the ASCII scan, a pass over Unicode runs, or the general way around added tokens.
+//! Encoding one text: by the scans of ASCII and of text beyond it, or the general way around added tokens.
 
 use crate::added_tokens::Finder;
 use crate::cleaning;
@@ -6,24 +6,24 @@ use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
 use crate::normalise::normalise_into;
+use crate::profile::Profile;
 use crate::reserve::{is_large, require};
-use crate::scan::{Scan, ScanEnd, Size, is_ascii_without};
+use crate::scan::{LONG_SEGMENT, ROOM, Rules, SEGMENT, Scan, ScanEnd, Size, is_ascii_without};
 use crate::scratch::{Reusable, ThreadScratch};
 use crate::sink::Sink;
 use crate::split::{PreToken, split};
 use crate::unicode;
-use crate::unicode_run::UnicodeRun;
 use crate::word_loop::Words;
 use crate::words::is_space;
 use std::cell::Cell;
 use std::ops::{ControlFlow, Range};
 use std::thread::LocalKey;
+use unicode_normalization_alignments::UnicodeNormalization;
 
 /// The buffers that encoding a text needs, reused from text to text.
 #[derive(Debug, Default)]
 pub(crate) struct EncodeScratch {
     pub(crate) scan: Scan,
-    unicode_run: UnicodeRun,
     text: String,
     pub(crate) words: Words,
 }
@@ -38,7 +38,7 @@ impl Reusable for EncodeScratch {
     /// Whether a long text has made it grow.
     fn is_large(&self) -> bool {
         const LARGE: usize = 1 << 16;
-        self.unicode_run.capacity().max(self.text.capacity()).max(self.words.symbols.capacity()) > LARGE
+        self.text.capacity().max(self.words.symbols.capacity()) > LARGE
     }
 }
 
@@ -149,25 +149,31 @@ impl Engine {
         scratch: &mut EncodeScratch,
     ) -> ControlFlow<()> {
         let mut rest = text;
+        let mut most = SEGMENT;
         while !rest.is_empty() {
             poll();
             let EncodeScratch { scan, words, .. } = &mut *scratch;
             scan.truncate(Size::default());
-            let stop = scan.append(rest.as_bytes(), &self.added.starts, self.instructions);
-            self.encode_scan(scan, sink, words, ())?;
+            let stop = scan.append(rest.as_bytes(), most, &self.added.starts, self.instructions);
+            most = LONG_SEGMENT;
+            self.encode_scan_by_set(scan, sink, words)?;
             let mut end = match stop {
                 ScanEnd::End => rest.len(),
                 ScanEnd::Segment(end) | ScanEnd::Other(end, _) => end,
             };
             if let ScanEnd::Other(_, other) = stop {
-                let (length, may_hold_token) = self.unicode_run_end(&rest[end..], other - end);
-                let run = &rest[end..end + length];
-                match (may_hold_token, find_added) {
-                    (false, _) => self.encode_unicode_run(run, sink, scratch),
-                    (true, true) => self.encode_with_added(run, sink, scratch),
-                    (true, false) => self.encode_normalised(run, sink, &mut scratch.words),
-                }?;
-                end += length;
+                let beyond = &rest[end..];
+                end += match self.append_beyond_ascii(scan, beyond, other - end, most, find_added) {
+                    Ok(length) => {
+                        self.encode_scan_by_set(scan, sink, words)?;
+                        length
+                    }
+                    Err(tried) => {
+                        let (length, may_hold_token) = self.unicode_run_end(beyond, other - end, tried);
+                        self.encode_unicode_run(&beyond[..length], may_hold_token && find_added, sink, scratch)?;
+                        length
+                    }
+                };
             }
             flow(scratch.words.buffer.flush_into(sink))?;
             rest = &rest[end..];
@@ -175,10 +181,63 @@ impl Engine {
         GO_ON
     }
 
+    /// [`Engine::encode_scan`], compiled for the set of instructions.
+    fn encode_scan_by_set(&self, scan: &Scan, sink: &mut impl Sink, words: &mut Words) -> ControlFlow<()> {
+        self.instructions.run(
+            #[inline(always)]
+            || self.encode_scan(scan, sink, words, ()),
+        )
+    }
+
+    /// Scans the beginning of a text in which a character beyond ASCII stands at `other`: up to the last white space of
+    /// `most` bytes, but not of many, since all of them go the general way if one thing stands among them that must; or,
+    /// where that is before `other`, of half of what a scan has room for. Returns where it ends, as an error where it could
+    /// not be scanned.
+    fn append_beyond_ascii(
+        &self,
+        scan: &mut Scan,
+        text: &str,
+        other: usize,
+        most: usize,
+        lowers: bool,
+    ) -> Result<usize, usize> {
+        let most = most.min(2 * SEGMENT);
+        let bytes = text.as_bytes();
+        if bytes.get(other).is_none_or(u8::is_ascii) {
+            return Err(0);
+        }
+        let end_within = |most: usize| {
+            let Some(segment) = bytes.get(..most) else { return Some(bytes.len()) };
+            segment.iter().rposition(|&byte| is_space(byte)).filter(|&end| end > other)
+        };
+        let end = end_within(most).or_else(|| end_within(ROOM / 2)).ok_or(0_usize)?;
+        scan.truncate(Size::default());
+        if self.append_unicode(scan, text, end, lowers) { Ok(end) } else { Err(end) }
+    }
+
+    /// Scans a text beyond ASCII, see [`Scan::append_unicode`]; where NFC may change it, what NFC makes of it.
+    #[cold]
+    pub(crate) fn append_unicode(&self, scan: &mut Scan, text: &str, end: usize, lowers: bool) -> bool {
+        let (token_starts, profile, instructions) = (&self.added.starts, self.profile, self.instructions);
+        if token_starts.beyond_ascii {
+            return false;
+        }
+        let checks_nfc = profile == Profile::Transformers;
+        let rules = Rules { token_starts, profile, checks_nfc, lowers };
+        if scan.append_unicode(text, end, rules, instructions) {
+            return true;
+        }
+        if !checks_nfc || (0..end).any(|at| token_starts.may_begin(&text.as_bytes()[at..])) {
+            return false;
+        }
+        let text: String = text[..end].nfc().map(|(c, _)| c).collect();
+        scan.append_unicode(&text, text.len(), Rules { checks_nfc: false, ..rules }, instructions)
+    }
+
     /// The end of the Unicode run that contains `other`, where the ASCII scan stopped: the next white space with 16 bytes
-    /// of ASCII behind it, or any white space after 512 bytes, or the end of the text. Also returns whether an added
-    /// token may begin in the run.
-    fn unicode_run_end(&self, text: &str, other: usize) -> (usize, bool) {
+    /// of ASCII behind it, or any white space from `least` or after 512 bytes, or the end of the text. Not before `least`,
+    /// where white space or the end is. Also returns whether an added token may begin in the run.
+    fn unicode_run_end(&self, text: &str, other: usize, least: usize) -> (usize, bool) {
         const ASCII_AGAIN: usize = 16;
         const LONG: usize = 512;
         let (bytes, starts) = (text.as_bytes(), &self.added.starts);
@@ -191,19 +250,26 @@ impl Engine {
             if may_hold_token && self.added.any_has_space {
                 break;
             }
-            if is_space(byte) && (at >= LONG || bytes[at..bytes.len().min(at + ASCII_AGAIN)].is_ascii()) {
+            let is_end = || at >= LONG || least > 0 || bytes[at..bytes.len().min(at + ASCII_AGAIN)].is_ascii();
+            if is_space(byte) && at >= least && is_end() {
                 return (at, may_hold_token);
             }
         }
         (bytes.len(), may_hold_token)
     }
 
-    /// Encodes a Unicode run in which no added token begins.
-    fn encode_unicode_run(&self, text: &str, sink: &mut impl Sink, scratch: &mut EncodeScratch) -> ControlFlow<()> {
-        let EncodeScratch { unicode_run, text: normalised, words, .. } = scratch;
-        if unicode_run.scan(text, self.profile) {
-            return self.encode_words(unicode_run.lower(), unicode_run.words(), sink, words);
+    /// Encodes a Unicode run that was not scanned, the general way.
+    fn encode_unicode_run(
+        &self,
+        text: &str,
+        may_hold_token: bool,
+        sink: &mut impl Sink,
+        scratch: &mut EncodeScratch,
+    ) -> ControlFlow<()> {
+        if may_hold_token {
+            return self.encode_with_added(text, sink, scratch);
         }
+        let EncodeScratch { text: normalised, words, .. } = scratch;
         normalised.clear();
         normalise_into(normalised, text, self.profile);
         self.encode_normalised(normalised, sink, words)

@@ -1,4 +1,4 @@
-//! Short ASCII texts of a batch, encoded together.
+//! Short texts of a batch, encoded together.
 //!
 //! A caption has a dozen words, and a loop over so few ends in a mispredicted branch. So texts are scanned one behind the
 //! other until there are some hundred words, then all words are looked up in one loop, then the rows are written.
@@ -29,7 +29,7 @@ pub(crate) struct Text {
 /// Why [`Group::fill`] returned, with the text that it has taken and not added.
 pub(crate) enum Next<'t> {
     Full,
-    /// A text that is long, or not ASCII, or may hold a special or an added token, and what cleaning makes of it.
+    /// A text that is long, or may hold a special or an added token, and what cleaning makes of it.
     Single(usize, &'t str, Cleaned),
 }
 
@@ -61,8 +61,9 @@ impl Group {
         while !self.is_full() {
             let (number, text) = texts.next()?;
             let cleaned = engine.clean(text);
-            let short = if let Cleaned::Whole(cleaned) = &cleaned { cleaned } else { text };
-            if !self.add::<S>(engine, short, number) {
+            let (short, lowers) =
+                if let Cleaned::Whole(cleaned) = &cleaned { (&cleaned[..], false) } else { (text, true) };
+            if !self.add::<S>(engine, short, lowers, number) {
                 return Some(Next::Single(number, text, cleaned));
             }
         }
@@ -72,12 +73,21 @@ impl Group {
     /// Scans a text and adds it. Returns false, and leaves the group as it was, when the text is longer than a scan or
     /// the scan stopped before its end.
     #[inline(always)]
-    fn add<S: Set>(&mut self, engine: &Engine, text: &str, number: usize) -> bool {
+    fn add<S: Set>(&mut self, engine: &Engine, text: &str, lowers: bool, number: usize) -> bool {
         let before = self.scan.size();
         if text.len() > SEGMENT {
             return false;
         }
-        let added = self.scan.append_by::<S>(text.as_bytes(), &engine.added.starts) == ScanEnd::End;
+        let is_ascii_at_first = text.as_bytes().first().is_none_or(u8::is_ascii);
+        let added =
+            match is_ascii_at_first.then(|| self.scan.append_by::<S>(text.as_bytes(), SEGMENT, &engine.added.starts)) {
+                Some(ScanEnd::End) => true,
+                Some(ScanEnd::Segment(_)) => false,
+                Some(ScanEnd::Other(..)) | None => {
+                    self.scan.truncate(before);
+                    engine.append_unicode(&mut self.scan, text, text.len(), lowers)
+                }
+            };
         if added {
             self.texts.push(Text { number, words: self.scan.size().words });
         } else {

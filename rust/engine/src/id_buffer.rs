@@ -1,8 +1,9 @@
 //! A fixed buffer of word ids in front of a sink, which then receives many at once.
 
+use crate::long_word_cache::{LongIds, MAX_LONG_IDS};
 use crate::scan::MASK;
 use crate::sink::Sink;
-use crate::word_cache::{Ids, MAX_IDS};
+use crate::word_cache::Ids;
 
 /// The slots that can be read from each id on.
 pub(crate) const ROW: usize = 128;
@@ -30,7 +31,7 @@ impl IdBuffer {
     /// Where the first id is written.
     pub(crate) const BEGIN: usize = 1;
     /// Beyond this end another word might not fit.
-    const FULL: usize = Self::ROOM - MAX_IDS;
+    const FULL: usize = Self::ROOM - MAX_LONG_IDS;
 
     #[inline(always)]
     pub(crate) fn end(&self) -> usize {
@@ -52,6 +53,15 @@ impl IdBuffer {
     /// branch; the next word overwrites the surplus.
     #[inline(always)]
     pub(crate) fn put(&mut self, end: usize, ids: Ids) -> usize {
+        if let Some(slots) = self.ids.get_mut(end..).and_then(<[u16]>::first_chunk_mut) {
+            *slots = ids.all();
+        }
+        end + ids.len()
+    }
+
+    /// [`IdBuffer::put`] for more ids.
+    #[inline]
+    pub(crate) fn put_long(&mut self, end: usize, ids: LongIds) -> usize {
         if let Some(slots) = self.ids.get_mut(end..).and_then(<[u16]>::first_chunk_mut) {
             *slots = ids.all();
         }

@@ -2,8 +2,8 @@
 //!
 //! [`Engine`] is a vocabulary under the rules of a [`Profile`]. A text goes through these steps:
 //!
-//! 1. ASCII is lowercased and split into words 64 bytes at a time (`scan`), by the vector `instructions` that the machine
-//!    has; other text character by character (`unicode_run`), by tables generated from the references (`unicode`).
+//! 1. It is lowercased and split into words 64 bytes at a time (`scan`), by the vector `instructions` that the machine
+//!    has; characters beyond ASCII one by one, by tables generated from the references (`unicode`).
 //! 2. Where an added token may begin, added tokens are matched first (`added_tokens`).
 //! 3. Text that NFC may change, or that stands between added tokens, is normalised (`normalise`) and split by the
 //!    pre-tokenizer (`split`).
@@ -12,7 +12,7 @@
 //!    all of this step.
 //! 5. Ids collect in a fixed buffer (`id_buffer`) in front of a `sink`: a `row`, a vector, or a count.
 //!
-//! A batch becomes rows (`batch`) chunk by chunk (`chunk`) on several threads (`threads`); short ASCII texts go through
+//! A batch becomes rows (`batch`) chunk by chunk (`chunk`) on several threads (`threads`); short texts go through
 //! the steps together (`group`), in thread-local buffers (`scratch`). Rows of large batches are written with non-temporal
 //! stores (`nontemporal`). Or ids are packed without padding (`pack`), in order by a `sequencer`.
 //! `offsets` says which characters each id covers.
@@ -57,7 +57,6 @@ mod slot_array;
 mod split;
 mod threads;
 mod unicode;
-mod unicode_run;
 mod vocabulary;
 mod word_cache;
 mod word_loop;

@@ -1,20 +1,86 @@
-//! The merge cache's second table, for words of up to 31 bytes and 12 ids: in text beyond ASCII, and in code.
+//! The merge cache's second table, for words of up to 39 bytes: in text beyond ASCII, and in code.
 
 use crate::seqlock::SeqLock;
 use crate::slot_array::{self, SlotArray};
 
-/// The longest word that is cached: the last byte of the key holds the length.
-const MAX_WORD_BYTES: usize = 31;
-/// The most ids of a cached word.
-const MAX_IDS: usize = 12;
-const SLOTS: usize = 1 << 15; // of 64 bytes: 2 MiB
+/// Bytes of a key.
+pub(crate) const LONG_KEY_BYTES: usize = 40;
+/// The longest word that is cached: the last byte of its key is zero.
+const MAX_WORD_BYTES: usize = LONG_KEY_BYTES - 1;
+/// At least as many ids as a word has bytes.
+pub(crate) const MAX_LONG_IDS: usize = 40;
+const SLOTS: usize = 1 << 15; // of 128 bytes: 4 MiB
 
-/// A cache line.
+/// A word of up to 39 bytes without NUL: its bytes, then zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LongKey([u64; LONG_KEY_BYTES / 8]);
+
+impl LongKey {
+    /// `None` for a longer word, an empty one, and one with NUL.
+    pub(crate) fn new(word: &[u8]) -> Option<Self> {
+        let mut bytes = [0; LONG_KEY_BYTES];
+        bytes[..MAX_WORD_BYTES].get_mut(..word.len())?.copy_from_slice(word);
+        if word.is_empty() || word.contains(&0) { None } else { Self::first(&bytes, word.len()) }
+    }
+
+    /// The key of the first `length` of some bytes, a word and zeros behind it. `None` for a longer word.
+    #[inline]
+    pub(crate) fn first(bytes: &[u8; LONG_KEY_BYTES], length: usize) -> Option<Self> {
+        static MASKS: [u8; 2 * LONG_KEY_BYTES] = {
+            let mut masks = [0; 2 * LONG_KEY_BYTES];
+            let mut at = 0;
+            while at < LONG_KEY_BYTES {
+                masks[at] = u8::MAX;
+                at += 1;
+            }
+            masks
+        };
+        let masks: &[u8; LONG_KEY_BYTES] = MASKS[LONG_KEY_BYTES - length.min(LONG_KEY_BYTES)..].first_chunk()?;
+        let (words, masks) = (bytes.as_chunks().0, masks.as_chunks().0);
+        let key: [u64; LONG_KEY_BYTES / 8] =
+            std::array::from_fn(|i| u64::from_le_bytes(words[i]) & u64::from_le_bytes(masks[i]));
+        (key[key.len() - 1] >> 56 == 0).then_some(Self(key))
+    }
+}
+
+/// Up to 40 ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LongIds {
+    packed: [u64; MAX_LONG_IDS / 4],
+    count: u32,
+}
+
+impl LongIds {
+    /// `None` when there are too many.
+    fn new(ids: &[u16]) -> Option<Self> {
+        if ids.len() > MAX_LONG_IDS {
+            return None;
+        }
+        let mut packed = [0; MAX_LONG_IDS / 4];
+        for (i, &id) in ids.iter().enumerate() {
+            packed[i / 4] |= u64::from(id) << (16 * (i % 4));
+        }
+        Some(Self { packed, count: ids.len() as u32 })
+    }
+
+    #[inline]
+    pub(crate) fn len(self) -> usize {
+        self.count as usize
+    }
+
+    /// All of them, of which only the first [`LongIds::len`] mean anything.
+    #[inline]
+    pub(crate) fn all(self) -> [u16; MAX_LONG_IDS] {
+        std::array::from_fn(|i| (self.packed[i / 4] >> (16 * (i % 4))) as u16)
+    }
+}
+
+/// Two cache lines.
 #[derive(Debug)]
-#[repr(align(64))]
-struct Slot(SeqLock<4, 3>);
+#[repr(align(128))]
+struct Slot(SeqLock<{ LONG_KEY_BYTES / 8 }, { MAX_LONG_IDS / 4 }>);
 
-// SAFETY: it is made of atomic integers, and aligned to 64 bytes.
+// SAFETY: it is made of atomic integers, and aligned to 128 bytes.
 #[allow(unsafe_code)]
 unsafe impl slot_array::Slot for Slot {}
 
@@ -28,89 +94,82 @@ impl LongWordCache {
         Self { slots: SlotArray::new() }
     }
 
-    /// Replaces `ids` by those of the word, if they are cached. Returns whether they are.
-    pub(crate) fn get(&self, word: &[u8], ids: &mut Vec<u16>) -> bool {
-        let Some(key) = key(word) else { return false };
-        let Some((packed, count)) = self.slots(&key).into_iter().find_map(|slot| slot.0.get(&key)) else {
-            return false;
-        };
-        let all = packed.iter().flat_map(|packed| [0, 16, 32, 48].map(|shift| (packed >> shift) as u16));
-        ids.clear();
-        ids.extend(all.take(count as usize));
-        true
+    #[inline]
+    pub(crate) fn get(&self, key: LongKey) -> Option<LongIds> {
+        let (packed, count) = self.slots(key).into_iter().find_map(|slot| slot.0.get(&key.0))?;
+        Some(LongIds { packed, count })
     }
 
-    /// Inserts a word, unless it or its ids are too long, into the slot of its bucket that was written less often.
-    pub(crate) fn put(&self, word: &[u8], ids: &[u16]) {
-        let (Some(key), true) = (key(word), ids.len() <= MAX_IDS) else { return };
-        let mut packed = [0; MAX_IDS / 4];
-        for (i, &id) in ids.iter().enumerate() {
-            packed[i / 4] |= u64::from(id) << (16 * (i % 4));
-        }
-        if let Some(slot) = self.slots(&key).into_iter().min_by_key(|slot| slot.0.version()) {
-            slot.0.put(&key, (packed, ids.len() as u32));
+    /// Inserts a word, unless it has too many ids, into the slot of its bucket that was written less often.
+    pub(crate) fn put(&self, key: LongKey, ids: &[u16]) {
+        let Some(ids) = LongIds::new(ids) else { return };
+        if let Some(slot) = self.slots(key).into_iter().min_by_key(|slot| slot.0.version()) {
+            slot.0.put(&key.0, (ids.packed, ids.count));
         }
     }
 
-    fn slots(&self, key: &[u64; 4]) -> [&Slot; 2] {
+    #[inline]
+    fn slots(&self, key: LongKey) -> [&Slot; 2] {
         let mixed =
-            key.iter().fold(0u64, |mixed, word| (mixed ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
+            key.0.iter().fold(0u64, |mixed, word| (mixed ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29));
         let home = (mixed.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - SLOTS.trailing_zeros())) as usize;
         [&self.slots[home], &self.slots[home ^ 1]]
     }
-}
-
-/// The word's bytes, zeros, and its length in the last byte. `None` for a longer word, and for one of eight NULs and more.
-fn key(word: &[u8]) -> Option<[u64; 4]> {
-    let mut bytes = [0; MAX_WORD_BYTES + 1];
-    bytes[..MAX_WORD_BYTES].get_mut(..word.len())?.copy_from_slice(word);
-    bytes[MAX_WORD_BYTES] = word.len() as u8;
-    let (words, _) = bytes.as_chunks();
-    let key: [u64; 4] = std::array::from_fn(|i| u64::from_le_bytes(words[i]));
-    (key[0] != 0).then_some(key)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(word: &[u8]) -> LongKey {
+        LongKey::new(word).unwrap()
+    }
+
     #[test]
     fn ids_come_back_as_they_were_put() {
         let cache = LongWordCache::new();
-        for (length, count) in [(1, 0), (8, 1), (9, 4), (16, 5), (24, 9), (31, 12)] {
-            let (word, ids): (Vec<u8>, Vec<u16>) = (vec![b'a'; length], (1..=count).map(|n| n * 5001).collect());
-            let mut found = vec![7];
-            assert!(!cache.get(&word, &mut found) && found == [7]);
-            cache.put(&word, &ids);
-            assert!(cache.get(&word, &mut found));
-            assert_eq!(found, ids);
+        for (length, count) in [(1, 0), (8, 1), (9, 4), (16, 5), (24, 9), (39, 39)] {
+            let (word, ids): (Vec<u8>, Vec<u16>) = (vec![b'a'; length], (1..=count).map(|n| n * 1501).collect());
+            assert_eq!(cache.get(key(&word)), None);
+            cache.put(key(&word), &ids);
+            let found = cache.get(key(&word)).unwrap();
+            assert_eq!(&found.all()[..found.len()], ids);
         }
     }
 
     #[test]
-    fn what_is_too_long_is_not_kept() {
-        let cache = LongWordCache::new();
-        let mut found = Vec::new();
-        for (word, ids) in [(&[b'a'; 32][..], &[1; 3][..]), (&[b'a'; 31], &[1; 13]), (&[0; 9], &[1]), (&[], &[1])] {
-            cache.put(word, ids);
-            assert!(!cache.get(word, &mut found), "{word:?}");
+    fn keys_are_words_and_zeros() {
+        for word in [&[b'a'; 40][..], &[0; 9], b"a\0b", b""] {
+            assert_eq!(LongKey::new(word), None, "{word:?}");
         }
+        let mut text = [b'x'; 40];
+        assert_eq!(LongKey::first(&text, 40), None);
+        assert_eq!(LongKey::first(&text, 99), None);
+        for length in 1..40 {
+            assert_eq!(LongKey::first(&text, length), LongKey::new(&text[..length]));
+        }
+        text[20..].fill(0);
+        assert_eq!(LongKey::first(&text, 40), LongKey::new(&text[..20]));
+    }
+
+    #[test]
+    fn too_many_ids_are_not_kept() {
+        let cache = LongWordCache::new();
+        cache.put(key(b"word"), &[1; 41]);
+        assert_eq!(cache.get(key(b"word")), None);
     }
 
     /// Three words of one bucket: the newest is there, and so is one of the others.
     #[test]
     fn the_slot_that_was_written_less_often_is_overwritten() {
         let cache = LongWordCache::new();
-        let word = |n: u32| format!("long word {n}").into_bytes();
-        let bucket = |n: u32| {
-            cache.slots(&key(&word(n)).unwrap()).map(|slot| std::ptr::from_ref(slot) as usize).into_iter().min()
-        };
+        let word = |n: u32| key(format!("long word {n}").as_bytes());
+        let bucket = |n: u32| cache.slots(word(n)).map(|slot| std::ptr::from_ref(slot) as usize).into_iter().min();
         let same: Vec<u32> = (0..).filter(|&n| bucket(n) == bucket(0)).take(3).collect();
         for &n in &same {
-            cache.put(&word(n), &[n as u16]);
+            cache.put(word(n), &[n as u16]);
         }
-        let mut found = Vec::new();
-        let there: Vec<bool> = same.iter().map(|&n| cache.get(&word(n), &mut found) && found == [n as u16]).collect();
+        let there: Vec<bool> = same.iter().map(|&n| cache.get(word(n)) == LongIds::new(&[n as u16])).collect();
         assert!(there[2] && there[0] != there[1], "{there:?}");
     }
 }

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::interrupt::poll;
 use crate::normalise::{Normalised, normalise_with_origins};
 use crate::reserve::reserve;
-use crate::scan::{ScanEnd, Size};
+use crate::scan::{SEGMENT, ScanEnd, Size};
 use crate::scratch::ThreadScratch;
 use crate::split::{PreToken, split};
 use crate::word_cache::Key;
@@ -81,7 +81,7 @@ impl Engine {
         while base < text.len() {
             poll();
             scan.truncate(Size::default());
-            let stop = scan.append(&text.as_bytes()[base..], &self.added.starts, self.instructions);
+            let stop = scan.append(&text.as_bytes()[base..], SEGMENT, &self.added.starts, self.instructions);
             let (lower, starts) = (scan.lower(), scan.words());
             for (&start, &limit) in starts.iter().zip(&starts[1..]) {
                 let (start, limit) = (usize::from(start), usize::from(limit));

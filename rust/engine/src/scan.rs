@@ -2,7 +2,7 @@
 //! per byte.
 //!
 //! Most text needs nothing else. The scan stops where the text is not ASCII or a special or added token may begin, and
-//! after [`SEGMENT`] bytes, so that little work is wasted when a row is full. It always ends at white space or at the
+//! after a segment, so that little work is wasted when a row is full. It always ends at white space or at the
 //! end of the text: its words are whole, and the rest of the text can be encoded independently, since neither NFC nor
 //! the split joins anything across white space.
 
@@ -14,8 +14,11 @@ mod avx512;
 mod neon;
 #[cfg(target_arch = "x86_64")]
 mod sse;
+mod unicode;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector128;
+
+pub(crate) use unicode::Rules;
 
 use crate::added_tokens::TokenStarts;
 use crate::byte_set::ByteSet;
@@ -23,8 +26,10 @@ use crate::instructions::{Instructions, Set, Task};
 use crate::word_cache::KEY_BYTES;
 use crate::words::{is_space, join_contractions};
 
-/// The most bytes of one scan.
+/// The most bytes of the first scan of a text.
 pub(crate) const SEGMENT: usize = 512;
+/// The most bytes of a later one: a row would be full by then.
+pub(crate) const LONG_SEGMENT: usize = ROOM - GAP;
 /// The most bytes of all texts in one [`Scan`].
 pub(crate) const ROOM: usize = MASK + 1 - BLOCK;
 /// The zeros behind each text: no key reaches from one text to the next.
@@ -49,6 +54,9 @@ struct Masks {
 const LOWER: usize = MASK + 1 + BLOCK;
 /// From each offset a whole step's words can be written.
 const STARTS: usize = MASK + 1 + BLOCK;
+
+/// What stands behind the end of the last word.
+const STARTS_PADDING: u16 = u16::MAX;
 
 /// The words of one text or of several that were scanned one behind the other. About 12 KB.
 #[derive(Debug)]
@@ -80,7 +88,7 @@ impl Default for Scan {
 pub(crate) enum ScanEnd {
     /// The whole text was scanned.
     End,
-    /// [`SEGMENT`] bytes were scanned, up to this white space: scan on from here.
+    /// As many bytes as wanted were scanned, up to this white space: scan on from here.
     Segment(usize),
     /// The text was scanned up to the first offset, which is white space or 0. At the second stands a byte at which the
     /// scan stops or, where that byte is ordinary, a word is longer than a segment.
@@ -88,35 +96,40 @@ pub(crate) enum ScanEnd {
 }
 
 impl Scan {
-    /// Scans `text` from its beginning and appends its words. The caller makes sure that [`SEGMENT`] more bytes fit, and [`GAP`], and
-    /// that the machine has the instructions.
-    pub(crate) fn append(&mut self, text: &[u8], token_starts: &TokenStarts, instructions: Instructions) -> ScanEnd {
-        struct Append<'a>(&'a mut Scan, &'a [u8], &'a TokenStarts);
+    /// Scans up to `most` bytes of `text` from its beginning and appends its words. The caller makes sure that so many more
+    /// bytes fit, and [`GAP`], and that the machine has the instructions.
+    pub(crate) fn append(
+        &mut self,
+        text: &[u8],
+        most: usize,
+        token_starts: &TokenStarts,
+        instructions: Instructions,
+    ) -> ScanEnd {
+        struct Append<'a>(&'a mut Scan, &'a [u8], usize, &'a TokenStarts);
         impl Task for Append<'_> {
             type Output = ScanEnd;
 
             #[inline(always)]
             fn run<S: Set>(self) -> ScanEnd {
-                self.0.append_by::<S>(self.1, self.2)
+                self.0.append_by::<S>(self.1, self.2, self.3)
             }
         }
-        instructions.run_task(Append(self, text, token_starts))
+        instructions.run_task(Append(self, text, most, token_starts))
     }
 
     /// [`Scan::append`] inside a task that is compiled for a set of instructions.
     #[inline(always)]
-    pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-        match S::INSTRUCTIONS {
-            Instructions::Plain => self.append_with(text, token_starts, &PlainSteps(&token_starts.stops)),
-            #[cfg(target_arch = "aarch64")]
-            Instructions::Neon => vector128::append::<neon::Neon>(self, text, token_starts),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Sse => vector128::append::<sse::Sse>(self, text, token_starts),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx2 => avx2::append(self, text, token_starts),
-            #[cfg(target_arch = "x86_64")]
-            Instructions::Avx512 => avx512::append(self, text, token_starts),
+    pub(crate) fn append_by<S: Set>(&mut self, text: &[u8], most: usize, token_starts: &TokenStarts) -> ScanEnd {
+        struct Append<'a>(&'a mut Scan, &'a [u8], usize, &'a TokenStarts);
+        impl StepTask for Append<'_> {
+            type Output = ScanEnd;
+
+            #[inline(always)]
+            fn run<const STEP: usize>(self, steps: &impl Steps<STEP>) -> ScanEnd {
+                self.0.append_with(self.1, self.2, self.3, steps)
+            }
         }
+        run_steps::<S, _>(&token_starts.stops, Append(self, text, most, token_starts))
     }
 
     #[inline(always)]
@@ -156,11 +169,12 @@ impl Scan {
     fn append_with<const STEP: usize>(
         &mut self,
         text: &[u8],
+        most: usize,
         token_starts: &TokenStarts,
         steps: &impl Steps<STEP>,
     ) -> ScanEnd {
         let Size { bytes: base, words: before } = self.size;
-        let segment = &text[..text.len().min(SEGMENT)];
+        let segment = &text[..text.len().min(most)];
         let last = segment.len().saturating_sub(STEP);
         let mut words = before;
         let (mut was_letter, mut was_word) = (0, 0); // whether the last byte was one, for the next step
@@ -204,7 +218,7 @@ impl Scan {
             words = before + join_contractions(&mut self.starts[before..words], base + end, &self.lower, false);
         }
         self.starts[words & MASK] = (base + end) as u16;
-        self.starts[(words & MASK) + 1] = u16::MAX;
+        self.starts[(words & MASK) + 1] = STARTS_PADDING;
         self.lower[(base + segment.len()) & MASK..][..GAP].fill(0);
         self.size = Size { bytes: base + segment.len() + GAP, words };
         result
@@ -227,6 +241,28 @@ fn examine_stops(mut stops: u64, text: &[u8], token_starts: &TokenStarts) -> (Op
         stops &= stops - 1;
     }
     (None, contraction)
+}
+
+/// A scan, given the steps of a set of instructions.
+trait StepTask {
+    type Output;
+    fn run<const STEP: usize>(self, steps: &impl Steps<STEP>) -> Self::Output;
+}
+
+/// Runs a scan with a set's steps, inside a task that is compiled for the set.
+#[inline(always)]
+fn run_steps<S: Set, T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
+    match S::INSTRUCTIONS {
+        Instructions::Plain => task.run(&PlainSteps(stops)),
+        #[cfg(target_arch = "aarch64")]
+        Instructions::Neon => vector128::run::<neon::Neon, _>(stops, task),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Sse => vector128::run::<sse::Sse, _>(stops, task),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => avx2::run(stops, task),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => avx512::run(stops, task),
+    }
 }
 
 /// How a set of instructions scans `STEP` bytes at once.
@@ -317,9 +353,9 @@ mod tests {
     fn words(text: &str, instructions: Instructions) -> (Vec<String>, ScanEnd) {
         let token_starts = TokenStarts::new(&[], Profile::Transformers);
         let mut scan = Scan::default();
-        scan.append(b"before it", &token_starts, instructions);
+        scan.append(b"before it", SEGMENT, &token_starts, instructions);
         let before = scan.size().words;
-        let stop = scan.append(text.as_bytes(), &token_starts, instructions);
+        let stop = scan.append(text.as_bytes(), SEGMENT, &token_starts, instructions);
         let word = |limits: &[u16]| {
             let word = &scan.lower()[limits[0].into()..limits[1].into()];
             String::from_utf8(word.split(|&byte| byte == 0).next().unwrap().to_vec()).unwrap()

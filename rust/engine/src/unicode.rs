@@ -11,6 +11,7 @@
 //! | 10 to 14 | cleaning class: 0 nothing to clean, 31 to be cleaned, else a row of the table of mojibake pairs |
 
 use crate::byte_set::ByteSet;
+use unicode_normalization_alignments::char::{compose, decompose_canonical};
 
 /// How the pre-tokenizer classifies a code point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub(crate) enum Class {
 pub(crate) struct Properties(u16);
 
 const CLASS: u16 = 3;
+/// The bit of their class that neither letters nor others have.
+const NUMBER_OR_SPACE: u16 = 2;
 const LOWERS: u16 = 1 << 2;
 const COMBINING: u16 = 63 << 3;
 const COMPOSES: u16 = 1 << 9;
@@ -57,8 +60,16 @@ impl Properties {
     }
 
     #[inline]
-    fn composes(self) -> bool {
+    pub(crate) fn composes(self) -> bool {
         self.0 & COMPOSES != 0
+    }
+
+    /// Whether it is a letter, of a letter or other that neither lower case nor NFC changes; where NFC is checked, a
+    /// combining mark must still be in order. `None` of any other.
+    #[inline]
+    pub(crate) fn simple(self, checks_nfc: bool) -> Option<bool> {
+        let changes = if checks_nfc { LOWERS | COMPOSES } else { LOWERS };
+        (self.0 & (changes | NUMBER_OR_SPACE) == 0).then_some(self.0 & CLASS != 0)
     }
 
     #[inline]
@@ -88,11 +99,13 @@ impl TwoBytes {
     /// One that NFC may change or reorder, or whose lower case does not have two bytes.
     const OTHER: Self = Self(u32::MAX);
 
-    /// The code point in lower case, and its class.
+    /// The lower case of a letter or other, and one bit for each byte of a letter. `None` of a number, white space, and
+    /// one that needs more care.
     #[inline]
-    pub(crate) fn get(self) -> Option<([u8; 2], Class)> {
-        let [first, second, class, _] = self.0.to_le_bytes();
-        (self != Self::OTHER).then(|| ([first, second], Properties(class.into()).class()))
+    pub(crate) fn simple(self) -> Option<([u8; 2], u64)> {
+        let [first, second, ..] = self.0.to_le_bytes();
+        let class = self.0 >> 16;
+        (class < u32::from(NUMBER_OR_SPACE)).then_some(([first, second], u64::from(3 * class)))
     }
 }
 
@@ -129,6 +142,33 @@ impl Table {
     }
 }
 
+impl Table {
+    /// The properties of the code point with these three bytes in UTF-8.
+    #[inline]
+    pub(crate) fn three_bytes(&self, first: u8, second: u8, third: u8) -> Properties {
+        let [first, second, third] = [first & 0x0F, second & 0x3F, third & 0x3F].map(u32::from);
+        self.get(first << 12 | second << 6 | third)
+    }
+
+    /// Whether NFC leaves a text alone at `c`, which stands right behind `before`, and which it may change or join to what
+    /// stands before. May say no where it does.
+    pub(crate) fn stays_in_nfc(&self, before: Option<char>, c: char) -> bool {
+        let decomposes = |c: char| {
+            let mut same = true;
+            decompose_canonical(c, |part| same &= part == c);
+            !same
+        };
+        if decomposes(c) {
+            return false;
+        }
+        // Behind nothing it has nothing to join. A mark joins the last starter, over marks between them and out of
+        // composed characters; whatever is no mark joins only what is right before it.
+        let Some(before) = before else { return true };
+        let is_mark = |c: char| self.get(c).combining() != 0;
+        compose(before, c).is_none() && !(is_mark(c) && (is_mark(before) || decomposes(before)))
+    }
+}
+
 #[inline]
 const fn properties(pages: &[u8], c: usize) -> Properties {
     let at = PAGES + 2 * (256 * pages[c >> 8] as usize + (c & 255));
@@ -158,6 +198,23 @@ const fn lowercase_one(c: u32) -> u32 {
         (low, high) = if from < c { (middle + 1, high) } else { (low, middle) };
     }
     c
+}
+
+/// The last combining mark of a text: where it ends, and its class.
+#[derive(Default)]
+pub(crate) struct Marks {
+    end: usize,
+    combining: u16,
+}
+
+impl Marks {
+    /// Takes the next mark, of `count` bytes at `at`. Returns false when NFC puts it before the last one.
+    #[inline]
+    pub(crate) fn follows(&mut self, at: usize, count: usize, combining: u16) -> bool {
+        let ordered = self.end != at || self.combining <= combining;
+        *self = Self { end: at + count, combining };
+        ordered
+    }
 }
 
 /// Checks, code point by code point, that a text is in NFC already (the quick check of Unicode Annex 15, section 9). It

@@ -4,6 +4,7 @@ use crate::encode::{GO_ON, flow};
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
+use crate::long_word_cache::LongKey;
 use crate::scan::{MASK, ROOM, Scan};
 use crate::sink::Sink;
 use crate::word_cache::Key;
@@ -68,48 +69,16 @@ impl Engine {
             if IdBuffer::is_full(at) {
                 flow(words.buffer.flush_into(sink))?;
             }
-            let first = usize::from(starts[word])..starts[word + 1].into();
-            flow(self.encode_new_word(first_word(&lower[first]), sink, &mut words.buffer, &mut words.symbols))?;
+            let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
+            let key = lower[start & MASK..].first_chunk().and_then(|bytes| LongKey::first(bytes, limit - start));
+            if let Some(ids) = key.and_then(|key| self.vocabulary.bpe.long(key)) {
+                at = words.buffer.put_long(words.buffer.end(), ids);
+                word += 1;
+                continue;
+            }
+            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, &mut words.buffer, &mut words.symbols))?;
             word += 1;
             at = words.buffer.end();
-        }
-    }
-
-    /// Appends the ids of words to the id buffer, which is flushed to the sink when it is full. `starts` are the offsets of
-    /// the words in `lower`, where white space is zeros, and the end of the last one; from each a cache key can be read.
-    #[inline(always)]
-    pub(crate) fn encode_words(
-        &self,
-        lower: &[u8],
-        starts: &[u32],
-        sink: &mut impl Sink,
-        words: &mut Words,
-    ) -> ControlFlow<()> {
-        let cache = self.vocabulary.bpe.lookup();
-        let Words { buffer, symbols } = words;
-        let mut at = buffer.end();
-        let mut each = starts.iter().zip(&starts[1..]);
-        loop {
-            let (start, limit) = loop {
-                let Some((&start, &limit)) = each.next() else {
-                    buffer.set_end(at);
-                    return GO_ON;
-                };
-                let (start, limit) = (start as usize, limit as usize);
-                if !IdBuffer::is_full(at)
-                    && let Some(ids) = Key::within(lower, start, limit).and_then(|key| cache.get(key))
-                {
-                    at = buffer.put(at, ids);
-                } else {
-                    break (start, limit);
-                }
-            };
-            buffer.set_end(at);
-            if IdBuffer::is_full(at) {
-                flow(buffer.flush_into(sink))?;
-            }
-            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, buffer, symbols))?;
-            at = buffer.end();
         }
     }
 

@@ -8,33 +8,6 @@ pub(crate) const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// A byte offset into a text, stored as the smallest integer that suffices: `u16` in the ASCII scan, `u32` beyond.
-pub(crate) trait Offset: Copy {
-    /// Truncates: the caller knows that `offset` fits, since it lies between two stored ones.
-    fn new(offset: usize) -> Self;
-    fn get(self) -> usize;
-}
-
-impl Offset for u16 {
-    fn new(offset: usize) -> Self {
-        offset as Self
-    }
-    #[inline(always)]
-    fn get(self) -> usize {
-        self.into()
-    }
-}
-
-impl Offset for u32 {
-    fn new(offset: usize) -> Self {
-        offset as Self
-    }
-    #[inline(always)]
-    fn get(self) -> usize {
-        self as usize
-    }
-}
-
 /// How many bytes after an apostrophe belong to a contraction (`'s`, `'t`, `'re`, `'ve`, `'m`, `'ll`, `'d`).
 ///
 /// `long_s`: whether U+017F counts as an s, as it does for the regex package, which matches without case.
@@ -51,17 +24,17 @@ pub(crate) fn contraction(rest: &[u8], long_s: bool) -> Option<usize> {
 /// which then begins later or disappears. Works in place and returns how many words remain.
 ///
 /// `starts` are the offsets of words in `lower`, where white space is zeros and the last word ends before `end`.
-pub(crate) fn join_contractions<P: Offset>(starts: &mut [P], end: usize, lower: &[u8], long_s: bool) -> usize {
+pub(crate) fn join_contractions(starts: &mut [u16], end: usize, lower: &[u8], long_s: bool) -> usize {
     let mut kept = 0;
     let mut i = 0;
     while i < starts.len() {
-        let start = starts[i].get();
+        let start: usize = starts[i].into();
         starts[kept] = starts[i];
-        if lower[start] == b'\'' && i + 1 < starts.len() && starts[i + 1].get() == start + 1 {
-            let limit = starts.get(i + 2).map_or(end, |next| next.get());
+        if lower[start] == b'\'' && i + 1 < starts.len() && usize::from(starts[i + 1]) == start + 1 {
+            let limit = starts.get(i + 2).map_or(end, |&next| next.into());
             if let Some(length) = contraction(&lower[start + 1..limit], long_s) {
                 let joined = start + 1 + length;
-                starts[i + 1] = P::new(joined);
+                starts[i + 1] = joined as u16;
                 if joined == limit || lower[joined] == 0 {
                     i += 1; // the contraction took the whole word
                 }

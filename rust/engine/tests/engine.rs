@@ -165,9 +165,15 @@ fn instructions_of_the_environment() {
     if std::env::var_os("SHOW_INSTRUCTIONS").is_some() {
         return println!("uses {}.", Engine::clip(Profile::Transformers).instructions());
     }
+    // An emulator that cargo runs tests with does not run their child processes by itself.
+    let emulator = std::env::var("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER").unwrap_or_default();
+    let emulator = if cfg!(target_arch = "aarch64") { emulator } else { String::new() };
+    let program = std::env::current_exe().unwrap();
+    let command: Vec<_> = emulator.split_whitespace().map(std::ffi::OsStr::new).chain([program.as_os_str()]).collect();
     let names = Engine::available_instructions();
     for (variable, wanted) in names.iter().map(|&name| (name, name)).chain([("", names[0])]) {
-        let child = std::process::Command::new(std::env::current_exe().unwrap())
+        let child = std::process::Command::new(command[0])
+            .args(&command[1..])
             .args(["--exact", "instructions_of_the_environment", "--nocapture"])
             .envs([("SHOW_INSTRUCTIONS", "1"), ("CLIPTOK_INSTRUCTIONS", variable)])
             .output()

@@ -1,19 +1,36 @@
 """What an input's content is recognised by: a SHA-256 that is computed while it is read for the first time."""
 
 import hashlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+_LARGE = 1 << 16
 
 
 class Fingerprint:
-    """The SHA-256 of what a reader takes from a file: see `Reading.fingerprint`."""
+    """The SHA-256 of what a reader takes from a file: see `Reading.fingerprint`.
+
+    A thread hashes a large block while the reader, which others wait for, goes on to the next one.
+    """
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._raw: WatchedFile | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="cliptok-fingerprint")  # Begun when it is first needed.
+        self._pending: Future[None] | None = None
 
     def update(self, data: bytes) -> None:
         """Add bytes."""
-        self._hash.update(data)
+        self._wait()
+        if len(data) < _LARGE:
+            self._hash.update(data)
+        else:
+            self._pending = self._thread.submit(self._hash.update, data)
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            self._pending.result()
+            self._pending = None
 
     def watching(self, raw: Any) -> "WatchedFile":
         """The open file, whose bytes are added as they are read, all of them in the end."""
@@ -26,14 +43,19 @@ class Fingerprint:
             pass
         self._raw = None
 
+    def so_far(self) -> str:
+        """The digest of what was read until now."""
+        self._wait()
+        return self._hash.hexdigest()
+
     def finish(self) -> str:
         """The digest, once the file is read."""
         self.read_rest()
-        return self._hash.hexdigest()
+        return self.so_far()
 
 
 class WatchedFile:
-    """A file that is read from its beginning to its end, once."""
+    """A file that is read once from somewhere to its end, possibly after a look at its beginning."""
 
     closed = False
 
@@ -46,13 +68,17 @@ class WatchedFile:
         self._fingerprint.update(found)
         return found
 
+    def seek(self, offset: int) -> None:
+        """Read on from there."""
+        self._raw.seek(offset)
+
     def tell(self) -> int:
-        """Bytes read so far."""
+        """Where it is read next."""
         at: int = self._raw.tell()
         return at
 
     def seekable(self) -> bool:
-        """Whether the file has a position: whoever reads it asks, and does not move it."""
+        """Whether the file has a position: whoever reads it asks."""
         return bool(self._raw.seekable())
 
     def readable(self) -> bool:

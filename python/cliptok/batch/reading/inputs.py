@@ -62,9 +62,13 @@ class Shard(NamedTuple):
 
 
 def find(
-    inputs: Paths | Iterable[Paths], out: Paths, format: str | None, input_format: str | None = None
+    inputs: Paths | Iterable[Paths],
+    out: Paths,
+    format: str | None,
+    input_format: str | None = None,
+    default: str = "parquet",
 ) -> tuple[list[Shard], str]:
-    """The shards of a job in order, and the output's format.
+    """The shards of a job in order, and the output's format, by default that of the name `out` or else `default`.
 
     An input is a file, a folder (all files below it whose kind is known, but hidden ones) or a glob. `out` is a file if
     it ends in the suffix of a format; a folder if it has no suffix, ends in a slash or is one. Outputs keep the place
@@ -77,7 +81,7 @@ def find(
     place = as_path(out)
     if named and format not in (None, named):
         raise BadInputError(f"{place} is a file for {named}, but the format is {format}")
-    format = named or format or "parquet"
+    format = named or format or default
     if format not in FORMATS:
         raise BadInputError(f"format is {format!r}; choose one of {', '.join(FORMATS)}")
     if format == "lance":

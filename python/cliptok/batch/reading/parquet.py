@@ -18,7 +18,7 @@ from cliptok.batch.reading.places import BEGIN, Place, Raw
 
 _ROWS = 1 << 15
 _BYTES = 1 << 25
-_BLOCK = 1 << 20
+_BLOCK = 1 << 22
 
 
 def read_parquet(

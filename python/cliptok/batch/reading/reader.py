@@ -18,6 +18,7 @@ from cliptok.batch.reading.list_columns import LISTS_IN, WITH_LISTS, is_texts, u
 from cliptok.batch.reading.naming import naming
 from cliptok.batch.reading.null_and_utf8_policies import clean
 from cliptok.batch.reading.parquet import fingerprint_columns, read_parquet, text_columns
+from cliptok.batch.reading.piece import Origin, Piece
 from cliptok.batch.reading.places import BEGIN, Place, Raw, Run
 from cliptok.batch.reading.sample_fields import KEY
 from cliptok.batch.reading.streams import opened, opened_text
@@ -30,23 +31,6 @@ _DEFAULT_COLUMNS = {"txt": "text", "tar": "txt"}
 DELIMITED = ("csv", "tsv")
 
 ROWS = 1 << 15
-
-
-class Piece(NamedTuple):
-    """A chunk of a part's rows, or the mark of its end."""
-
-    part: int
-    """The part's number, from 0."""
-    counts: Counts
-    """Of the part so far."""
-    table: pa.Table | None
-    """None marks the end of the part."""
-    position: int
-    """Bytes of the input read so far."""
-    next: Place | None = None
-    """At the end of a part, where the next one can be read; None where the input ends."""
-    bytes: int = 0
-    """Those of the input that the part was read from so far."""
 
 
 class Reading(NamedTuple):
@@ -87,67 +71,72 @@ class Reading(NamedTuple):
         rows: int = ROWS,
         part_rows: int | None = None,
         runs: Iterable[Run] = (Run(),),
-        fingerprint: Fingerprint | None = None,
         counting: Callable[[], Counts] = Counts,
+        fingerprints: bool = False,
     ) -> Iterator[Piece]:
         """The same in parts: `part_rows` rows of the input each, or all; of these, the ones that `runs` name.
 
-        A part's tables do not depend on which others are read.
+        A part's tables do not depend on which others are read. With `fingerprints` each part has its origin.
         """
         for run in runs:
+            fingerprint = Fingerprint() if fingerprints else None
             with naming(shard.source):
-                yield from self._run(shard, rows, part_rows, run, fingerprint, counting)
+                for column, kind, raws in self._raw_tables(shard, run.place, fingerprint):
+                    yield from self._in_parts(shard, column, kind, raws, rows, part_rows, run, counting, fingerprint)
 
-    def _run(
+    def _in_parts(
         self,
         shard: Shard,
+        column: str,
+        kind: str,
+        raws: Iterator[Raw],
         rows: int,
         part_rows: int | None,
         run: Run,
-        fingerprint: Fingerprint | None,
         counting: Callable[[], Counts],
+        fingerprint: Fingerprint | None,
     ) -> Iterator[Piece]:
-        for column, kind, raws in self._raw_tables(shard, run.place, fingerprint):
-            number, row, total = run.first, run.place.row, Counts()
-            first_row = run.first * (part_rows or 0)
-            counts, chunks = counting(), Chunks(rows)
-            position, begin = 0, None
-            for raw in raws:
-                size, position = len(raw.table), raw.position
-                begin = position if begin is None else begin
-                at = min(size, max(0, first_row - row))
-                while True:
-                    end = size if part_rows is None else (number + 1) * part_rows - row
-                    if at == end < size:  # There is more, so another part.
-                        yield from self._rest(number, column, counts, chunks, position, raw.place, position - begin)
-                        begin = position
-                        total.add(counts.as_dict())
-                        number += 1
-                        if number == run.stop:
-                            return
-                        counts, chunks = counting(), Chunks(rows)
-                        continue
-                    piece = raw.table.slice(at, min(end, size) - at)
-                    if len(piece) or not size:
-                        cleaned = self._cleaned(piece, _UNITS.get(kind, "row"), row + at, counts)
-                        for chunk in chunks.add(cleaned):
-                            yield Piece(number, counts, self._kept(chunk, column), position, None, position - begin)
-                    at += len(piece)
-                    if at == size:
-                        break
-                row += size
-            if run.first == 0:  # Before the end is told, at which an output gets its name.
-                total.add(counts.as_dict())
-                check_has_texts(kind, column, total)
-            yield from self._rest(number, column, counts, chunks, position, None, position - (begin or 0))
+        number, row, total = run.first, run.place.row, Counts()
+        first_row = run.first * (part_rows or 0)
+        counts, chunks = counting(), Chunks(rows)
+        position, begin = 0, None
 
-    def _rest(
-        self, number: int, column: str, counts: Counts, chunks: Chunks, position: int, place: Place | None, read: int
-    ) -> Iterator[Piece]:
-        """What is left of a part, and its end."""
-        for chunk in chunks.rest():
-            yield Piece(number, counts, self._kept(chunk, column), position, None, read)
-        yield Piece(number, counts, None, position, place, read)
+        def piece(table: pa.Table | None, next_place: Place | None = None) -> Piece:
+            origin = None
+            if table is None and fingerprint is not None:
+                digest = fingerprint.so_far() if next_place is not None else fingerprint.finish()
+                origin = Origin(run.first, run.place, digest)
+            return Piece(shard, number, counts, table, position, position - (begin or 0), next_place, origin)
+
+        for raw in raws:
+            size, position = len(raw.table), raw.position
+            begin = position if begin is None else begin
+            at = min(size, max(0, first_row - row))
+            while True:
+                end = size if part_rows is None else (number + 1) * part_rows - row
+                if at == end < size:  # There is more, so another part.
+                    yield from (piece(self._kept(chunk, column)) for chunk in chunks.rest())
+                    yield piece(None, raw.place)
+                    begin = position
+                    total.add(counts.as_dict())
+                    number += 1
+                    if number == run.stop:
+                        return
+                    counts, chunks = counting(), Chunks(rows)
+                    continue
+                some = raw.table.slice(at, min(end, size) - at)
+                if len(some) or not size:
+                    cleaned = self._cleaned(some, _UNITS.get(kind, "row"), row + at, counts)
+                    yield from (piece(self._kept(chunk, column)) for chunk in chunks.add(cleaned))
+                at += len(some)
+                if at == size:
+                    break
+            row += size
+        if run.first == 0:  # Before the end is told, at which an output gets its name.
+            total.add(counts.as_dict())
+            check_has_texts(kind, column, total)
+        yield from (piece(self._kept(chunk, column)) for chunk in chunks.rest())
+        yield piece(None)
 
     def _kept(self, table: pa.Table, column: str) -> pa.Table:
         return table.append_column(column, table.column(0)) if column in self.keep else table

@@ -111,9 +111,13 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo, size: int | None
     most = MAX_MEMBER_BYTES if size is None else min(MAX_MEMBER_BYTES, size - member.offset_data)
     if not 0 <= member.size <= most:
         raise BadInputError(f"{member.name!r} is {member.size:,} bytes by its header; at most {most:,} can be read")
-    content = archive.extractfile(member)
-    assert content is not None  # It is a file.
-    return content.read()
+    # As `extractfile` reads, without the two file objects that it makes for that.
+    file: Any = archive.fileobj
+    file.seek(member.offset_data)
+    content: bytes = file.read(member.size)
+    if len(content) < member.size:
+        raise tarfile.ReadError("unexpected end of data")
+    return content
 
 
 def _check_name(key: str) -> None:

@@ -12,11 +12,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 from cliptok._common.atomic_files import leftovers
 from cliptok.batch.formats import FORMATS
+from cliptok.batch.reading.piece import Origin, Piece
 from cliptok.batch.reading.places import BEGIN, Place, Run
 from cliptok.batch.stores.paths import AnyPath, NewFile, remove_tree
 from cliptok.batch.summary import Counts
 from cliptok.batch.writing.joining import PartFile
 from cliptok.batch.writing.outputs import Record
+from cliptok.batch.writing.tar_output import check_names_differ
 
 _MAGIC = b"cliptok1"
 _BLOCK = 1 << 22
@@ -31,6 +33,10 @@ class Part(NamedTuple):
     """Of the input that it was read from."""
     next: Place | None
     """Where the next part can be read; None where the input ends."""
+    origin: Origin | None
+    """What it was read from."""
+    names: tuple[str, str] | None
+    """Of the first and the last sample of an archive."""
 
 
 class Parts:
@@ -46,6 +52,8 @@ class Parts:
         self.done: dict[int, Part] = {}
         self.wanted: list[Run] | None = None
         """Which of the missing parts are to be made; None for all."""
+        self.doubtful: dict[int, Part] = {}
+        """Parts that `find` found whose input had another name or time: whether it was the same, its content says."""
         self._made_of = {**made_of, "part_rows": rows}
 
     def find(self) -> None:
@@ -63,9 +71,20 @@ class Parts:
             if found is None:
                 path.unlink(missing_ok=True)
             else:
-                self.done[int(path.stem)] = found
+                part, is_sure = found
+                (self.done if is_sure else self.doubtful)[int(path.stem)] = part
 
-    def _read(self, path: AnyPath) -> Part | None:
+    def keep(self, numbers: set[int]) -> None:
+        """Of the doubtful parts, keep these and remove the others."""
+        for number, part in self.doubtful.items():
+            if number in numbers:
+                self.done[number] = part
+            else:
+                part.file.path.unlink(missing_ok=True)
+        self.doubtful = {}
+
+    def _read(self, path: AnyPath) -> tuple[Part, bool] | None:
+        """A part, and whether its input had the name and the time that it has now."""
         with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
             end = file.seek(0, 2) - len(_MAGIC) - 8
             file.seek(max(end, 0))
@@ -75,35 +94,45 @@ class Parts:
             file.seek(end - length)
             record: dict[str, Any] = json.loads(file.read(length))
             size = end - length
-            if record["made_of"] != self._made_of or record["number"] != int(path.stem):
+            made_of, is_sure = record["made_of"], record["made_of"] == self._made_of
+            if not is_sure and (_but_version(made_of) != _but_version(self._made_of) or record["origin"] is None):
                 return None
-            if _digest(file, size) != record["sha256"]:
+            if record["number"] != int(path.stem) or _digest(file, size) != record["sha256"]:
                 return None
             next_place = None if record["next"] is None else Place(*record["next"])
-            return Part(PartFile(path, size), record["counts"], record["bytes"], next_place)
+            origin = None
+            if record["origin"] is not None:
+                first, place, digest = record["origin"]
+                origin = Origin(first, Place(*place), digest)
+            names = None if record["names"] is None else tuple(record["names"])
+            return Part(PartFile(path, size), record["counts"], record["bytes"], next_place, origin, names), is_sure
         return None
 
     def path(self, number: int) -> AnyPath:
         """Where a part is."""
         return self.folder / f"{number:06}.part"
 
-    def commit(self, made: NewFile, number: int, counts: Counts, read: int, next_place: Place | None) -> None:
-        """Add a part, an output that is complete but has no name yet. Raises OSError."""
+    def commit(self, made: NewFile, end: Piece, names: tuple[str, str] | None = None) -> None:
+        """Add the part that `end` marks the end of, an output that is complete but has no name yet. Raises OSError."""
         size = made.file.seek(0, 2)
         record = {
             "made_of": self._made_of,
-            "number": number,
-            "counts": counts.as_dict(),
-            "bytes": read,
-            "next": next_place,
+            "number": end.part,
+            "counts": end.counts.as_dict(),
+            "bytes": end.bytes,
+            "next": end.next,
+            "origin": end.origin,
+            "names": names,
             "sha256": _digest(made.file, size),
         }
         text = json.dumps(record).encode()
         made.file.seek(size)
         made.file.write(text + len(text).to_bytes(8, "little") + _MAGIC)
         self.folder.mkdir(exist_ok=True)
-        made.commit(self.path(number))
-        self.done[number] = Part(PartFile(self.path(number), size), counts.as_dict(), read, next_place)
+        path = self.path(end.part)
+        made.commit(path)
+        file = PartFile(path, size)
+        self.done[end.part] = Part(file, end.counts.as_dict(), end.bytes, end.next, end.origin, names)
 
     def first_row(self, number: int) -> int:
         """Rows of the input before a part."""
@@ -145,6 +174,20 @@ class Parts:
             total.add(part.counts)
         return total
 
+    def fingerprint(self) -> str:
+        """That of the whole input, where one run has read all of it, else nothing."""
+        last = max(self.done)
+        origin = self.done[last].origin
+        return origin.sha256 if origin is not None and origin.is_whole else ""
+
+    def check_names(self) -> None:
+        """Raise BadInputError where the last sample of a part and the first of the next have one name."""
+        last = None
+        for _, part in sorted(self.done.items()):
+            if part.names is not None:
+                check_names_differ(last, part.names[0])
+                last = part.names[1]
+
     def files(self) -> list[PartFile]:
         """The parts in their order."""
         return [part.file for _, part in sorted(self.done.items())]
@@ -159,10 +202,20 @@ def folder_of(target: AnyPath) -> AnyPath:
     return target.with_name(f".{target.name}.parts")
 
 
+def left_over(target: AnyPath) -> list[int]:
+    """The bytes of each part that is there of an output, whatever it was made of."""
+    return [path.stat().st_size for path in folder_of(target).glob("*.part")]
+
+
 def output_of(folder: Path) -> str | None:
     """The name of the output whose parts are in a folder; None for another folder."""
     found = re.fullmatch(rf"\.(.+\.(?:{'|'.join(FORMATS)}))\.parts", folder.name)
     return found[1] if found else None
+
+
+def _but_version(made_of: Any) -> Any:
+    """What a part was made of, but for the name of the input, and its time or what a store calls its version."""
+    return {**made_of, "input": {name: made_of["input"][name] for name in ("kind", "size")}}
 
 
 def _digest(file: BinaryIO, size: int) -> str:

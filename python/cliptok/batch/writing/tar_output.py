@@ -38,7 +38,8 @@ class TarOutput:
         self._file, self._reserved = file, reserve(draft)
         self._as_safetensors = draft["settings"]["samples"] == "safetensors"
         self._headers = _Headers()
-        self._last = ""
+        self.names: tuple[str, str] | None = None
+        """Of the first and the last sample, once there is one."""
         for name in first.column_names:
             if "/" in name or "\0" in name or name != name.lower():
                 raise BadInputError(
@@ -78,11 +79,17 @@ class TarOutput:
 
     def _check_key(self, key: str | None) -> None:
         base = (key or "").rpartition("/")[2]
-        if not base or "." in base or "\0" in base:
+        if key is None or not base or "." in base or "\0" in base:
             raise BadInputError(f"{key!r} in {KEY} cannot be the name of a sample; it ends at its first dot")
-        if key == self._last:
-            raise BadInputError(f"two rows after another have the name {key!r} in {KEY}, and would be one sample")
-        self._last = key or ""
+        first, last = self.names or (key, None)
+        check_names_differ(last, key)
+        self.names = (first, key)
+
+
+def check_names_differ(name: str | None, following: str | None) -> None:
+    """Raise BadInputError for two samples after another that have one name."""
+    if name == following is not None:
+        raise BadInputError(f"two rows after another have the name {name!r} in {KEY}, and would be one sample")
 
 
 def look(file: BinaryIO, size: int) -> tuple[int, Record | None]:

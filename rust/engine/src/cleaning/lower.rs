@@ -49,6 +49,12 @@ mod tests {
     #[test]
     fn lowers_as_python_does() {
         assert_eq!(lower("ΟΔΥΣΣΕΥΣ Σ ΑΣ'Α ΑΣ' İÉ"), "οδυσσευς σ ας'α ας' i\u{307}é".replace("ας'α", "ασ'α"));
+        // The scan gives code points of two bytes their lower case without asking whether cleaning has done so.
+        let upper = |c: &char| unicode::REGEX.get(*c).lowers();
+        assert_eq!(
+            ('\u{80}'..'\u{800}').flat_map(|c| lower(&c.to_string()).chars().collect::<Vec<_>>()).find(upper),
+            None
+        );
         assert_eq!(join_words("\u{3000}a \t\n b\x1Cc "), "a b c");
     }
 }

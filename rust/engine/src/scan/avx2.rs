@@ -2,8 +2,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads and stores are the unaligned ones
 
-use super::{BLOCK, Masks, Scan, ScanEnd, Steps, list_offsets_by_8};
-use crate::added_tokens::TokenStarts;
+use super::{BLOCK, Masks, StepTask, Steps, list_offsets_by_8};
 use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_andnot_si256, _mm256_broadcastsi128_si256,
@@ -16,12 +15,11 @@ const STEP: usize = 32;
 /// The bits of a mask that stand for bytes of a step.
 const LOW: u64 = u32::MAX as u64;
 
-/// [`Scan::append`] with AVX2. Inlined into a task that is compiled for it and runs where the machine has it.
+/// Runs a scan with AVX2. Inlined into a task that is compiled for it and runs where the machine has it.
 #[inline(always)]
-pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
+pub(super) fn run<T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
     // SAFETY: the machine has AVX2, as said above.
-    let steps = Avx2Steps { set: unsafe { load_set(&token_starts.stops) } };
-    scan.append_with(text, token_starts, &steps)
+    task.run(&Avx2Steps { set: unsafe { load_set(stops) } })
 }
 
 /// The bytes to stop at, twice. Exists only where the machine has AVX2.

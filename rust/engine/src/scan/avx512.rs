@@ -2,8 +2,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads are the unaligned ones
 
-use super::{BLOCK, Masks, Scan, ScanEnd, Steps};
-use crate::added_tokens::TokenStarts;
+use super::{BLOCK, Masks, StepTask, Steps};
 use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
     __m128i, __m256i, __m512i, _bzhi_u64, _mm_loadu_si128, _mm512_add_epi16, _mm512_and_si512, _mm512_broadcast_i32x4,
@@ -13,17 +12,17 @@ use std::arch::x86_64::{
     _mm512_shuffle_epi8, _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi8, _mm512_test_epi8_mask,
 };
 
-/// [`Scan::append`] with AVX-512. Only called for `Instructions::Avx512`, which exists only where the machine has it.
+/// Runs a scan with AVX-512. Only called for `Instructions::Avx512`, which exists only where the machine has it.
 #[inline]
-pub(super) fn append(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
+pub(super) fn run<T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
     // SAFETY: this machine has AVX-512, as said above.
-    unsafe { append_detected(scan, text, token_starts) }
+    unsafe { run_detected(stops, task) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,avx2,bmi1,bmi2,popcnt")]
-fn append_detected(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-    scan.append_with(text, token_starts, &Avx512Steps { set: load_set(&token_starts.stops) })
+fn run_detected<T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
+    task.run(&Avx512Steps { set: load_set(stops) })
 }
 
 /// The bytes to stop at, four times. Exists only where the machine has AVX-512.

@@ -1,7 +1,6 @@
 //! The ASCII scan with vectors of 16 bytes, for SSE and NEON alike, in steps of four.
 
-use super::{BLOCK, Masks, Scan, ScanEnd, Steps, list_offsets_by_8};
-use crate::added_tokens::TokenStarts;
+use super::{BLOCK, Masks, StepTask, Steps, list_offsets_by_8};
 use crate::byte_set::ByteSet;
 
 const WIDTH: usize = 16;
@@ -30,10 +29,10 @@ pub(super) trait Vector: Copy {
     fn mask(vectors: [Self; 4]) -> u64;
 }
 
-/// [`Scan::append`] with vectors of 16 bytes.
+/// Runs a scan with vectors of 16 bytes.
 #[inline(always)]
-pub(super) fn append<V: Vector>(scan: &mut Scan, text: &[u8], token_starts: &TokenStarts) -> ScanEnd {
-    scan.append_with(text, token_starts, &Steps128 { set: V::load(&token_starts.stops.0) })
+pub(super) fn run<V: Vector, T: StepTask>(stops: &ByteSet, task: T) -> T::Output {
+    task.run(&Steps128 { set: V::load(&stops.0) })
 }
 
 struct Steps128<V> {
