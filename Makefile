@@ -104,7 +104,8 @@ bench-encoder: .venv/peers ## measure the encoder beside transformers on the CPU
 bench-batch: .venv/peers ## measure files to files beside pyarrow with transformers, and datasets.map
 	$(BIN)/python benches/batch.py
 
-# With WHEEL nothing is built or fetched: PYTHON needs torch and transformers, and pytest for the tests.
+# With WHEEL nothing is built or fetched: PYTHON needs torch and transformers, and pytest for the tests. Results name
+# CLIPTOK_COMMIT where there is no repository to ask.
 gpu: $(if $(WHEEL),,.venv/peers) ## test and measure the encoder on a GPU, in eight minutes (WHEEL=dist/*.whl PYTHON=..., OUT=..., SMOKE=1)
 	$(if $(WHEEL),rm -rf target/gpu && $(PYTHON) -m zipfile -e $(WHEEL) target/gpu)
 	$(if $(WHEEL),PYTHONPATH=target/gpu $(PYTHON),$(BIN)/python) benches/gpu $(if $(SMOKE),--smoke) $(if $(OUT),--out $(OUT))

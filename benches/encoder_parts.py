@@ -16,7 +16,7 @@ from cliptok.encoder.sharing.plan import Window, build_batch
 
 # Words in the names of the profiler's events; attention's own GEMMs are attention.
 ATTENTION = ("bmm", "attention", "softmax", "index_select", "indexselect", "fmha", "flash")
-PRODUCTS = ("addmm", "aten::mm", "linear_pointwise", "gemm", "cutlass", "nvjet")
+PRODUCTS = ("addmm", "aten::mm", "linear_pointwise", "gemm", "cutlass", "nvjet", "linear_activation")
 
 
 def matrix_rates(device: torch.device, dtype: torch.dtype, computed_in: torch.dtype) -> dict[str, float]:

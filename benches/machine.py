@@ -1,5 +1,6 @@
 """Where a run took place: the machine, the versions, the commit."""
 
+import os
 import platform
 import re
 import subprocess
@@ -60,8 +61,15 @@ def _version(name: str) -> str:
 
 
 def commit() -> str:
-    """The commit, with `+` behind it when the working tree has changes."""
+    """The commit, with `+` behind it when the working tree has changes.
+
+    `CLIPTOK_COMMIT` says it where there is no repository; a copy that lies within another one has none of its own.
+    """
+    if given := os.environ.get("CLIPTOK_COMMIT"):
+        return given
     try:
+        if Path(_git("rev-parse", "--show-toplevel")).resolve() != ROOT.resolve():
+            return "unknown"
         number = _git("rev-parse", "--short=12", "HEAD")
         return number + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):

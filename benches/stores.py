@@ -17,7 +17,7 @@ from pyarrow import fs
 from batch import write_captions
 from cliptok.batch import tokenize_files
 
-PORT, COUNT, ROUNDS = 8917, 1_000_000, 5
+PORT, COUNT, ROUNDS = 8917, 1_400_000, 5
 
 
 def main(server: str) -> None:

@@ -21,8 +21,9 @@ from cliptok.encoder.sharing.execution import CANONICAL, CUDA, Computation, OnGp
 from cliptok.encoder.sharing.graphs import runner
 from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.stream import windows
+from cliptok.encoder.sharing.triton_kernels import chosen
 
-PARTS = ("project", "attend", "mlp_", "last_block")
+PARTS = ("project", "attend", "attend_and_mlp_", "last_block")
 
 
 @torch.inference_mode()
@@ -31,7 +32,7 @@ def run(settings: Settings) -> Iterator[dict[str, Any]]:
     for name, texts in (("captions", captions(settings)), ("zero-shot", zero_shot(settings))):
         yield {"what": f"host, {name}", **host_share(encoder, texts, settings)}
     texts = captions(settings)
-    batch = batch_of(texts, torch.float16, encoder.config.heads, CANONICAL[settings.some(-3, 3)])
+    batch = batch_of(texts, torch.float16, encoder.config.heads, CANONICAL[settings.some(-3, 3)], fused=chosen(encoder))
     work = Workspace()
 
     def once() -> Any:
@@ -77,7 +78,7 @@ def timed_parts() -> Iterator[dict[tuple[str, int], list[float]]]:
             layer = 0
             continue
         found[name, layer].append(begin.elapsed_time(end))
-        layer += name == "mlp_"
+        layer += name == "attend_and_mlp_"
 
 
 def host_share(encoder: Any, texts: list[str], settings: Settings) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def host_share(encoder: Any, texts: list[str], settings: Settings) -> dict[str, 
     for _ in range(3):
         encoder.encode(texts, tokenizer)
     whole = seconds(DEVICE, lambda: encoder.encode(texts, tokenizer))
-    gpu = OnGpu(Computation(encoder, "text_embeds", normalize=False), runner(encoder))
+    gpu = OnGpu(Computation(encoder, "text_embeds", normalize=False, fused=chosen(encoder)), runner(encoder))
     config = encoder.config
 
     def plan() -> list[Any]:

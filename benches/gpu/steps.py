@@ -24,9 +24,10 @@ STEPS = {
     "tests": Step("suite", 75),
     "kernels": Step("kernels", 60),
     "shapes": Step("shapes", 45),
-    "texts": Step("texts", 100),
+    "texts": Step("texts", 120),
     "conditioning": Step("conditioning", 75),
     "fused": Step("fused", 75),
+    "eight_bit": Step("eight_bit", 60),
     "layers": Step("layers", 45),
     "compiled": Step("compiled", 75),
 }

@@ -77,9 +77,15 @@ def tables(record: Record) -> str:
             cells = (f"{row['what']} ({row['count']:,})", row["dtype"], f"{row['ours']:,.0f}", *peers)
             lines.append(f"| {' | '.join(cells)} |")
     lines += [
-        f"| {row['what'].removeprefix('fused, ')}, `CLIPTOK_KERNELS=triton` | {row['dtype']} | "
-        f"{row['ours']:,.0f} ({row['ratios']['torch']:.2f} times torch's kernels) | | |"
+        f"| {row['what'].removeprefix('fused, ')}, `CLIPTOK_KERNELS=torch` | {row['dtype']} | "
+        f"{row['peers']['torch']:,.0f} (fused {row['ratios']['torch']:.2f} times) | | |"
         for row in rows_of(record, "fused", "fused, ")
+        if "ours" in row
+    ]
+    lines += [
+        f'| {row["what"].removeprefix("fp8, ")}, `quantize("fp8")` | {row["dtype"]} | '
+        f"{row['ours']:,.0f} ({row['ratios']['half']:.2f} times {row['dtype']}) | | |"
+        for row in rows_of(record, "eight_bit", "fp8, ")
         if "ours" in row
     ]
     lines += [
@@ -92,7 +98,8 @@ def tables(record: Record) -> str:
             f"| {row['what']} | {row.get('dtype', 'float16')} | {row['ours_ms']:.2f} | {row['transformers_ms']:.2f} |"
         )
     lines += [
-        f"| {row['what']} | float16 | {row['ours_ms']:.2f} | {row['compiled_ms']:.2f} |"
+        f"| {row['what']}, {how} | float16 | {row['ours_' + key]:.2f} | {row['compiled_' + key]:.2f} |"
+        for how, key in (("one call", "one_ms"), ("calls in a row", "ms"))
         for row in rows_of(record, "compiled")
         if "compiled_ms" in row
     ]

@@ -36,10 +36,10 @@ def run(settings: Settings) -> Iterator[dict[str, Any]]:
             with torch.inference_mode():
                 result = compare(
                     DEVICE,
-                    settings.some(5, 1),
+                    settings.some(9, 1),
                     partial(encoder.encode, texts, tokenizer),
                     len(texts),
-                    {how: partial(_rival, peer, whole[how], settings.some(16, 1)) for how in whole},
+                    {how: partial(_rival, peer, whole[how], settings.some(40, 1)) for how in whole},
                 )
             yield {"what": name, "dtype": kind, "count": len(texts), "real": available(), "error": found, **result}
         yield from one_text(kind, encoder, peer, tokenizer, settings)

@@ -14,7 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.device import to_device
 from cliptok.encoder.dot_product import masked_with
-from cliptok.encoder.forward import forward
+from cliptok.encoder.forward import _Pass, forward
 from cliptok.encoder.sharing import attention
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.execution import CUDA, Computation
@@ -38,10 +38,15 @@ def planned(tokenizer):
     ]
 
 
-@pytest.mark.parametrize("kernel", ["_attention_by_matmul", "_attention_by_kernel"])
+@pytest.mark.parametrize("kernel", [False, True])
 def test_canonical_batches_give_the_right_numbers(small, tokenizer, planned, monkeypatch, kernel):
     """On the CPU, with the CUDA path's plan, padding and mask."""
-    monkeypatch.setattr(attention, "_attention_by_matmul", getattr(attention, kernel))
+
+    def by_kernel(q, k, v, group, out):
+        out.copy_(attention._attention_by_kernel(q, k, v, group))
+
+    if kernel:
+        monkeypatch.setattr(attention, "_attention_by_matmul", by_kernel)
     computation = Computation(small, "text_embeds", normalize=False)
     expected = small.encode(sorted(set(TEXTS)), tokenizer)
     ids = {text: tuple(tokenizer(text, truncation=True, max_length=77)["input_ids"]) for text in set(TEXTS)}
@@ -51,6 +56,28 @@ def test_canonical_batches_give_the_right_numbers(small, tokenizer, planned, mon
             computation([(batch.packed, batch.shape)], Workspace())[0][: batch.stop - batch.start] for batch in planned
         ]
     assert relative(torch.cat(rows)[order], expected) < 2e-6
+
+
+@pytest.mark.parametrize("activation", ["gelu", "quick_gelu"])
+@pytest.mark.parametrize("projection", [None, 48])
+def test_the_pass_over_rows_gives_what_the_modules_give(activation, projection):
+    """At every position, padding too: what stands behind a text is seen by nothing before it."""
+    torch.manual_seed(0)
+    config = TextConfig(width=64, layers=3, heads=2, mlp=128, projection=projection, activation=activation)
+    model = TextEncoder(config).eval()
+    ids = torch.randint(1, 49406, (5, 20))
+    ids[:, 12:] = 49407
+    with torch.inference_mode():
+        expected = model(ids, output_hidden_states=True)
+        for states in ([], [0], [-2], [0, 1, 2, 3]):
+            one = _Pass(model, 20, states)
+            found = one.output(one.compute(ids), one.end(ids))
+            for name in {"last_hidden_state", "pooler_output", "text_embeds"} & set(expected):
+                torch.testing.assert_close(found[name], expected[name], rtol=1e-5, atol=2e-6)
+            for state, number in enumerate(states):
+                torch.testing.assert_close(
+                    found.hidden_states[state], expected.hidden_states[number], rtol=1e-5, atol=2e-6
+                )
 
 
 def test_masks_are_finite():

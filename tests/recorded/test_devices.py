@@ -117,26 +117,30 @@ def attention_kernels(events):
 
 @pytest.mark.sm_90
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
-def test_attention_is_the_memory_efficient_kernel(make, tokenizer, dtype):
-    """Left to choose, torch takes cuDNN's here, whose stub ends in an error."""
+def test_which_kernel_attention_is(make, tokenizer, dtype):
+    """Flash where it is causal alone and half precision, else the memory-efficient one. Left to choose, torch takes
+    cuDNN's here, whose stub ends in an error.
+    """
     encoder = make(dtype=dtype)
     flags = [torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled()]
     ids = torch.full((3, 77), 49407, device="cuda")
     mask = torch.ones_like(ids)
-    for run in (
-        lambda: encoder.encode(TEXTS, tokenizer),
-        lambda: encoder(ids),
-        lambda: encoder(ids, attention_mask=mask),
-        lambda: encode_prompts(encoder, tokenizer, TEXTS),
+    causal = "fmha_cutlassF" if dtype == torch.float32 else "flash_fwd"
+    for run, kernel in (
+        (lambda: encoder.encode(TEXTS, tokenizer), "fmha_cutlassF"),
+        (lambda: encoder(ids), causal),
+        (lambda: encoder(ids, attention_mask=mask), "fmha_cutlassF"),
+        (lambda: encode_prompts(encoder, tokenizer, TEXTS), causal),
     ):
         with torch.no_grad(), recording() as events:
             run()
         kernels = attention_kernels(events)
-        assert len(kernels) == 2 and all("fmha_cutlassF" in name for name in kernels)
-    loss = encoder(ids, attention_mask=mask).unchecked("text_embeds").sum()
-    with recording() as events:
-        loss.backward()
-    assert any("fmha_cutlassB" in name for name in attention_kernels(events))
+        assert len(kernels) == 2 and all(kernel in name for name in kernels)
+    for given, kernel in ((mask, "fmha_cutlassB"), (None, causal.replace("F", "B").replace("fwd", "bwd"))):
+        loss = encoder(ids, attention_mask=given).unchecked("text_embeds").sum()
+        with recording() as events:
+            loss.backward()
+        assert any(kernel in name for name in attention_kernels(events))
     assert flags == [torch.backends.cuda.cudnn_sdp_enabled(), torch.backends.cuda.flash_sdp_enabled()]
 
 

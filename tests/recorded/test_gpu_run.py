@@ -42,8 +42,8 @@ def test_every_step_has_its_rows(rows):
     assert {"encode, odd sizes", "forward, odd sizes"} <= whats["shapes"]
     assert {"captions", "zero-shot", "one text"} <= whats["texts"]
     assert {"SD 1, 1 prompts", "SDXL, 64 prompts", "77 positions, batch 128"} <= whats["conditioning"]
-    assert {row["part"] for row in rows["layers"] if row["what"] == "layer"} >= {"project", "attend", "mlp_"}
-    assert whats["compiled"] == {"compiled"} and whats["fused"] == {"fused"}
+    assert {row["part"] for row in rows["layers"] if row["what"] == "layer"} >= {"project", "attend", "attend_and_mlp_"}
+    assert whats["compiled"] == {"compiled"} and whats["fused"] == {"fused"} and whats["eight_bit"] == {"fp8"}
 
 
 def test_files_and_tables(rows, run, tmp_path, monkeypatch):

@@ -13,12 +13,14 @@ import torch.nn.functional as F
 
 from cliptok import Tokenizer
 from cliptok.encoder import TextConfig, TextEncoder
+from cliptok.encoder.model import quick_gelu
 from cliptok.encoder.sharing.execution import Computation
 from cliptok.encoder.sharing.linear_layers import Workspace
 from cliptok.encoder.sharing.plan import CanonicalSize, Window, build_canonical
-from cliptok.encoder.sharing.triton_kernels import Trie
+from cliptok.encoder.sharing.triton_kernels import Trie, linear
 from cliptok.encoder.sharing.triton_kernels.add_norm import add_norm
 from cliptok.encoder.sharing.triton_kernels.attention import attend
+from cliptok.encoder.sharing.triton_kernels.linear import linear_gelu
 from support.towers import relative
 
 TEXTS = {
@@ -60,6 +62,17 @@ def add_norm_error(dtype: torch.dtype, rows: int, width: int) -> float:
     return max(relative(x, total), relative(out, exact)) if bool(out.isfinite().all()) else np.nan
 
 
+def linear_error(dtype: torch.dtype, rows: int, depth: int, columns: int, quick: bool, broken: bool = False) -> float:
+    x, weight = torch.randn(rows, depth).to(dtype), (torch.randn(columns, depth) * depth**-0.5).to(dtype)
+    bias, out = torch.randn(columns).to(dtype), torch.full((rows, columns), torch.nan, dtype=dtype)
+    z = F.linear(x.double(), weight.double(), bias.double())
+    if broken:
+        x = x.clone()
+        x[-1, -1] += 8  # in the last step of the last tile
+    linear_gelu(x, weight, bias, quick, out)
+    return relative(out, quick_gelu(z) if quick else F.gelu(z)) if bool(out.isfinite().all()) else np.nan
+
+
 @torch.inference_mode()
 def encode_error() -> float:
     """A whole tower on a canonical batch, fused beside torch's operations."""
@@ -83,6 +96,11 @@ def main() -> None:
         for rows, width in ((3, 768), (1, 1280), (2, 96)):
             error = add_norm_error(dtype, rows, width)
             assert error < limit, (width, dtype, error)
+        for rows, depth, columns, quick in ((3, 96, 200, True), (130, 64, 300, False), (65, 128, 256, True)):
+            error = linear_error(dtype, rows, depth, columns, quick)
+            assert error < limit, (rows, dtype, error)
+            assert linear_error(dtype, rows, depth, columns, quick, broken=True) > 0.01
+    linear.FEWEST_ROWS = 0
     error = encode_error()
     assert error < 2e-6, error
     print("all right")

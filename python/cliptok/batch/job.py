@@ -4,16 +4,15 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from cliptok._common.extras import need
 from cliptok.batch import clip_retrieval
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.formats import WITH_COLUMNS, OutputFormat
+from cliptok.batch.job_arguments import check_running, devices_of, keeping, log_path
 from cliptok.batch.pipeline import Job
 from cliptok.batch.planned_job import PlannedJob, Running
 from cliptok.batch.progress import Progress
@@ -27,7 +26,7 @@ from cliptok.batch.tokenizing import LISTS, Tokenizing
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.results import RESULTS
 from cliptok.tokenizer.annotations import ProfileName
-from cliptok.tokenizer.calls.options import check_int, check_path, one_of
+from cliptok.tokenizer.calls.options import check_int, one_of
 
 if TYPE_CHECKING:
     import torch
@@ -116,7 +115,7 @@ def tokenize_files(
     changes while it is read too, and ValueError or TypeError for a wrong argument. Outputs that were finished before
     stay.
     """
-    _check_running(ray, progress, part_rows, processes)
+    check_running(ray, progress, part_rows, processes)
     shards, kind = find(inputs, out, format, input_format)
     lists = lists or ("variable" if kind in WITH_COLUMNS else "fixed")
     if lists == "variable" and kind not in WITH_COLUMNS:
@@ -127,7 +126,7 @@ def tokenize_files(
     reading = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
-    reading = _keeping(reading, keep, kind, members)
+    reading = keeping(reading, keep, kind, members)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
     tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
@@ -137,7 +136,7 @@ def tokenize_files(
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report
-    how = Running(ray, ["cpu"] * (processes or 1), progress, _log(json_log))
+    how = Running(ray, ["cpu"] * (processes or 1), progress, log_path(json_log))
     return planned.run(None, None, how, Clock())
 
 
@@ -223,7 +222,7 @@ def embed_files(
     from cliptok.batch.encoding import plan
     from cliptok.encoder.caching.store import as_cache
 
-    _check_running(ray, progress, part_rows, processes, "torch")
+    check_running(ray, progress, part_rows, processes, "torch")
     if pipeline is not None:
         of_models: dict[str, Any] = {
             "subfolder": subfolder,
@@ -247,16 +246,16 @@ def embed_files(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
     )
     if is_for_retrieval:
-        all_columns = _keeping(reading, keep, "parquet", members)
+        all_columns = keeping(reading, keep, "parquet", members)
         shards, described = clip_retrieval.outputs(shards, place)
     else:
-        reading = _keeping(reading, keep, kind, members)
+        reading = keeping(reading, keep, kind, members)
     if batch_size is not None:
         check_int("batch_size", batch_size, 1)
     named = {"encoder": encoder, "activation": activation, "variant": variant, "revision": revision}
     options = tuple((name, value) for name, value in named.items() if value is not None)
     named_or_loaded = model if pipeline is None else pipeline
-    devices = _devices(device, processes)
+    devices = devices_of(device, processes)
     device = devices[0] if "," in str(device) else device
     given = os.fspath(named_or_loaded) if isinstance(named_or_loaded, os.PathLike) else named_or_loaded
     source = EncoderSource(given, subfolder, device, dtype, options)
@@ -299,57 +298,7 @@ def embed_files(
         return report
     for metadata in jobs[1:]:
         metadata.run(None, None, Running(progress=progress), Clock())
-    return jobs[0].run(encoding, source, Running(ray, devices, progress, _log(json_log)), clock)
-
-
-def _devices(device: Any, processes: int | None) -> list[str]:
-    """What each process computes on: several devices with commas between, or `processes` times one, "" the default."""
-    names = str(device).split(",") if device is not None else [""]
-    if len(names) == 1:
-        return names * (processes or 1)
-    if processes not in (None, len(names)):
-        raise ValueError(f"device names {len(names)} devices, and processes is {processes}")
-    return names
-
-
-def _log(path: Any) -> Path | None:
-    return None if path is None else Path(check_path("json_log", path, "a file to add lines to"))
-
-
-def _check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modules: str) -> None:
-    """Raise for arguments that say how a job runs and are of another kind, and ImportError where Ray is missing."""
-    if not isinstance(ray, (bool, str)):
-        raise TypeError(f"ray is of type {type(ray).__name__}; expected True or the address of a cluster")
-    if not (progress is None or isinstance(progress, bool) or progress == "lines"):
-        raise ValueError(f"progress is {progress!r}; choose True, False, None or 'lines'")
-    if part_rows is not None:
-        check_int("part_rows", part_rows, 1)
-    if processes is not None:
-        check_int("processes", processes, 1)
-        if ray is not False and processes > 1:
-            raise ValueError("processes are of this machine, and ray has its own")
-    if ray is not False:
-        need("ray=True", "ray", *modules)
-
-
-def _keeping(reading: Reading, keep: str | Iterable[str], format: str, members: str | None) -> Reading:
-    given: Any = keep
-    if not isinstance(given, Iterable) or not all(isinstance(name, str) for name in given):
-        raise TypeError(f"keep is {given!r}; expected names of columns")
-    names = (keep,) if isinstance(keep, str) else tuple(keep)
-    if names and format not in WITH_COLUMNS:
-        raise ValueError(f"keep needs Parquet, Arrow, Lance or tar; {format} has no other columns")
-    if "*" in names and len(names) > 1:
-        raise ValueError("keep has '*' and other names; '*' alone keeps all other columns")
-    if members is not None:
-        one_of("members", members, ("npy", "safetensors"))
-        if format != "tar":
-            raise ValueError(f"members is for tar; {format} has none")
-    if format != "tar":
-        return reading._replace(keep=names)
-    if reading.captions == "all":
-        raise ValueError("captions='all' makes several rows of a sample, and a tar has one of each; write Parquet")
-    return reading._replace(keep=names, samples=members or "npy")
+    return jobs[0].run(encoding, source, Running(ray, devices, progress, log_path(json_log)), clock)
 
 
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:

@@ -85,7 +85,7 @@ def encode(
         return _collected(blocks, texts, encoder, output)
     config = encoder.config
     sorted_windows = windows(texts, tokenizer, window, config.end_id, config.positions, config.vocabulary)
-    computation = Computation(encoder, output, normalize, fused=graphs is not None and triton_kernels.wanted())
+    computation = Computation(encoder, output, normalize, fused=triton_kernels.chosen(encoder))
     executor = OnCpu(computation) if graphs is None else OnGpu(computation, graphs)
     planned = executor.plan(sorted_windows, budget, batch_invariant)
     if total is None or total > _FEW:
@@ -167,7 +167,7 @@ def warm_up(
         return 0
     graphs.memory = memory
     with torch.inference_mode(), torch.autocast("cuda", enabled=False):
-        OnGpu(Computation(encoder, output, normalize, triton_kernels.wanted()), graphs).warm_up()
+        OnGpu(Computation(encoder, output, normalize, triton_kernels.chosen(encoder)), graphs).warm_up()
         if hidden_states is not None:
             warm_up_forward(encoder, hidden_states)
     return graphs.bytes()

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 
 from cliptok.encoder.device import pinned, to_device
 from cliptok.encoder.output import OUTPUTS, EndOfSequence, TextEncoderOutput
+from cliptok.encoder.sharing import triton_kernels
+from cliptok.encoder.sharing.attention import RowBatch
 from cliptok.encoder.sharing.graphs import GraphRunner, Outputs, runner
+from cliptok.encoder.sharing.linear_layers import Affine, Workspace
+from cliptok.encoder.sharing.nodes import norm, through
 
 if TYPE_CHECKING:
     from cliptok.encoder.model import TextModel
 
-# Rows are padded to one of these, so that few shapes need a graph. More rows keep a GPU busy for longer than launching
-# their kernels takes.
-ROWS = (1, 2, 4, 8, 16, 32)
+# Rows are padded to one of these, so that few shapes need a graph; more rows are several passes of the last.
+ROWS = (1, 2, 4, 8, 16, 32, 64, 96, 128)
 
 
 @torch.no_grad()
@@ -25,8 +28,8 @@ def forward(model: TextModel, input_ids: Tensor, states: Sequence[int] = ()) -> 
     """`model(input_ids)` for ids (n, length), best given on the CPU, where finding end-of-text ids waits for nothing.
 
     `hidden_states` of the output has the states numbered `states` alone, in that order (negative ones count from the
-    end, -1 is before the final LayerNorm), or is None. On CUDA up to 32 rows replay a graph, unless autocast is on or
-    the model has adapters or hooks.
+    end, -1 is before the final LayerNorm), or is None. On CUDA graphs are replayed, of at most 128 rows each, unless
+    autocast is on or the model has adapters or hooks.
     """
     one = _Pass(model, input_ids.shape[1], states)
     graphs = _graphs(model, len(input_ids))
@@ -37,19 +40,24 @@ def forward(model: TextModel, input_ids: Tensor, states: Sequence[int] = ()) -> 
             output["hidden_states"] = tuple(output["hidden_states"][state] for state in one.states)
         output.end = one.end(input_ids)
         return output
-    rows = len(input_ids)
+    ids = input_ids.to(torch.int32)
+    passes = [_replay(graphs, one, ids[start : start + ROWS[-1]]) for start in range(0, len(ids), ROWS[-1])]
+    outputs = passes[0] if len(passes) == 1 else tuple(map(torch.cat, zip(*passes, strict=True)))
+    return one.output(outputs, one.end(input_ids))
+
+
+def _replay(graphs: GraphRunner, one: _Pass, ids: Tensor) -> Outputs:
+    rows = len(ids)
     padded = next(size for size in ROWS if size >= rows)
-    packed = input_ids.to(torch.int32)[torch.arange(padded).clamp_(max=rows - 1)]
-
-    def take(outputs: Outputs) -> TextEncoderOutput:
-        return one.output(tuple(tensor[:rows].clone() for tensor in outputs), one.end(input_ids))
-
-    return graphs.run(one.key(padded), one.compute, pinned(packed, model.device), take)
+    if padded > rows:
+        ids = torch.cat([ids, ids[-1:].expand(padded - rows, -1)])
+    packed = pinned(ids.contiguous(), one.model.device)
+    return graphs.run(one.key(padded), one.compute, packed, lambda found: tuple(t[:rows].clone() for t in found))
 
 
 def _graphs(model: TextModel, rows: int) -> GraphRunner | None:
-    """The model's graphs, where a pass of so many rows can use them."""
-    if model.device.type != "cuda" or not 0 < rows <= ROWS[-1] or torch.is_autocast_enabled("cuda"):
+    """The model's graphs, where it runs on CUDA and its weights are all that counts."""
+    if model.device.type != "cuda" or not rows or torch.is_autocast_enabled("cuda"):
         return None
     if model.config.class_token or _hooked(model) or _hooked(model.text_model):
         return None
@@ -77,9 +85,10 @@ class _Pass:
         count = model.depth + 1
         self.model, self.length = model, length
         self.states = tuple(range(count)[state] for state in states)
+        self.fused = triton_kernels.chosen(model)
 
     def key(self, rows: int) -> Hashable:
-        return ("forward", rows, self.length, self.states)
+        return ("forward", rows, self.length, self.states, self.fused)
 
     def end(self, input_ids: Tensor) -> EndOfSequence:
         """What checks pooled outputs when they are read: where the ids are, so without waiting if that is the CPU."""
@@ -88,14 +97,21 @@ class _Pass:
 
     def compute(self, ids: Tensor) -> Outputs:
         """Last hidden state, pooled states, projected ones where there is a projection, the hidden states kept."""
-        tower = self.model.text_model
-        x = tower.embeddings(ids, None, None)
-        kept = {0: x}
-        for number, block in enumerate(tower.blocks(), 1):
-            x = block(x, None)
-            if number in self.states:
-                kept[number] = x
-        x = tower.final_layer_norm(x)
+        tower, config = self.model.text_model, self.model.config
+        rows, length = ids.shape
+        states = [tower.embeddings(ids, None, None).flatten(0, 1)]
+        batch = RowBatch(rows, length, config.heads, config.causal, states[0].dtype, self.fused)
+        blocks, work = list(tower.blocks()), Workspace()
+        norms = [*(block.layer_norm1 for block in blocks), tower.final_layer_norm]
+        normed: list[Tensor | None] = [None]
+        kept, done = {}, 0
+        for number in sorted({*self.states, len(blocks)}):
+            normed = through(blocks[done:number], [batch], states, work, norms[number], normed)
+            kept[number], done = states[0].view(rows, length, -1), number
+            if number < len(blocks):
+                states = [states[0].clone()]  # the blocks that follow work in place
+        x = norm(kept[done], Affine.of(norms[-1], batch.dtype), norms[-1].eps) if normed[0] is None else normed[0]
+        x = x.view(rows, length, -1)
         pooled, _ = tower._pool(x, ids)
         projection = self.model.text_projection
         embeds = () if projection is None else (projection(pooled),)

@@ -86,6 +86,9 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
+    eight_bit: tuple[Any, ...] | None = None
+    """What stands for its linear layers in `QuantizedEncoder`; no part of the state."""
+
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.layer_norm1 = nn.LayerNorm(config.width, eps=config.layer_norm_eps)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cliptok.encoder.device import to_device
+from cliptok.encoder.sharing import triton_kernels
 from cliptok.encoder.sharing.attention import NodeBatch
 from cliptok.encoder.sharing.execution import CANONICAL, CPU, CUDA, grouped
 from cliptok.encoder.sharing.fingerprint import obstacle
@@ -168,6 +169,7 @@ class _Run:
         self.pooled = pooled
         self.dtype = compute_dtype(encoder.dtype, encoder.device)
         self.work = Workspace()
+        self.fused = triton_kernels.chosen(encoder)
         # A graph holds addresses: vectors that come and go are no part of one.
         self.graphs = runner(encoder) if encoder.device.type == "cuda" and vectors is None else None
 
@@ -178,7 +180,7 @@ class _Run:
             yield from self._compute([(to_device(tensor, device), shape) for tensor, shape in packed], self.work)
             return
         for tensor, shape in packed:
-            key = ("rows", shape, self.depth, self.final_norm, self.pooled)
+            key = ("rows", shape, self.depth, self.final_norm, self.pooled, self.fused)
             outputs = self.graphs.run(
                 key,
                 lambda inputs, shape=shape: self._outputs(inputs, shape),  # type: ignore[misc]
@@ -193,5 +195,5 @@ class _Run:
 
     def _compute(self, batches: list[tuple[Tensor, BatchShape]], work: Workspace) -> list[tuple[Tensor, Tensor | None]]:
         heads = self.encoder.config.heads
-        nodes = [NodeBatch.unpack(packed, shape, heads, self.dtype) for packed, shape in batches]
+        nodes = [NodeBatch.unpack(packed, shape, heads, self.dtype, self.fused) for packed, shape in batches]
         return encode_states(self.encoder, nodes, work, self.depth, self.final_norm, self.pooled, self.vectors)

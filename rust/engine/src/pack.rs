@@ -74,7 +74,7 @@ impl Engine {
             let message = format!("max_length is {}; start and end of text alone take 2", max_length.unwrap_or(0));
             return Err(Error::Argument(message));
         }
-        let parts = self.parts(texts, max_length.is_none() && threads > 1);
+        let parts = self.parts(texts, max_length.is_none());
         let mut offsets = Vec::new();
         reserve(&mut offsets, texts.len() + 1);
         offsets.push(0);

@@ -45,7 +45,9 @@ def read_parquet(
         rows, size = file.metadata.num_rows, _batch_rows(file.metadata, chosen)
         yield Raw(pa.schema(fields).empty_table(), place.row * shard.size // max(rows, 1), place)
         if fingerprint is not None:
-            raw = stack.enter_context(shard.source.open("rb"))
+            # Of a store, what the fingerprint has read is still there for Arrow.
+            is_opened = not isinstance(source, Path)
+            raw: BinaryIO = source if is_opened else stack.enter_context(shard.source.open("rb"))
             _add_footer(fingerprint, raw, shard.size)
         for groups, first in _bundles(file.metadata):
             done, behind = first, first + sum(file.metadata.row_group(group).num_rows for group in groups)

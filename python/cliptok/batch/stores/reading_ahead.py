@@ -21,7 +21,7 @@ class BlockFile(io.RawIOBase):
         self._size, self._fetch, self._release = size, fetch, close
         self._at = 0
         self._blocks: OrderedDict[int, Future[bytes]] = OrderedDict()
-        self._last = -2
+        self._front = -2
         self._pool = ThreadPoolExecutor(_AHEAD, thread_name_prefix="cliptok-store")
 
     def readable(self) -> bool:
@@ -66,8 +66,10 @@ class BlockFile(io.RawIOBase):
         return len(found)
 
     def _block(self, number: int) -> bytes:
-        is_sequence = number in (self._last, self._last + 1)
-        self._last = number
+        # Whoever looks back at what is still here goes on in front later.
+        is_sequence = number in (self._front, self._front + 1)
+        if is_sequence or number not in self._blocks:
+            self._front = number
         for wanted in range(number, number + 1 + _AHEAD * is_sequence):
             if wanted * BLOCK < self._size and wanted not in self._blocks:
                 self._blocks[wanted] = self._pool.submit(self._get, wanted)

@@ -45,6 +45,11 @@ class NodeBatch:
     dtype: torch.dtype
     trie: Trie | None = None  # what the fused kernels read, where those run
 
+    @property
+    def fused(self) -> bool:
+        """Whether the Triton kernels run."""
+        return self.trie is not None
+
     @classmethod
     def unpack(
         cls, packed: Tensor, shape: BatchShape, heads: int, dtype: torch.dtype, fused: bool = False
@@ -73,27 +78,44 @@ class NodeBatch:
         return cls(tokens, positions, pair if shape.pairs else None, made, rest[-1], chunk, dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch, work: Workspace) -> Tensor:
+@dataclasses.dataclass
+class RowBatch:
+    """Rows of equally many positions, which see their own row alone: nothing is shared, not even padding."""
+
+    rows: int
+    length: int
+    heads: int
+    causal: bool
+    dtype: torch.dtype
+    fused: bool
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, batch: NodeBatch | RowBatch, work: Workspace) -> Tensor:
     """Attention of nodes to their ancestors and themselves; q, k, v and the result are (N, width)."""
+    if isinstance(batch, RowBatch):
+        q, k, v = (t.view(batch.rows, batch.length, batch.heads, -1).transpose(1, 2) for t in (q, k, v))
+        return dot_product_attention(q, k, v, None, batch.causal).transpose(1, 2).reshape(len(q) * batch.length, -1)
+    if q.is_cuda and batch.trie is None and len(batch.groups) == 1:
+        return _attention_by_kernel(q, k, v, batch.groups[0])
     out = work.take("attention", q.shape[0], q.shape[1], q)
     if batch.trie is not None:
         from cliptok.encoder.sharing.triton_kernels import attention as fused
 
         return fused.attend(q, k, v, batch.trie, out)
-    attention = _attention_by_kernel if q.is_cuda else _attention_by_matmul
     for group in batch.groups:
         rows = slice(group.first * batch.chunk, (group.first + group.chunks) * batch.chunk)
-        attention(q[rows], k, v, group, out[rows])
+        _attention_by_matmul(q[rows], k, v, group, out[rows])
     return out
 
 
-def _attention_by_kernel(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:
+def _attention_by_kernel(q: Tensor, k: Tensor, v: Tensor, group: Group) -> Tensor:
+    """Of a canonical batch, whose chunks are one group; the kernel's output has the layout of the result."""
     q, k, v = (
         t.view(group.chunks, -1, group.heads, t.shape[1] // group.heads).transpose(1, 2)
         for t in (q, k.index_select(0, group.keys), v.index_select(0, group.keys))
     )
     y = dot_product_attention(q, k, v, group.mask, causal=False)
-    out.view(group.chunks, -1, *y.shape[1::2]).copy_(y.transpose(1, 2))
+    return y.transpose(1, 2).reshape(-1, y.shape[1] * y.shape[3])
 
 
 def _attention_by_matmul(q: Tensor, k: Tensor, v: Tensor, group: Group, out: Tensor) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import operator
 import weakref
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -79,7 +80,9 @@ class Fingerprint:
     def __init__(self, tower: TextModel) -> None:
         parts = list(tower.modules())
         # The dictionaries, not the modules: a tower that is kept alive here would never let its graphs go.
-        self._places = [values for part in parts for values in (part._modules, part._parameters)]
+        self._places: list[dict[str, object]] = [
+            cast("dict[str, object]", values) for part in parts for values in (part._modules, part._parameters)
+        ]
         self._values = self._current()
         self._attributes = [
             (part.__dict__, name, part.__dict__[name])
@@ -95,7 +98,7 @@ class Fingerprint:
         self.obstacle = obstacle(tower)
 
     def _current(self) -> list[object]:
-        return list(itertools.chain.from_iterable(values.values() for values in self._places))
+        return list(itertools.chain.from_iterable(map(dict.values, self._places)))
 
     def matches(self, tower: TextModel) -> bool:
         """Whether `tower` still has these layers and tensors at these places, and nothing more that runs."""
@@ -108,7 +111,8 @@ class Fingerprint:
             same = all(map(Tensor.is_set_to, self._tensors, self._aliases))
         except RuntimeError:  # on different devices
             return False
-        hooked = any(self._hooks) or any("forward" in own for own in self._own) or _global_hooks()
+        own = any(map(operator.contains, self._own, itertools.repeat("forward")))
+        hooked = own or any(self._hooks) or _global_hooks()
         if same and (hooked or self.obstacle is not None):
             return obstacle(tower) == self.obstacle
         return same

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cliptok.encoder.sharing.eight_bit import EightBit, EightBitRows, product, quantized
+
 
 class Affine(NamedTuple):
     """Weight and bias of a linear layer or a LayerNorm, in the compute dtype."""
@@ -83,8 +85,8 @@ def _onednn(x: Tensor) -> Callable[..., Tensor] | None:
 
 
 def linear(
-    x: Tensor,
-    layer: Affine,
+    x: Tensor | EightBitRows,
+    layer: Affine | EightBit,
     work: Workspace,
     name: str,
     activation: str | None = None,
@@ -93,14 +95,20 @@ def linear(
 ) -> Tensor:
     """`activation(scale * x @ weight.T + bias * layer.bias)`, with the activation None, "silu" or "gelu".
 
-    The result may be the workspace's buffer `name`.
+    The result may be the workspace's buffer `name`. In 8 bits there are no factors and no activation; the result has
+    the dtype of the layer's bias.
     """
+    if isinstance(layer, EightBit):
+        return product(quantized(x, layer.weight.dtype), layer, layer.bias.dtype)
+    assert isinstance(x, Tensor)
     if (onednn := _onednn(x)) is not None:
         kind, algorithm = _ONEDNN_ACTIVATION[activation]
         x = x if scale == 1.0 else x * scale
         return onednn(x, layer.weight, layer.bias if bias == 1.0 else layer.bias * bias, kind, [], algorithm)
     out = work.take(name, x.shape[0], len(layer.weight), x)
-    torch.addmm(layer.bias, x, layer.weight.t(), beta=bias, alpha=scale, out=out)
+    # Not `beta=bias`: with a factor cuBLAS does not add a bias itself, and gets a copy of it for every row to read.
+    scaled = layer.bias if bias == 1.0 else layer.bias * bias
+    torch.addmm(scaled, x, layer.weight.t(), alpha=scale, out=out)
     if activation == "silu":
         F.silu(out, inplace=True)
     elif activation == "gelu":
@@ -108,10 +116,15 @@ def linear(
     return out
 
 
-def add_linear_(residual: Tensor, x: Tensor, layer: Affine, work: Workspace, scale: float = 1.0) -> Tensor:
+def add_linear_(
+    residual: Tensor, x: Tensor | EightBitRows, layer: Affine | EightBit, work: Workspace, scale: float = 1.0
+) -> Tensor:
     """`residual += scale * x @ weight.T + layer.bias`. In float32 MKL's GEMM does the sum; in half precision that
     would round the large residual twice.
     """
+    if isinstance(layer, EightBit):
+        return residual.add_(linear(x, layer, work, "sum", scale=scale))
+    assert isinstance(x, Tensor)
     if _onednn(x) is not None:
         return residual.add_(linear(x, layer, work, "sum", bias=1 / scale), alpha=scale)
     if x.dtype != torch.float32:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from cliptok.encoder.sharing.attention import NodeBatch, attend
+from cliptok.encoder.sharing.attention import NodeBatch, RowBatch, attend
+from cliptok.encoder.sharing.eight_bit import EightBit, EightBitRows, quantized
 from cliptok.encoder.sharing.linear_layers import Affine, Workspace, add_linear_, linear
 
 if TYPE_CHECKING:
@@ -27,28 +28,30 @@ class Layer:
     """A block's parameters in the dtype that is computed in."""
 
     norm1: Affine
-    q: Affine
-    k: Affine
-    v: Affine
-    out: Affine
+    q: Affine | EightBit
+    k: Affine | EightBit
+    v: Affine | EightBit
+    out: Affine | EightBit
     norm2: Affine
-    fc1: Affine
-    fc2: Affine
+    fc1: Affine | EightBit
+    fc2: Affine | EightBit
     quick_gelu: bool
     eps: float
 
     @classmethod
     def of(cls, block: Block, dtype: torch.dtype) -> Layer:
         a, mlp = block.self_attn, block.mlp
+        linears = a.q_proj, a.k_proj, a.v_proj, a.out_proj, mlp.fc1, mlp.fc2
+        q, k, v, out, fc1, fc2 = block.eight_bit or [Affine.of(linear, dtype) for linear in linears]
         return cls(
             norm1=Affine.of(block.layer_norm1, dtype),
-            q=Affine.of(a.q_proj, dtype),
-            k=Affine.of(a.k_proj, dtype),
-            v=Affine.of(a.v_proj, dtype),
-            out=Affine.of(a.out_proj, dtype),
+            q=q,
+            k=k,
+            v=v,
+            out=out,
             norm2=Affine.of(block.layer_norm2, dtype),
-            fc1=Affine.of(mlp.fc1, dtype),
-            fc2=Affine.of(mlp.fc2, dtype),
+            fc1=fc1,
+            fc2=fc2,
             quick_gelu=mlp.activation == "quick_gelu",
             eps=block.layer_norm1.eps,
         )
@@ -68,38 +71,65 @@ def norm(x: Tensor, layer: Affine, eps: float) -> Tensor:
     return F.layer_norm(x, x.shape[-1:], weight, bias, eps).to(layer.weight.dtype)
 
 
-def mlp_(x: Tensor, layer: Layer, work: Workspace, h: Tensor | None = None) -> Tensor:
-    """`x += block.mlp(h)`, where h is `block.layer_norm2(x)`."""
-    h = norm(x, layer.norm2, layer.eps) if h is None else h
+def mlp_(x: Tensor, layer: Layer, work: Workspace) -> Tensor:
+    """`x += block.mlp(block.layer_norm2(x))`."""
+    h, scale = _activated(norm(x, layer.norm2, layer.eps), layer, work)
+    return add_linear_(x, h, layer.fc2, work, scale)
+
+
+def _activated(h: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor | EightBitRows, float]:
+    """What comes out of fc1 and its activation, and the factor that it lacks."""
+    if isinstance(layer.fc1, EightBit):
+        h = linear(h, layer.fc1, work, "mlp")
+        return quantized(h, layer.fc1.weight.dtype, "quick_gelu" if layer.quick_gelu else "gelu"), 1.0
     if layer.quick_gelu:
         # x * sigmoid(1.702 x) is silu(1.702 x) / 1.702: both factors are folded into the linear layers.
-        return add_linear_(x, linear(h, layer.fc1, work, "mlp", "silu", 1.702, 1.702), layer.fc2, work, 1 / 1.702)
-    return add_linear_(x, linear(h, layer.fc1, work, "mlp", "gelu"), layer.fc2, work)
+        return linear(h, layer.fc1, work, "mlp", "silu", 1.702, 1.702), 1 / 1.702
+    return linear(h, layer.fc1, work, "mlp", "gelu"), 1.0
 
 
-def project(x: Tensor, layer: Layer, work: Workspace) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values of every row."""
-    h = norm(x, layer.norm1, layer.eps)
-    return linear(h, layer.q, work, "q"), linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
+def project(x: Tensor, layer: Layer, work: Workspace, h: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of every row; h is `block.layer_norm1(x)` where that is known."""
+    h = norm(x, layer.norm1, layer.eps) if h is None else h
+    rows = quantized(h, layer.q.weight.dtype) if isinstance(layer.q, EightBit) else h
+    return linear(rows, layer.q, work, "q"), linear(rows, layer.k, work, "k"), linear(rows, layer.v, work, "v")
 
 
-def attend_and_mlp_(x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch, work: Workspace) -> None:
-    """The rest of a block, in place: attention, its output layer and the MLP of every node."""
+def attend_and_mlp_(
+    x: Tensor, qkv: Iterable[Tensor], layer: Layer, batch: NodeBatch | RowBatch, work: Workspace, after: Affine | None
+) -> Tensor | None:
+    """The rest of a block, in place: attention, its output layer and the MLP of every node.
+
+    Fused, also the LayerNorm `after` the block, which is returned.
+    """
     q, k, v = qkv
     y = attend(q, k, v, batch, work)
-    if batch.trie is None:
+    if not batch.fused:
         mlp_(add_linear_(x, y, layer.out, work), layer, work)
-        return
+        return None
     from cliptok.encoder.sharing.triton_kernels.add_norm import add_norm
+    from cliptok.encoder.sharing.triton_kernels.linear import FEWEST_ROWS, linear_gelu
 
-    h = work.take("norm", x.shape[0], x.shape[1], x)
+    h = torch.empty_like(x)
     add_norm(x, linear(y, layer.out, work, "sum"), 1.0, *layer.norm2, layer.eps, h)
-    mlp_(x, layer, work, h)
+    hidden: Tensor | EightBitRows
+    if isinstance(layer.fc1, Affine) and len(h) >= FEWEST_ROWS:
+        hidden = work.take("mlp", len(h), len(layer.fc1.weight), h)
+        hidden, scale = linear_gelu(h, *layer.fc1, layer.quick_gelu, hidden), 1.0
+    else:
+        hidden, scale = _activated(h, layer, work)
+    if after is None:
+        add_linear_(x, hidden, layer.fc2, work, scale)
+        return None
+    return add_norm(x, linear(hidden, layer.fc2, work, "sum", scale=scale), 1.0, *after, layer.eps, h)
 
 
-def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace) -> Tensor:
-    """The last block at end-of-sequence nodes alone, (m, width). Other queries are zero and their output is dropped."""
-    h = norm(x, layer.norm1, layer.eps)
+def last_block(x: Tensor, layer: Layer, batch: NodeBatch, work: Workspace, h: Tensor | None = None) -> Tensor:
+    """The last block at end-of-sequence nodes alone, (m, width). Other queries are zero and their output is dropped.
+
+    h is as in `project`.
+    """
+    h = norm(x, layer.norm1, layer.eps) if h is None else h
     k, v = linear(h, layer.k, work, "k"), linear(h, layer.v, work, "v")
     q = torch.zeros_like(h)
     # (Assigned by index: MPS has no `index_copy_` in torch 2.4. Padding repeats node 0, with the same value.)
@@ -115,8 +145,8 @@ def encode_nodes(tower: TextModel, batches: Sequence[NodeBatch], work: Workspace
     it in `no_grad` or in inference mode.
     """
     *blocks, last = tower.blocks()
-    states = _through(tower, batches, blocks, work)
-    return _at_eos(tower, last, states, batches, work)
+    states, normed = _embedded_through(tower, batches, blocks, work, last.layer_norm1)
+    return _at_eos(tower, last, states, batches, work, normed)
 
 
 def encode_states(
@@ -134,8 +164,13 @@ def encode_states(
     """
     blocks, final, dtype = list(tower.blocks()), tower.final_layer_norm, batches[0].dtype
     affine = Affine.of(final, dtype)
-    states = _through(tower, batches, blocks[:depth], work, vectors=vectors)
-    found = [norm(x, affine, final.eps) if final_norm else x.to(dtype) for x in states]
+    states, normed = _embedded_through(
+        tower, batches, blocks[:depth], work, final if final_norm else None, vectors=vectors
+    )
+    if final_norm:
+        found = [norm(x, affine, final.eps) if h is None else h for x, h in zip(states, normed, strict=True)]
+    else:
+        found = [x.to(dtype) for x in states]
     if not pooled:
         return [(x, None) for x in found]
     if depth == len(blocks):
@@ -143,33 +178,52 @@ def encode_states(
         return [(x, norm(y, affine, final.eps)) for x, y in zip(found, at, strict=True)]
     if not final_norm and found[0] is states[0]:
         found = [x.clone() for x in found]  # the blocks that follow work in place
-    states = _through(tower, batches, blocks[depth:-1], work, states)
-    return list(zip(found, _at_eos(tower, blocks[-1], states, batches, work), strict=True))
+    normed = through(blocks[depth:-1], batches, states, work, blocks[-1].layer_norm1)
+    return list(zip(found, _at_eos(tower, blocks[-1], states, batches, work, normed), strict=True))
 
 
-def _through(
+def _embedded_through(
     tower: TextModel,
     batches: Sequence[NodeBatch],
     blocks: Sequence[Block],
     work: Workspace,
-    states: list[Tensor] | None = None,
+    after: nn.LayerNorm | None,
     vectors: Tensor | None = None,
-) -> list[Tensor]:
-    """States (N, width) per batch after `blocks`; from the embeddings, or in place from `states`."""
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """States (N, width) per batch, from the embeddings through `blocks`, and what `through` returns."""
+    pairs = [_embed(tower, batch, vectors) for batch in batches]
+    states = [_of_nodes(x, batch) for x, batch in zip(pairs, batches, strict=True)]
+    return states, through(blocks, batches, states, work, after, pairs=pairs)
+
+
+def through(
+    blocks: Sequence[Block],
+    batches: Sequence[NodeBatch | RowBatch],
+    states: Sequence[Tensor],
+    work: Workspace,
+    after: nn.LayerNorm | None,
+    normed: Sequence[Tensor | None] = (),
+    pairs: Sequence[Tensor] = (),
+) -> list[Tensor | None]:
+    """Change states (N, width) per batch in place to what they are after `blocks`.
+
+    Returns, where it has been computed on the way, the LayerNorm `after` of them; `normed` is that of the first block.
+    `pairs` are what the states are made of, where these are embeddings.
+    """
     dtype = batches[0].dtype
-    pairs: list[Tensor] = []
-    if states is None:
-        pairs = [_embed(tower, batch, vectors) for batch in batches]
-        states = [_of_nodes(x, batch) for x, batch in zip(pairs, batches, strict=True)]
+    known = list(normed) or [None] * len(batches)
     for depth, block in enumerate(blocks):
         layer = Layer.of(block, dtype)
+        following = blocks[depth + 1].layer_norm1 if depth + 1 < len(blocks) else after
+        next_norm = None if following is None else Affine.of(following, dtype)
         for i, batch in enumerate(batches):
             # Before any attention a state is its token and position: few pairs stand for many nodes.
-            first = depth == 0 and bool(pairs)
-            qkv = project(pairs[i] if first else states[i], layer, work)
-            rows = (_of_nodes(part, batch) for part in qkv) if first else qkv
-            attend_and_mlp_(states[i], rows, layer, batch, work)
-    return states
+            if depth == 0 and pairs and isinstance(batch, NodeBatch):
+                qkv = tuple(_of_nodes(part, batch) for part in project(pairs[i], layer, work))
+            else:
+                qkv = project(states[i], layer, work, known[i])
+            known[i] = attend_and_mlp_(states[i], qkv, layer, batch, work, next_norm)
+    return known
 
 
 def _embed(tower: TextModel, batch: NodeBatch, vectors: Tensor | None) -> Tensor:
@@ -186,12 +240,17 @@ def _embed(tower: TextModel, batch: NodeBatch, vectors: Tensor | None) -> Tensor
 
 
 def _at_eos(
-    tower: TextModel, block: Block, states: list[Tensor], batches: Sequence[NodeBatch], work: Workspace
+    tower: TextModel,
+    block: Block,
+    states: Sequence[Tensor],
+    batches: Sequence[NodeBatch],
+    work: Workspace,
+    normed: Sequence[Tensor | None],
 ) -> list[Tensor]:
     """The last block and the final LayerNorm, at end-of-sequence nodes alone."""
     dtype, final = batches[0].dtype, tower.final_layer_norm
     layer, affine = Layer.of(block, dtype), Affine.of(final, dtype)
-    pooled = (last_block(x, layer, batch, work) for x, batch in zip(states, batches, strict=True))
+    pooled = (last_block(x, layer, batch, work, h) for x, batch, h in zip(states, batches, normed, strict=True))
     return [norm(x, affine, final.eps) for x in pooled]
 
 
