@@ -172,6 +172,8 @@ class Round:
     def begin(self, out: AnyPath) -> Run:
         def work() -> tuple[int, int]:
             torch.set_num_threads(1)
+            # Else processes that are spawned import this file once more, and torch with it.
+            vars(sys.modules["__main__"]).pop("__file__", None)
             job = embed_files if self._way == "embed" else tokenize_files
             report = job(**self._options, out=f"{out}/", resume=True)
             return report.texts_now, report.counts.texts

@@ -167,7 +167,7 @@ print(report.texts_now)
 """
 
 
-@pytest.mark.parametrize("format", ["parquet", "npy", "tar"])
+@pytest.mark.parametrize("format", ["parquet", "tar"])
 def test_killed_inside_parts_and_while_they_are_joined(format: Any, tmp_path: Path) -> None:
     path, _ = written(tmp_path / "in", "txt")
     tokenize_files(path, tmp_path / "whole", format=format, part_rows=100)

@@ -1,6 +1,8 @@
 //! The texts of a Python sequence or an Arrow column as `&str`, borrowed and never copied.
 
-use crate::arrow::Column;
+use crate::arrow::import;
+use crate::arrow_column::Column;
+use crate::boundary::guarded;
 use crate::memory::out_of_memory;
 use crate::nulls::Nulls;
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
@@ -31,7 +33,7 @@ impl<'py> Batch<'py> {
             return Ok(Self::Tuple(tuple.clone()));
         }
         if texts.hasattr("__arrow_c_stream__")? || texts.hasattr("__arrow_c_array__")? {
-            return Ok(Self::Arrow(Column::new(texts)?));
+            return Ok(Self::Arrow(guarded(|| import(texts))?));
         }
         let found = texts.get_type().name()?;
         Err(PyTypeError::new_err(format!("texts is {found}; expected a list or tuple of str, or an Arrow column")))
@@ -55,7 +57,7 @@ impl<'py> Batch<'py> {
                 }
                 Ok(())
             }
-            Self::Arrow(column) => column.read(rows, nulls, texts),
+            Self::Arrow(column) => Ok(column.read(rows, nulls, texts)?),
         }
     }
 

@@ -100,3 +100,31 @@ impl Bpe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Vocabulary;
+
+    /// A short word is found by the hot loop from the second time on, a longer one in the other cache.
+    #[test]
+    fn merged_words_are_cached() {
+        let bpe = &Vocabulary::clip().bpe;
+        for (word, is_short) in [(&b"photograph"[..], true), (b"internationalization", false)] {
+            let mut ids = Vec::new();
+            let key = Key::new(word);
+            let long_key = LongKey::new(word);
+            let in_long =
+                || long_key.and_then(|key| bpe.long_cache.get(key)).map(|ids| ids.all()[..ids.len()].to_vec());
+            assert!(key.and_then(|key| bpe.lookup().get(key)).is_none() && in_long().is_none());
+            bpe.ids(word, &mut ids);
+            let expected: Vec<u16> = bpe.merge_with_lengths(word).map(|(id, _)| id).collect();
+            assert_eq!(ids, expected);
+            let found = key.and_then(|key| bpe.lookup().get(key)).map(|ids| ids.all()[..ids.len()].to_vec());
+            assert_eq!(found, is_short.then(|| expected.clone()));
+            assert_eq!(in_long(), (!is_short).then(|| expected.clone()));
+            bpe.ids(word, &mut ids);
+            assert_eq!(ids, expected);
+        }
+    }
+}

@@ -159,6 +159,20 @@ mod tests {
         assert_eq!(cache.get(key(b"word")), None);
     }
 
+    /// Half as many words as there are slots: nine of ten stay, as with a random slot in buckets of two.
+    #[test]
+    fn words_spread_over_the_slots() {
+        let cache = LongWordCache::new();
+        let words: Vec<Vec<u8>> = (0..SLOTS as u32 / 2).map(|n| format!("a longer word {n}").into_bytes()).collect();
+        words.iter().zip(0..).for_each(|(word, n)| cache.put(key(word), &[n]));
+        let kept = words
+            .iter()
+            .zip(0..)
+            .filter(|&(word, n)| cache.get(key(word)).is_some_and(|ids| ids.all()[0] == n))
+            .count();
+        assert!(kept > words.len() * 86 / 100, "{kept}");
+    }
+
     /// Three words of one bucket: the newest is there, and so is one of the others.
     #[test]
     fn the_slot_that_was_written_less_often_is_overwritten() {
