@@ -34,7 +34,8 @@ def _loader(bench: Bench, name: str, size: int, bars: list[Bar]) -> Case:
     """One loop, the collate_fn changed. Each peer beside the profile with its ids; with a mask where the peer has one.
 
     Peers tokenize whole batches there, which is faster than the usual text by text in the dataset. The workers are
-    forked, their start is not timed. `(zeros)` tokenizes nothing: what DataLoader itself costs for such batches.
+    forked, their start is not timed. `(zeros)` tokenizes nothing: what DataLoader itself costs for such batches;
+    `(nothing)`: without any tensor.
     """
     try:
         import torch
@@ -51,6 +52,7 @@ def _loader(bench: Bench, name: str, size: int, bars: list[Bar]) -> Case:
         if peer is not None:
             _check(texts, size, own, peer.torch)
             ways.append((which, peer.torch, 40 * BATCH // size))
+    ways.append(("(nothing)", len, 2000))
     ways.append(("(zeros)", lambda batch: torch.zeros((len(batch), WIDTH), dtype=torch.int64), 2000))
     contenders = []
     for which, collate, batches in ways:
