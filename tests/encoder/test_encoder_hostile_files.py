@@ -84,6 +84,24 @@ def test_safetensors_headers(tmp_path, content):
 LAYER = "text_model.encoder.layers.0.layer_norm1.bias"
 
 
+def test_a_header_with_a_name_twice(saved, tmp_path):
+    """Which of the two is meant nobody knows. Other JSON is read as its own library does: the last counts."""
+    content = (saved / "model.safetensors").read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8 : 8 + length])
+    name = next(iter(entries.keys() - {"__metadata__"}))
+    twice = content[8 : 8 + length].rstrip()[:-1] + b"," + json.dumps({name: entries[name]})[1:].encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(header(twice, content[8 + length :]))
+    refused(path, name, "twice")
+    shape_twice = content[8 : 8 + length].replace(b'"shape":', b'"shape":[5],"shape":', 1)
+    path.write_bytes(header(shape_twice, content[8 + length :]))
+    refused(path, "shape", "twice")
+    (tmp_path / "config.json").write_text('{"hidden_size": 5, ' + (saved / "config.json").read_text().lstrip()[1:])
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert TextEncoder.from_pretrained(tmp_path).config.width == CONFIG.width
+
+
 @pytest.mark.parametrize("number", ["3", "100000000", "1000000000000000000", "-1", "01", "٣", "²", "9" * 5000, "1e3"])
 def test_layer_numbers(tmp_path, tensors, number):
     path = tmp_path / "x.safetensors"

@@ -83,7 +83,7 @@ def test_other_columns_are_refused() -> None:
 def test_bytes_that_are_no_utf8_are_refused() -> None:
     offsets, data = pa.array([0, 1, 3], pa.int32()).buffers()[1], pa.py_buffer(b"a\xff\xfe")
     column = pa.Array.from_buffers(pa.string(), 2, [None, offsets, data])
-    with pytest.raises(ValueError, match="texts is a malformed Arrow column"):
+    with pytest.raises(ValueError, match="texts is no readable Arrow column"):
         Tokenizer().encode_batch(column)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
@@ -55,13 +56,25 @@ def read_json(path: Path, kind: type = dict) -> Any:
         return wanted(parse_json(read_text(path)), kind, "the file")
 
 
-def parse_json(text: str) -> Any:
-    """The value of a JSON text. Raises ValueError for anything that is none, or is nested too deeply."""
+def parse_json(text: str, repeats: bool = True) -> Any:
+    """The value of a JSON text. Raises ValueError for anything that is none, or is nested too deeply.
+
+    Of a key that an object has twice the last counts, as for every library that reads such files; without `repeats` it
+    is an error.
+    """
     if text.count("[") + text.count("{") > MAX_JSON_DEPTH:
         depths = accumulate(map(_STEP.__getitem__, _STRING_OR_REST.sub("", text)))
         if max(depths, default=0) > MAX_JSON_DEPTH:
             raise ValueError(f"is nested too deeply; at most {MAX_JSON_DEPTH} brackets inside one another are read")
-    return json.loads(text)
+    return json.loads(text, object_pairs_hook=None if repeats else _distinct)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"it has {twice!r} twice")
+    return found
 
 
 def wanted(value: Any, kind: type | tuple[type, ...], what: str) -> Any:

@@ -18,9 +18,13 @@ def prefetch(items: Iterable[T], depth: int = 1) -> Iterator[T]:
 
     with ThreadPoolExecutor(1, thread_name_prefix="cliptok-prefetch") as pool:
         waiting: deque[Future[Any]] = deque(pool.submit(produce) for _ in range(depth))
-        while (item := waiting.popleft().result()) is not done:
-            waiting.append(pool.submit(produce))
-            yield item
+        try:
+            while (item := waiting.popleft().result()) is not done:
+                waiting.append(pool.submit(produce))
+                yield item
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def write_in_background(items: Iterable[T], write: Callable[[T], object], depth: int = 1) -> None:

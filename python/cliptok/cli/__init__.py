@@ -35,23 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.meta_path.insert(0, _WithoutPandas())
     try:
         with terminating():
-            return _run(words)
+            options = _parser().parse_args(words)
+            return int(options.run(options))
     except KeyboardInterrupt as error:
         return say_interrupted(error, words)
-
-
-class _WithoutPandas:
-    """Hides pandas from pyarrow, which would import it, for seconds, to recognise objects that are not used here."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("cliptok hides pandas", name=name)
-
-
-def _run(words: Sequence[str]) -> int:
-    options = _parser().parse_args(words)
-    try:
-        return int(options.run(options))
     except BrokenPipeError:
         # Whoever read the output has seen enough. Python would complain once more when it closes it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -67,6 +54,14 @@ def _run(words: Sequence[str]) -> int:
         if os.environ.get("CLIPTOK_TRACEBACK"):
             raise
         return _fail(f"{type(error).__name__}: {error} (unexpected; with CLIPTOK_TRACEBACK=1 it shows where)")
+
+
+class _WithoutPandas:
+    """Hides pandas from pyarrow, which would import it, for seconds, to recognise objects that are not used here."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("cliptok hides pandas", name=name)
 
 
 def _fail(message: str) -> int:

@@ -11,7 +11,7 @@ from cliptok._common.urls import shown
 
 
 class Terminated(KeyboardInterrupt):  # Handled wherever KeyboardInterrupt is.
-    """SIGTERM or SIGHUP."""
+    """SIGINT, SIGTERM or SIGHUP."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -20,19 +20,29 @@ class Terminated(KeyboardInterrupt):  # Handled wherever KeyboardInterrupt is.
 
 @contextmanager
 def terminating() -> Iterator[None]:
-    """Within the block SIGTERM and SIGHUP raise Terminated, so that temporary files are removed as after Ctrl-C."""
+    """Within the block Ctrl-C, SIGTERM and SIGHUP raise Terminated, so that temporary files are removed.
+
+    It replaces an error that the block ends with behind such a signal: a library may have taken the exception for a
+    failure of its own, as the imports of some C extensions do.
+    """
+    seen: list[int] = []
 
     def terminate(number: int, frame: Any) -> None:
+        seen.append(number)
         raise Terminated(number)
 
     before = {}
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # Windows has no SIGHUP.
         number = getattr(signal, name, None)
         # A process that was started to ignore it, by nohup, goes on ignoring it.
-        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+        if number is not None and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             before[number] = signal.signal(number, terminate)
     try:
         yield
+    except Exception as error:
+        if seen:
+            raise Terminated(seen[0]) from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,10 +1,12 @@
 """The arrays that ids are written into: what `dtype` and `out` may be."""
 
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy.typing as npt  # It takes longer to import than a thousand captions take.
 
 DTYPES = ("uint16", "int32", "int64")
 _LARGEST = {name: int(np.iinfo(name).max) for name in DTYPES}
@@ -29,7 +31,7 @@ def dtype_name(dtype: Any, ids: int) -> str:
     return name
 
 
-def as_out(out: Any, rows: int, max_length: int, ids: int) -> npt.NDArray[Any]:
+def as_out(out: Any, rows: int, max_length: int, ids: int) -> "npt.NDArray[Any]":
     """The NumPy array behind `out`, a NumPy array or a CPU torch tensor of shape (rows, max_length).
 
     Raises TypeError for another type and ValueError for a shape, dtype, device or layout that cannot be written.

@@ -1,8 +1,8 @@
 //! Checks of the structures of the Arrow C interface that come from other libraries, before Arrow's own library reads them,
 //! which panics where they break its assumptions.
 
-use arrow_array::ffi::FFI_ArrowSchema;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema};
+use std::ffi::{CStr, c_char, c_void};
 
 type Release = Option<unsafe extern "C" fn(*mut c_void)>;
 
@@ -35,19 +35,17 @@ pub(crate) struct RawArray {
     private_data: *mut c_void,
 }
 
-/// `ArrowArrayStream` of the C stream interface.
-#[repr(C)]
-pub(crate) struct RawStream {
-    get_schema: Option<unsafe extern "C" fn(*mut RawStream, *mut RawSchema) -> c_int>,
-    get_next: *const c_void,
-    get_last_error: *const c_void,
-    release: Release,
-    private_data: *mut c_void,
-}
-
-const HANDED_OVER: &str = "it was handed over once already; ask its owner for another";
+pub(crate) const HANDED_OVER: &str = "it was handed over once already; ask its owner for another";
 
 impl RawSchema {
+    pub(crate) fn of(schema: &FFI_ArrowSchema) -> &Self {
+        // SAFETY: both are the layout that the interface says.
+        #[allow(unsafe_code)]
+        unsafe {
+            &*std::ptr::from_ref(schema).cast()
+        }
+    }
+
     /// What is wrong with it.
     pub(crate) fn check(&self) -> Result<(), String> {
         const MAX_CHILDREN: i64 = 1 << 20;
@@ -58,10 +56,15 @@ impl RawSchema {
         if !(0..=MAX_CHILDREN).contains(&self.child_count) || self.child_count > 0 && self.children.is_null() {
             return Err(format!("its schema has {} children", self.child_count));
         }
-        if let Some(dictionary) = Self::at(self.dictionary) {
+        // SAFETY: the interface says that it is null or points to a schema that lives as long as this one.
+        #[allow(unsafe_code)]
+        if let Some(dictionary) = unsafe { self.dictionary.as_ref() } {
             let keys = self.format()?;
             if !matches!(keys, "c" | "C" | "s" | "S" | "i" | "I" | "l" | "L") {
                 return Err(format!("its dictionary keys have the format {keys:?}; expected one of integers"));
+            }
+            if !dictionary.dictionary.is_null() {
+                return Err("its dictionary has a dictionary".to_owned());
             }
             dictionary.check()?;
         }
@@ -77,44 +80,41 @@ impl RawSchema {
         let format = unsafe { CStr::from_ptr(self.format) };
         format.to_str().map_err(|_| "its schema's format is not UTF-8".to_owned())
     }
-
-    fn at<'s>(pointer: *mut Self) -> Option<&'s Self> {
-        // SAFETY: the interface says that the pointer is null or to a schema that lives as long as the one around it.
-        #[allow(unsafe_code)]
-        unsafe {
-            pointer.as_ref()
-        }
-    }
 }
 
 impl RawArray {
-    /// What is wrong with it, beside a schema that says whether there is a dictionary.
+    pub(crate) fn of(array: &FFI_ArrowArray) -> &Self {
+        // SAFETY: both are the layout that the interface says.
+        #[allow(unsafe_code)]
+        unsafe {
+            &*std::ptr::from_ref(array).cast()
+        }
+    }
+
+    /// What is wrong with it, beside the schema of a column of strings that was checked.
     pub(crate) fn check(&self, schema: &RawSchema) -> Result<(), String> {
         if self.release.is_none() {
             return Err(HANDED_OVER.to_owned());
         }
-        if self.length < 0 || self.offset < 0 || self.buffer_count < 0 || self.child_count != schema.child_count {
-            return Err("its array has a negative size, or other children than its schema".to_owned());
+        let rows = 0..i64::MAX >> 8; // no number of bytes overflows
+        if !rows.contains(&self.length) || !rows.contains(&self.offset) {
+            return Err(format!("it has {} rows from row {} on", self.length, self.offset));
         }
-        if self.dictionary.is_null() != schema.dictionary.is_null() {
-            return Err("of its array and its schema only one has a dictionary".to_owned());
-        }
-        Ok(())
-    }
-}
-
-impl RawStream {
-    /// What is wrong with it or with its schema.
-    pub(crate) fn check(&mut self) -> Result<(), String> {
-        let (Some(_), Some(get_schema), false) = (self.release, self.get_schema, self.get_next.is_null()) else {
-            return Err(HANDED_OVER.to_owned());
+        let format = schema.format()?;
+        let wanted = match format {
+            "u" | "U" => 3..=3,              // nulls, offsets, bytes
+            "vu" => 3..=i64::from(i32::MAX), // nulls, views, bytes as often as there are, and their sizes
+            _ => 2..=2,                      // nulls, keys
         };
-        let mut schema = FFI_ArrowSchema::empty();
-        let raw = std::ptr::from_mut(&mut schema).cast::<RawSchema>();
-        // SAFETY: the stream's own function, which fills in a schema or fails and leaves it as it is: empty. Dropping
-        // the schema releases it.
+        if !wanted.contains(&self.buffer_count) || self.buffers.is_null() {
+            return Err(format!("it has {} buffers for the format {format:?}", self.buffer_count));
+        }
+        // SAFETY: the interface says that the pointers are null or to structures that live as long as those around them.
         #[allow(unsafe_code)]
-        let schema = unsafe { if get_schema(self, raw) == 0 { raw.as_ref() } else { None } };
-        schema.map_or(Ok(()), RawSchema::check) // what failed here fails again, with its message, where it is read
+        match unsafe { (self.dictionary.as_ref(), schema.dictionary.as_ref()) } {
+            (None, None) => Ok(()),
+            (Some(values), Some(schema)) => values.check(schema),
+            _ => Err("of its array and its schema only one has a dictionary".to_owned()),
+        }
     }
 }

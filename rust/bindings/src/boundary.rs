@@ -53,10 +53,13 @@ pub(crate) fn stoppable<R>(py: Python<'_>, work: impl FnOnce() -> R) -> PyResult
     }
 }
 
-/// Imports `NumPy`, whose C functions are looked up at their first use by code that cannot raise.
+/// Imports `NumPy`, whose C functions are looked up at their first use by code that cannot raise. Signals wait meanwhile:
+/// `NumPy` takes an interrupt for a broken installation, and cannot be imported again.
 pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<()> {
     static IMPORTED: PyOnceLock<()> = PyOnceLock::new();
-    IMPORTED.get_or_try_init(py, || py.import("numpy").map(|_| ())).copied()
+    let import =
+        || py.import("cliptok._common.uninterrupted")?.call_method1("import_uninterrupted", ("numpy",)).map(|_| ());
+    IMPORTED.get_or_try_init(py, import).copied()
 }
 
 /// Whether this is the thread that Python tells of signals. A thread keeps what it once was.

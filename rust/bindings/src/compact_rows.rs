@@ -1,5 +1,6 @@
 //! Rows without their padding, for the messages between processes: a few bytes for each text.
 
+use crate::boundary::{guarded, import_numpy};
 use crate::memory::NewArray;
 use cliptok::Id;
 use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArrayMethods};
@@ -15,15 +16,18 @@ type Compact<'py> = (Bound<'py, PyBytes>, usize, bool, i64);
 /// padding is the last number of the last row.
 #[pyfunction]
 pub(crate) fn compact_rows<'py>(rows: &Bound<'py, PyAny>) -> PyResult<Compact<'py>> {
-    if let Ok(rows) = rows.cast::<PyArrayDyn<i64>>() {
-        compact(rows)
-    } else if let Ok(rows) = rows.cast::<PyArrayDyn<i32>>() {
-        compact(rows)
-    } else if let Ok(rows) = rows.cast::<PyArrayDyn<u16>>() {
-        compact(rows)
-    } else {
-        Err(PyTypeError::new_err("rows: expected an array of uint16, int32 or int64"))
-    }
+    import_numpy(rows.py())?;
+    guarded(|| {
+        if let Ok(rows) = rows.cast::<PyArrayDyn<i64>>() {
+            compact(rows)
+        } else if let Ok(rows) = rows.cast::<PyArrayDyn<i32>>() {
+            compact(rows)
+        } else if let Ok(rows) = rows.cast::<PyArrayDyn<u16>>() {
+            compact(rows)
+        } else {
+            Err(PyTypeError::new_err("rows: expected an array of uint16, int32 or int64"))
+        }
+    })
 }
 
 fn compact<'py, T: Id + Element + Into<i64>>(rows: &Bound<'py, PyArrayDyn<T>>) -> PyResult<Compact<'py>> {
@@ -66,12 +70,13 @@ pub(crate) fn spread_rows<'py>(
     shape: (usize, usize),
     dtype: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    match dtype {
+    import_numpy(content.py())?;
+    guarded(|| match dtype {
         "int64" => spread(content, columns, is_small, fill, shape, |id| id),
         "int32" => spread(content, columns, is_small, fill, shape, |id| id as i32),
         "uint16" => spread(content, columns, is_small, fill, shape, |id| id as u16),
         _ => Err(PyValueError::new_err(format!("dtype is {dtype:?}; expected 'uint16', 'int32' or 'int64'"))),
-    }
+    })
 }
 
 fn spread<'py, T: Id + Element>(

@@ -10,11 +10,11 @@ use cliptok::{AddedToken, Engine, Id, Profile, RowOptions, Vocabulary};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods};
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyList, PyString};
 use std::collections::HashMap;
 
 type PyAddedToken = (u32, String, bool, bool, bool, bool, bool);
-/// From this length on, signals are looked for while a text is encoded.
+/// From as many bytes of a text, or ids, on, signals are looked for meanwhile.
 const LONG: usize = 1 << 16;
 
 /// The ids of all texts joined, the characters that each covers (total, 2), and n + 1 offsets of the texts in them.
@@ -82,10 +82,10 @@ impl PyEngine {
     }
 
     #[pyo3(signature = (text, add_special_tokens=false))]
-    fn encode(&self, text: &Bound<'_, PyAny>, add_special_tokens: bool) -> PyResult<Vec<u32>> {
+    fn encode<'py>(&self, text: &Bound<'py, PyAny>, add_special_tokens: bool) -> PyResult<Bound<'py, PyList>> {
         let py = text.py();
         let text = utf8(text.as_borrowed(), || "text".to_owned())?;
-        guarded(|| {
+        let ids = guarded(|| {
             let mut ids =
                 if text.len() < LONG { self.engine.encode(text) } else { stoppable(py, || self.engine.encode(text))? };
             if add_special_tokens {
@@ -94,7 +94,13 @@ impl PyEngine {
                 ids.push(end);
             }
             Ok(ids)
-        })
+        })?;
+        let list = PyList::new(py, &ids[..ids.len().min(LONG)])?;
+        for more in ids.chunks(LONG).skip(1) {
+            py.check_signals()?;
+            list.call_method1("extend", (PyList::new(py, more)?,))?;
+        }
+        Ok(list)
     }
 
     #[pyo3(signature = (texts, *, add_special_tokens=true, null_as_empty=false))]
@@ -196,8 +202,16 @@ impl PyEngine {
                 error
             })
         };
-        let ids = ids.try_iter()?.map(|id| in_range(id?)).collect::<PyResult<Vec<u32>>>()?;
-        let text = guarded(|| self.engine.decode(&ids, skip_special_tokens).map_err(|error| value_error(&error)))?;
+        let py = ids.py();
+        let mut found: Vec<u32> = Vec::new();
+        for id in ids.try_iter()? {
+            found.push(in_range(id?)?);
+            if found.len().is_multiple_of(LONG) {
+                py.check_signals()?;
+            }
+        }
+        let decode = || self.engine.decode(&found, skip_special_tokens).map_err(|error| value_error(&error));
+        let text = guarded(|| if found.len() < LONG { decode() } else { stoppable(py, decode)? })?;
         Ok(text.replace("</w>", " "))
     }
 

@@ -2,6 +2,7 @@
 
 mod arrow;
 mod arrow_check;
+mod arrow_column;
 mod boundary;
 mod cleaning;
 mod compact_rows;

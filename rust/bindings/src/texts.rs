@@ -1,9 +1,13 @@
 //! The texts of a Python sequence or an Arrow column as `&str`, borrowed and never copied.
 
-use crate::arrow::Column;
+use crate::arrow::import;
+use crate::arrow_column::Column;
+use crate::boundary::guarded;
 use crate::memory::out_of_memory;
 use crate::nulls::Nulls;
+use cliptok::prefetch;
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::ffi::PyList_GetItem;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use std::cell::RefCell;
@@ -31,7 +35,7 @@ impl<'py> Batch<'py> {
             return Ok(Self::Tuple(tuple.clone()));
         }
         if texts.hasattr("__arrow_c_stream__")? || texts.hasattr("__arrow_c_array__")? {
-            return Ok(Self::Arrow(Column::new(texts)?));
+            return Ok(Self::Arrow(guarded(|| import(texts))?));
         }
         let found = texts.get_type().name()?;
         Err(PyTypeError::new_err(format!("texts is {found}; expected a list or tuple of str, or an Arrow column")))
@@ -50,12 +54,10 @@ impl<'py> Batch<'py> {
         match self {
             Self::List(list) => list.read(rows, nulls, texts),
             Self::Tuple(tuple) => {
-                for row in rows {
-                    texts.push(text_of_row(tuple.get_borrowed_item(row)?, row, nulls)?);
-                }
-                Ok(())
+                let items = rows.clone().map(|row| tuple.get_borrowed_item(row)).collect::<PyResult<Vec<_>>>()?;
+                read_items(&items, rows, nulls, texts)
             }
-            Self::Arrow(column) => column.read(rows, nulls, texts),
+            Self::Arrow(column) => Ok(column.read(rows, nulls, texts)?),
         }
     }
 
@@ -79,16 +81,44 @@ impl List<'_> {
             let message = "texts is a list that another thread has made shorter while it was being read";
             return Err(PyRuntimeError::new_err(message));
         }
-        for (row, text) in rows.zip(slice.iter()) {
-            let text = text_of_row(text.as_borrowed(), row, nulls)?;
-            // SAFETY: the text belongs to an immutable string that the slice references. Only `self` has the slice, and
-            // keeps it until it is dropped, so for 't.
+        let py = slice.py();
+        let item = |at: usize| {
+            // SAFETY: the slice references its items. Only `self` has the slice, changes nothing in it, and keeps it until
+            // it is dropped, so for 't.
             #[allow(unsafe_code)]
-            texts.push(unsafe { &*std::ptr::from_ref(text) });
-        }
+            unsafe {
+                Borrowed::from_ptr_or_err(py, PyList_GetItem(slice.as_ptr(), at as isize))
+            }
+        };
+        let items = (0..rows.len()).map(item).collect::<PyResult<Vec<Borrowed<'t, '_, PyAny>>>>();
         self.slices.borrow_mut().push(slice);
-        Ok(())
+        read_items(&items?, rows, nulls, texts)
     }
+}
+
+/// Appends the texts of these rows. The string objects of a shuffled list lie anywhere in memory.
+fn read_items<'t>(
+    items: &[Borrowed<'t, '_, PyAny>],
+    rows: Range<usize>,
+    nulls: Nulls,
+    texts: &mut Vec<&'t str>,
+) -> PyResult<()> {
+    const AHEAD: usize = 16;
+    items.iter().take(AHEAD).for_each(prefetch_string);
+    for (at, (row, item)) in rows.zip(items).enumerate() {
+        if let Some(later) = items.get(at + AHEAD) {
+            prefetch_string(later);
+        }
+        texts.push(text_of_row(*item, row, nulls)?);
+    }
+    Ok(())
+}
+
+/// The fields of a string object that say how long it is and where its characters are. Its beginning, the count of
+/// references, is often in the cache line before.
+fn prefetch_string(item: &Borrowed<'_, '_, PyAny>) {
+    const FIELDS: usize = 32;
+    prefetch(item.as_ptr().cast::<u8>().wrapping_add(FIELDS));
 }
 
 fn text_of_row<'t>(text: Borrowed<'t, '_, PyAny>, row: usize, nulls: Nulls) -> PyResult<&'t str> {
@@ -115,7 +145,7 @@ pub(crate) fn missing_text(row: usize, found: &str) -> PyErr {
 
 /// The UTF-8 that the string object itself holds. `name` names the argument in an error.
 pub(crate) fn utf8<'a>(text: Borrowed<'a, '_, PyAny>, name: impl Fn() -> String) -> PyResult<&'a str> {
-    let Ok(string) = text.cast::<PyString>() else {
+    let Ok(string) = text.cast_exact::<PyString>().or_else(|_| text.cast::<PyString>()) else {
         let found = if text.is_none() { "None".to_owned() } else { text.get_type().name()?.to_string() };
         return Err(PyTypeError::new_err(format!("{} is {found}; expected str", name())));
     };

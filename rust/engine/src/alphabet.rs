@@ -11,9 +11,18 @@ const fn is_printable(byte: u8) -> bool {
 }
 
 /// The bytes in the order of CLIP's first 256 ids.
-pub(crate) fn bytes_in_id_order() -> impl Iterator<Item = u8> {
-    (0..=255).filter(|&b| is_printable(b)).chain((0..=255).filter(|&b| !is_printable(b)))
-}
+pub(crate) const BYTES_IN_ID_ORDER: [u8; 256] = {
+    let (mut bytes, mut count, mut code) = ([0; 256], 0, 0);
+    while code < 2 * 256 {
+        let byte = code as u8;
+        if is_printable(byte) == (code < 256) {
+            bytes[count] = byte;
+            count += 1;
+        }
+        code += 1;
+    }
+    bytes
+};
 
 /// The letter that stands for `byte`.
 pub(crate) fn letter(byte: u8) -> char {

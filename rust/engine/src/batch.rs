@@ -6,6 +6,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::Id;
 use crate::nontemporal;
+use crate::prefetch::read_ahead;
 use crate::row::RowOptions;
 use crate::scratch::ThreadScratch;
 use crate::sink::Count;
@@ -148,9 +149,9 @@ impl Engine {
         const SPECIAL: i64 = 2;
         let work = counts.chunks_mut(CHUNK_TEXTS).enumerate().map(|(i, counts)| (i * CHUNK_TEXTS, counts));
         parallel_map(work, threads, |(from, counts), scratch: &mut ThreadScratch<EncodeScratch>| {
-            for (i, count) in counts.iter_mut().enumerate() {
+            for (count, (_, text)) in counts.iter_mut().zip(read_ahead(&texts[from..])) {
                 let mut sink = Count::default();
-                self.encode_into(texts[from + i].as_ref(), &mut sink, scratch);
+                self.encode_into(text.as_ref(), &mut sink, scratch);
                 *count = sink.0 as i64 + SPECIAL;
             }
         });

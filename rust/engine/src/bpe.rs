@@ -3,7 +3,7 @@
 use crate::interrupt::poll;
 use crate::long_word_cache::{LongIds, LongKey, LongWordCache};
 use crate::merge;
-use crate::merge_table::{Merge, MergeTable};
+use crate::merge_table::{MergeTable, Pair};
 use crate::mergeable_pairs::MergeablePairs;
 use crate::reserve::reserve;
 use crate::word_cache::{Ids, Key, Lookup, WordCache};
@@ -22,15 +22,14 @@ pub(crate) struct Bpe {
 }
 
 impl Bpe {
-    pub(crate) fn new(first: &[u16; 256], last: &[u16; 256], merges: &[(u16, u16, Merge)]) -> Self {
-        Self {
-            first: *first,
-            last: *last,
-            merges: MergeTable::new(merges),
-            mergeable: MergeablePairs::new([first, last], merges),
-            cache: WordCache::new(),
-            long_cache: LongWordCache::new(),
-        }
+    /// `bytes` are the symbols of the bytes within a word and at its end.
+    pub(crate) fn new(bytes: &[[u16; 256]; 2], merges: &[Pair]) -> Self {
+        Self::of_tables(bytes, MergeTable::new(merges), MergeablePairs::new(bytes, merges))
+    }
+
+    pub(crate) fn of_tables(bytes: &[[u16; 256]; 2], merges: MergeTable, mergeable: MergeablePairs) -> Self {
+        let [first, last] = *bytes;
+        Self { first, last, merges, mergeable, cache: WordCache::new(), long_cache: LongWordCache::new() }
     }
 
     /// What has the ids of most short words at hand. On a miss, ask [`Bpe::ids`].
@@ -97,6 +96,34 @@ impl Bpe {
         symbols.extend(bytes.iter().map(|&byte| self.first[usize::from(byte)]));
         if let (true, Some(symbol), Some(&byte)) = (last, symbols.last_mut(), bytes.last()) {
             *symbol = self.last[usize::from(byte)];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Vocabulary;
+
+    /// A short word is found by the hot loop from the second time on, a longer one in the other cache.
+    #[test]
+    fn merged_words_are_cached() {
+        let bpe = &Vocabulary::clip().bpe;
+        for (word, is_short) in [(&b"photograph"[..], true), (b"internationalization", false)] {
+            let mut ids = Vec::new();
+            let key = Key::new(word);
+            let long_key = LongKey::new(word);
+            let in_long =
+                || long_key.and_then(|key| bpe.long_cache.get(key)).map(|ids| ids.all()[..ids.len()].to_vec());
+            assert!(key.and_then(|key| bpe.lookup().get(key)).is_none() && in_long().is_none());
+            bpe.ids(word, &mut ids);
+            let expected: Vec<u16> = bpe.merge_with_lengths(word).map(|(id, _)| id).collect();
+            assert_eq!(ids, expected);
+            let found = key.and_then(|key| bpe.lookup().get(key)).map(|ids| ids.all()[..ids.len()].to_vec());
+            assert_eq!(found, is_short.then(|| expected.clone()));
+            assert_eq!(in_long(), (!is_short).then(|| expected.clone()));
+            bpe.ids(word, &mut ids);
+            assert_eq!(ids, expected);
         }
     }
 }

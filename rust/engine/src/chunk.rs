@@ -8,6 +8,7 @@ use crate::ids::Id;
 use crate::instructions::{Set, Task};
 use crate::interrupt::poll;
 use crate::nontemporal;
+use crate::prefetch::read_ahead;
 use crate::row::{Row, RowOptions, RowWriter, Written};
 use crate::scratch::ThreadScratch;
 
@@ -75,7 +76,8 @@ impl<T: Id> Chunk<'_, '_, T> {
     pub(crate) fn fill(mut self, engine: &Engine, options: &RowOptions, buffers: &mut Buffers<T>) -> ChunkReport {
         poll();
         let mut report = ChunkReport::default();
-        let mut texts = std::mem::take(&mut self.texts).into_iter().enumerate();
+        let texts = std::mem::take(&mut self.texts);
+        let mut texts = read_ahead(&texts).map(|(number, text)| (number, *text));
         loop {
             let next = engine.instructions.run_task(Fill { group: &mut buffers.group, engine, texts: &mut texts });
             if buffers.group.is_full() || next.is_none() {

@@ -3,6 +3,7 @@
 use crate::alphabet::byte;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::interrupt::poll;
 
 impl Engine {
     /// The tokens of `ids`, joined and decoded from byte letters to text. `</w>` remains where words end, and bytes that
@@ -15,6 +16,7 @@ impl Engine {
         const BYTES_PER_ID: usize = 8; // more than most words with `</w>` have
         let mut bytes = Vec::with_capacity(BYTES_PER_ID * ids.len());
         for &id in ids {
+            poll();
             let token = self.token(id).ok_or(Error::UnknownId(id))?;
             if skip_special_tokens && self.is_special(id) {
                 continue;

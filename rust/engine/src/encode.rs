@@ -315,3 +315,43 @@ pub(crate) fn segments(
     }
     if at < text.len() { take(Segment::Text(at..text.len())) } else { GO_ON }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Profile;
+
+    #[test]
+    fn buffers_of_a_long_text_are_not_kept() {
+        let mut scratch = EncodeScratch::default();
+        assert!(!scratch.is_large());
+        let engine = Engine::clip(Profile::Transformers);
+        for (text, is_large) in [("\u{e9}".repeat(2000), false), ("\u{e9}".repeat(40_000), true)] {
+            engine.encode_into(&text, &mut Vec::<u32>::new(), &mut scratch);
+            assert_eq!(scratch.is_large(), is_large);
+        }
+        let long_word = "x".repeat(70_000);
+        let mut scratch = EncodeScratch::default();
+        engine.encode_into(&long_word, &mut Vec::<u32>::new(), &mut scratch);
+        assert!(scratch.words.symbols.capacity() > 1 << 16 && scratch.is_large());
+    }
+
+    #[test]
+    fn only_suspects_are_cleaned() {
+        for (_, profile) in Profile::NAMES {
+            let engine = Engine::clip(profile);
+            assert!(matches!(engine.clean("a cat &"), Cleaned::Unchanged));
+            assert!(matches!(engine.clean("na\u{ef}ve \u{4f60}"), Cleaned::Unchanged));
+            let cleans = matches!(engine.clean("\u{201c}a\u{201d}"), Cleaned::Whole(text) if text == "\"a\"");
+            assert_eq!(cleans, profile.cleans());
+        }
+    }
+
+    /// Python 3.11 knows no lower case of U+1C89, and the regex package of today does.
+    #[test]
+    fn what_cleaning_has_not_lowered_keeps_its_case() {
+        let engine = Engine::clip(Profile::OpenClip);
+        let kept = engine.decode(&engine.encode("\u{201c}\u{1c89}"), false).unwrap();
+        assert_eq!(kept, "\"</w>\u{1c89}</w>");
+    }
+}

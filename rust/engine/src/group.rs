@@ -148,3 +148,52 @@ impl Reusable for Group {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Profile;
+    use crate::instructions::{Instructions, Task};
+
+    struct Fill<'t>(&'t [String]);
+
+    impl Task for Fill<'_> {
+        type Output = (Group, bool);
+
+        fn run<S: Set>(self) -> Self::Output {
+            let mut group = Group::default();
+            let mut texts = self.0.iter().map(String::as_str).enumerate();
+            let next = group.fill::<S>(&Engine::clip(Profile::Transformers), &mut texts);
+            (group, matches!(next, Some(Next::Single(..))))
+        }
+    }
+
+    /// How many texts of these lengths a group takes, and whether another text stopped it.
+    fn taken(lengths: impl IntoIterator<Item = usize>) -> (usize, bool) {
+        let texts: Vec<String> = lengths.into_iter().map(|length| "x ".repeat(256)[..length].to_owned()).collect();
+        let (group, single) = Instructions::Plain.run_task(Fill(&texts));
+        assert!(group.scan.size().bytes <= ROOM);
+        (group.texts.len(), single)
+    }
+
+    #[test]
+    fn a_group_takes_what_fits() {
+        assert_eq!(taken([10; 100]), (MAX_TEXTS, false));
+        assert_eq!(taken([10; 20]), (20, false));
+        // As long as one more text of a segment and its gap fit.
+        let rest = ROOM - 7 * (SEGMENT + GAP) - GAP;
+        assert_eq!(taken([SEGMENT; 9]), (7, false));
+        assert_eq!(taken([[SEGMENT; 6].as_slice(), &[rest, SEGMENT, 1]].concat()), (8, false));
+        assert_eq!(taken([[SEGMENT; 6].as_slice(), &[rest + 1, SEGMENT]].concat()), (7, false));
+        let long = ["a".to_owned(), "x".repeat(SEGMENT), "x".repeat(SEGMENT + 1), "b".to_owned()];
+        let (group, single) = Instructions::Plain.run_task(Fill(&long));
+        assert_eq!((group.texts.len(), single), (2, true));
+    }
+
+    #[test]
+    fn runs_are_of_consecutive_texts() {
+        let text = |number| Text { number, words: 0 };
+        let group = Group { texts: [0, 1, 2, 5, 6, 8].map(text).into(), ..Group::default() };
+        assert_eq!(group.runs().map(<[Text]>::len).collect::<Vec<_>>(), [3, 2, 1]);
+    }
+}

@@ -100,3 +100,22 @@ impl IdBuffer {
         self.ids[from & MASK..].first_chunk().unwrap_or(&[0; ROW])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_full_where_a_word_might_not_fit() {
+        assert!((0..=IdBuffer::ROOM).all(|end| IdBuffer::is_full(end) == (end + MAX_LONG_IDS > IdBuffer::ROOM)));
+    }
+
+    /// Ids of a word longer than the buffer come out in order, and those behind what fits are lost.
+    #[test]
+    fn long_words_are_passed_on() {
+        let ids: Vec<u16> = (0..10_000).collect();
+        let (mut buffer, mut sink) = (IdBuffer::default(), Vec::<u32>::new());
+        assert!(buffer.pass(&ids, &mut sink) && buffer.flush_into(&mut sink));
+        assert!(sink.iter().map(|&id| id as u16).eq(ids) && buffer.end() == IdBuffer::BEGIN);
+    }
+}

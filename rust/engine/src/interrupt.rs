@@ -76,6 +76,23 @@ mod tests {
     use crate::{Engine, Profile};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    /// Counts how often it is asked.
+    struct Asked(AtomicUsize);
+
+    impl Interrupt for Asked {
+        fn is_interrupted(&self) -> bool {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            false
+        }
+    }
+
+    #[test]
+    fn the_check_is_asked_now_and_then() {
+        let asked = Arc::new(Asked(AtomicUsize::new(0)));
+        interruptible(asked.clone(), || (0..6400).for_each(|_| poll())).unwrap();
+        assert!((90..=110).contains(&asked.0.load(Ordering::Relaxed)), "{asked:?}", asked = asked.0);
+    }
+
     /// Positive after some calls.
     struct After(AtomicUsize);
 

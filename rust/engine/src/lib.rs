@@ -8,13 +8,14 @@
 //! 3. Text that NFC may change, or that stands between added tokens, is normalised (`normalise`) and split by the
 //!    pre-tokenizer (`split`).
 //! 4. Each word is looked up in the merge cache that all threads share (`word_cache`, `long_word_cache`, whose entries are
-//!    sequence locks: `seqlock`, `slot_array`). On a miss it is merged (`merge`, `merge_table`, `mergeable_pairs`). `bpe` is
-//!    all of this step.
+//!    sequence locks: `seqlock`, `slot_array`). On a miss it is merged (`merge`, `merge_table`, `mergeable_pairs`, of which
+//!    the compiler makes CLIP's: `clip_merges`). `bpe` is all of this step.
 //! 5. Ids collect in a fixed buffer (`id_buffer`) in front of a `sink`: a `row`, a vector, or a count.
 //!
 //! A batch becomes rows (`batch`) chunk by chunk (`chunk`) on several threads (`threads`); short texts go through
-//! the steps together (`group`), in thread-local buffers (`scratch`). Rows of large batches are written with non-temporal
-//! stores (`nontemporal`). Or ids are packed without padding (`pack`), in order by a `sequencer`.
+//! the steps together (`group`), prefetched some texts ahead (`prefetch`), in thread-local buffers (`scratch`). Rows of
+//! large batches are written with non-temporal stores (`nontemporal`). Or ids are packed without padding (`pack`), in
+//! order by a `sequencer`.
 //! `offsets` says which characters each id covers.
 //!
 //! Three of the profiles clean texts first, as ftfy and html do (`cleaning`): the engine proves of most texts that cleaning
@@ -27,6 +28,7 @@ mod bpe;
 mod byte_set;
 mod chunk;
 mod cleaning;
+mod clip_merges;
 mod decode;
 mod encode;
 mod engine;
@@ -44,6 +46,7 @@ mod nontemporal;
 mod normalise;
 mod offsets;
 mod pack;
+mod prefetch;
 pub mod prefix_plan;
 mod profile;
 mod reserve;
@@ -71,6 +74,7 @@ pub use ids::Id;
 pub use interrupt::{Interrupt, Interrupted, interruptible};
 pub use offsets::Offsets;
 pub use pack::Target;
+pub use prefetch::prefetch;
 pub use profile::Profile;
 pub use reserve::OutOfMemory;
 pub use row::RowOptions;

@@ -1,5 +1,7 @@
 //! The merges as a hash table: from two symbols to the rank and the id of their merge.
 
+use std::borrow::Cow;
+
 /// Rank and id of a merge. Lower ranks merge first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Merge {
@@ -7,33 +9,64 @@ pub(crate) struct Merge {
     pub(crate) id: u16,
 }
 
+/// Two symbols and their merge.
+pub(crate) type Pair = (u16, u16, Merge);
+
 /// Open addressing with linear probing at a load of at most one half. An entry is eight bytes: left, right, rank, id.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct MergeTable {
-    entries: Box<[u64]>,
+    entries: Cow<'static, [u64]>,
     shift: u32,
 }
 
 /// Marks a free slot. As an entry it would be a merge of the id 65,535, which no vocabulary has.
 const FREE: u64 = u64::MAX;
 
-impl MergeTable {
-    /// Of equal pairs the first counts.
-    pub(crate) fn new(merges: &[(u16, u16, Merge)]) -> Self {
-        let slots = (2 * merges.len()).next_power_of_two().max(2);
-        let shift = 32 - slots.trailing_zeros();
-        let mut entries = vec![FREE; slots].into_boxed_slice();
-        for &(left, right, merge) in merges {
-            let key = u32::from(left) << 16 | u32::from(right);
-            let mut slot = hash(key, shift);
-            while entries[slot] != FREE && (entries[slot] >> 32) as u32 != key {
-                slot = (slot + 1) & (slots - 1);
-            }
-            if entries[slot] == FREE {
-                entries[slot] = u64::from(key) << 32 | u64::from(merge.rank) << 16 | u64::from(merge.id);
-            }
+/// How many slots a table has.
+pub(crate) const fn slots(merges: usize) -> usize {
+    let slots = (2 * merges).next_power_of_two();
+    if slots < 2 { 2 } else { slots }
+}
+
+const fn shift(slots: usize) -> u32 {
+    32 - slots.trailing_zeros()
+}
+
+/// Fills the slots of a table. Of equal pairs the first counts.
+const fn fill(entries: &mut [u64], merges: &[Pair]) {
+    let (mut at, mask, shift) = (0, entries.len() - 1, shift(entries.len()));
+    while at < merges.len() {
+        let (left, right, merge) = merges[at];
+        let key = (left as u32) << 16 | right as u32;
+        let mut slot = hash(key, shift);
+        while entries[slot] != FREE && (entries[slot] >> 32) as u32 != key {
+            slot = (slot + 1) & mask;
         }
-        Self { entries, shift }
+        if entries[slot] == FREE {
+            entries[slot] = (key as u64) << 32 | (merge.rank as u64) << 16 | merge.id as u64;
+        }
+        at += 1;
+    }
+}
+
+/// The slots of a table, made by the compiler.
+pub(crate) const fn filled<const SLOTS: usize>(merges: &[Pair]) -> [u64; SLOTS] {
+    assert!(SLOTS == slots(merges.len()));
+    let mut entries = [FREE; SLOTS];
+    fill(&mut entries, merges);
+    entries
+}
+
+impl MergeTable {
+    pub(crate) fn new(merges: &[Pair]) -> Self {
+        let mut entries = vec![FREE; slots(merges.len())];
+        fill(&mut entries, merges);
+        Self { shift: shift(entries.len()), entries: entries.into() }
+    }
+
+    /// A table that [`filled`] has made.
+    pub(crate) fn of_filled(entries: &'static [u64]) -> Self {
+        Self { shift: shift(entries.len()), entries: entries.into() }
     }
 
     #[inline]
@@ -56,6 +89,6 @@ impl MergeTable {
 
 /// Fibonacci hashing: the high bits of a product.
 #[inline]
-fn hash(key: u32, shift: u32) -> usize {
+const fn hash(key: u32, shift: u32) -> usize {
     (key.wrapping_mul(0x9E37_79B1) >> shift) as usize
 }

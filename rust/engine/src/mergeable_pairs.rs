@@ -3,11 +3,14 @@
 //! They are 2,089 of the 65,536 pairs in CLIP's vocabulary. Between two bytes of any other pair a word is split, and its
 //! parts merge independently: long words in scripts that the vocabulary hardly covers fall into single bytes.
 
-use crate::merge_table::Merge;
+use crate::merge_table::Pair;
+use std::borrow::Cow;
 
 /// One bit per byte pair: row by the first byte, bit by the second.
-#[derive(Debug)]
-pub(crate) struct MergeablePairs(Box<[[u64; 4]; 256]>);
+pub(crate) type Bits = [[u64; 4]; 256];
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MergeablePairs(Cow<'static, Bits>);
 
 /// The byte with which a symbol begins, or the one with which it ends, plus one; [`UNKNOWN`] or [`ANY`].
 type Edge = u16;
@@ -16,7 +19,11 @@ const UNKNOWN: Edge = 0;
 /// Several bytes, as of the unknown token, which stands for several.
 const ANY: Edge = Edge::MAX;
 
-fn joined(one: Edge, other: Edge) -> Edge {
+/// The first and the last byte of a symbol.
+type Edges = [Edge; 2];
+const SYMBOLS: usize = 1 << 16;
+
+const fn joined(one: Edge, other: Edge) -> Edge {
     match (one, other) {
         (UNKNOWN, edge) | (edge, UNKNOWN) => edge,
         (one, other) if one == other => one,
@@ -24,45 +31,75 @@ fn joined(one: Edge, other: Edge) -> Edge {
     }
 }
 
-fn range(edge: Edge) -> std::ops::RangeInclusive<u8> {
+/// The least and the greatest byte that it may be.
+const fn range(edge: Edge) -> (usize, usize) {
     match edge {
-        UNKNOWN | ANY => 0..=u8::MAX,
-        edge => (edge - 1) as u8..=(edge - 1) as u8,
+        UNKNOWN | ANY => (0, 255),
+        edge => (edge as usize - 1, edge as usize - 1),
     }
 }
 
+/// The bits, made by the compiler.
+#[allow(clippy::large_stack_arrays)] // of which it has enough
+pub(crate) const fn bits(bytes: &[[u16; 256]; 2], merges: &[Pair]) -> Bits {
+    find(bytes, merges, &mut [[UNKNOWN; 2]; SYMBOLS])
+}
+
+/// `bytes` are the symbols of the 256 bytes within a word and at its end; `edges` are unknown as yet.
+const fn find(bytes: &[[u16; 256]; 2], merges: &[Pair], edges: &mut [Edges]) -> Bits {
+    let mut byte = 0;
+    while byte < 2 * 256 {
+        let symbol = bytes[byte / 256][byte % 256] as usize;
+        let edge = (byte % 256) as Edge + 1;
+        edges[symbol] = [joined(edges[symbol][0], edge), joined(edges[symbol][1], edge)];
+        byte += 1;
+    }
+    while learn(edges, merges) {}
+    let mut bits = [[0; 4]; 256];
+    let mut at = 0;
+    while at < merges.len() {
+        let (left, right, _) = merges[at];
+        let (mut before, last) = range(edges[left as usize][1]);
+        while before <= last {
+            let (mut after, last) = range(edges[right as usize][0]);
+            while after <= last {
+                bits[before][after / 64] |= 1 << (after % 64);
+                after += 1;
+            }
+            before += 1;
+        }
+        at += 1;
+    }
+    bits
+}
+
+/// Takes the edges of each merge's symbol from its parts. Returns whether that must be done again.
+const fn learn(edges: &mut [Edges], merges: &[Pair]) -> bool {
+    let mut changed = false;
+    // Whether each symbol is produced once, from symbols that were known by then: as in CLIP's vocabulary.
+    let mut in_order = true;
+    let mut at = 0;
+    while at < merges.len() {
+        let (left, right, merge) = merges[at];
+        let [begin_known, end_known] = edges[merge.id as usize];
+        let (begin, end) = (edges[left as usize][0], edges[right as usize][1]);
+        let now = [joined(begin_known, begin), joined(end_known, end)];
+        changed |= now[0] != begin_known || now[1] != end_known;
+        in_order &= begin_known == UNKNOWN && end_known == UNKNOWN && begin != UNKNOWN && end != UNKNOWN;
+        edges[merge.id as usize] = now;
+        at += 1;
+    }
+    changed && !in_order
+}
+
 impl MergeablePairs {
-    /// `bytes` are the symbols of the 256 bytes within a word and at its end.
-    pub(crate) fn new(bytes: [&[u16; 256]; 2], merges: &[(u16, u16, Merge)]) -> Self {
-        let mut edges = vec![[UNKNOWN; 2]; 1 << 16];
-        for (byte, &symbol) in (0..=u8::MAX).zip(bytes[0]).chain((0..=u8::MAX).zip(bytes[1])) {
-            edges[usize::from(symbol)] = edges[usize::from(symbol)].map(|edge| joined(edge, u16::from(byte) + 1));
-        }
-        loop {
-            let mut changed = false;
-            // Whether each symbol is produced once, from symbols that were known by then: as in CLIP's vocabulary.
-            let mut in_order = true;
-            for &(left, right, merge) in merges {
-                let known = edges[usize::from(merge.id)];
-                let ([begin, _], [_, end]) = (edges[usize::from(left)], edges[usize::from(right)]);
-                let now = [joined(known[0], begin), joined(known[1], end)];
-                changed |= now != known;
-                in_order &= known == [UNKNOWN; 2] && begin != UNKNOWN && end != UNKNOWN;
-                edges[usize::from(merge.id)] = now;
-            }
-            if in_order || !changed {
-                break;
-            }
-        }
-        let mut bits = Box::new([[0; 4]; 256]);
-        for &(left, right, _) in merges {
-            for before in range(edges[usize::from(left)][1]) {
-                for after in range(edges[usize::from(right)][0]) {
-                    bits[usize::from(before)][usize::from(after / 64)] |= 1 << (after % 64);
-                }
-            }
-        }
-        Self(bits)
+    pub(crate) fn new(bytes: &[[u16; 256]; 2], merges: &[Pair]) -> Self {
+        Self(Cow::Owned(find(bytes, merges, &mut vec![[UNKNOWN; 2]; SYMBOLS])))
+    }
+
+    /// Those of [`bits`].
+    pub(crate) fn of_bits(bits: &'static Bits) -> Self {
+        Self(Cow::Borrowed(bits))
     }
 
     /// Whether some merge can join `before` and `after`.
@@ -75,6 +112,7 @@ impl MergeablePairs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::merge_table::Merge;
 
     #[test]
     fn pairs_that_no_merge_joins_are_left_out() {
@@ -84,12 +122,12 @@ mod tests {
         let symbol = |byte: u8| u16::from(byte);
         let merge = |left, right, id| (left, right, Merge { rank: id, id });
         let merges = [merge(symbol(b'a'), symbol(b'b'), 600), merge(600, symbol(b'c') + 256, 601)];
-        let pairs = MergeablePairs::new([&symbols, &ends], &merges);
+        let pairs = MergeablePairs::new(&[symbols, ends], &merges);
         assert!(pairs.contains(b'a', b'b') && pairs.contains(b'b', b'c'));
         assert!(!pairs.contains(b'a', b'c') && !pairs.contains(b'c', b'a') && !pairs.contains(b'b', b'b'));
         // A symbol of several bytes, and one that nothing produces, may begin and end with any byte.
         let unknown = [7; 256];
-        let pairs = MergeablePairs::new([&unknown, &ends], &[merge(7, 900, 601)]);
+        let pairs = MergeablePairs::new(&[unknown, ends], &[merge(7, 900, 601)]);
         assert!(pairs.contains(b'x', b'y'));
     }
 }

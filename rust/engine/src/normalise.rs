@@ -64,11 +64,11 @@ pub(crate) struct Normalised {
 /// tokenizers gives each normalised character the range of the character that it replaced. Characters that composed into
 /// it are skipped, and an inserted character has the range of the last original one that was replaced or skipped.
 pub(crate) fn normalise_with_origins(text: &str) -> Normalised {
-    const BYTES: usize = 3; // what a byte may become, in NFC and lower case
+    const BYTES: usize = 51; // a byte may become three, in NFC and lower case, and each has an origin of 16
     let mut out = Normalised::default();
     reserve(&mut out.origins, text.len());
     if is_large(text) {
-        require(BYTES * text.len() * (1 + size_of::<(usize, usize)>()));
+        require(BYTES * text.len());
     }
     let mut writer = Writer { table: Profile::Transformers.table(), in_space: false };
     let mut original = text.char_indices().map(|(at, c)| (at, at + c.len_utf8()));

@@ -111,9 +111,9 @@ impl Engine {
     fn offsets_of_any(&self, text: &str, found: &mut Offsets) {
         const NFC: usize = 3; // times as many bytes at most
         found.make_room(NFC * text.len());
-        let mut characters = Vec::new();
-        reserve(&mut characters, text.len() + 1);
-        characters.resize(text.len() + 1, 0);
+        let (mut characters, places) = (Vec::new(), text.len() + 1);
+        reserve(&mut characters, places);
+        characters.resize(places, 0);
         for (i, (byte, c)) in text.char_indices().enumerate() {
             characters[byte + c.len_utf8()] = i as i64 + 1;
         }

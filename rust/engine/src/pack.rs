@@ -5,6 +5,7 @@ use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::ids::Id;
+use crate::prefetch::read_ahead;
 use crate::reserve::reserve;
 use crate::scratch::ThreadScratch;
 use crate::sequencer::Sequencer;
@@ -31,6 +32,12 @@ struct Part<'t> {
     text: &'t str,
     first: bool,
     last: bool,
+}
+
+impl AsRef<str> for Part<'_> {
+    fn as_ref(&self) -> &str {
+        self.text
+    }
 }
 
 /// The output so far: the packed ids, the offsets of the texts in them, and the number of ids.
@@ -84,7 +91,7 @@ impl Engine {
             let ticket = joined.ticket(number);
             ids.clear();
             ends.clear();
-            for part in parts {
+            for (_, part) in read_ahead(parts) {
                 if add_special_tokens && part.first {
                     ids.push(T::from_id(self.start));
                 }
@@ -151,4 +158,72 @@ fn shares<'p, 't>(parts: &'p [Part<'t>]) -> impl ExactSizeIterator<Item = &'p [P
         }
     }
     shares.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AddedToken, Profile, Vocabulary};
+
+    fn lengths(engine: &Engine, text: &str, divide: bool) -> Vec<usize> {
+        let texts = ["a", text, "b"];
+        let parts = engine.parts(&texts, divide);
+        let of_text = &parts[1..parts.len() - 1];
+        assert!(of_text.iter().map(|part| part.text).collect::<String>() == text);
+        for (i, part) in of_text.iter().enumerate() {
+            assert_eq!((part.first, part.last), (i == 0, i + 1 == of_text.len()));
+            assert!(i == 0 || part.text.starts_with(' '));
+        }
+        of_text.iter().map(|part| part.text.len()).collect()
+    }
+
+    #[test]
+    fn long_texts_are_divided_at_white_space() {
+        let engine = Engine::clip(Profile::OpenClip);
+        let text = "xyz ".repeat(PART);
+        let divided = lengths(&engine, &text, true);
+        assert!(
+            divided.len() == 4 && divided[..3].iter().all(|length| (PART..PART + 4).contains(length)),
+            "{divided:?}"
+        );
+        assert_eq!(lengths(&engine, &text, false).len(), 1);
+        assert_eq!(lengths(&engine, &text[..PART], true), [PART]);
+        assert_eq!(lengths(&engine, &"x".repeat(3 * PART), true), [3 * PART]);
+        // What has to be cleaned, and what added tokens with white space may span, stays whole.
+        assert_eq!(lengths(&engine, &format!("{text}\u{201c}"), true).len(), 1);
+        let added = AddedToken {
+            id: 50_000,
+            content: "z x".to_owned(),
+            special: false,
+            normalized: false,
+            lstrip: false,
+            rstrip: false,
+            single_word: false,
+        };
+        let spaced = Engine::new(Profile::Transformers, Vocabulary::clip(), vec![added], 49_406, 49_407).unwrap();
+        assert_eq!(lengths(&spaced, &text, true).len(), 1);
+    }
+
+    #[test]
+    fn shares_are_bounded_in_texts_and_bytes() {
+        let sizes = |texts: &[&str]| -> Vec<usize> {
+            let parts: Vec<Part> = texts.iter().map(|&text| Part { text, first: true, last: true }).collect();
+            shares(&parts).map(<[Part]>::len).collect()
+        };
+        assert!(sizes(&[]).is_empty());
+        assert_eq!(sizes(&["a"; 3]), [3]);
+        assert_eq!(sizes(&vec!["a"; 2 * CHUNK_TEXTS]), [CHUNK_TEXTS; 2]);
+        assert_eq!(sizes(&vec!["a"; 2 * CHUNK_TEXTS + 1]), [CHUNK_TEXTS, CHUNK_TEXTS, 1]);
+        let (half, whole) = ("x".repeat(PART / 2), "x".repeat(PART));
+        assert_eq!(sizes(&[&half, &half, &half, "a", &whole, &whole, "a"]), [2, 3, 1, 1]);
+    }
+
+    /// A text that is truncated is not divided.
+    #[test]
+    fn long_texts_are_truncated_as_one() {
+        let engine = Engine::clip(Profile::Transformers);
+        let mut ids: Vec<u32> = Vec::new();
+        let offsets = engine.pack(&["a ".repeat(PART), "b".to_owned()], Some(9), true, 3, &mut ids).unwrap();
+        assert_eq!(offsets, [0, 9, 12]);
+    }
 }

@@ -381,6 +381,55 @@ mod tests {
         }
     }
 
+    /// What a longer text has left in the buffers is no part of a word.
+    #[test]
+    fn nothing_is_left_of_the_text_before() {
+        let token_starts = TokenStarts::new(&[], Profile::Transformers);
+        for instructions in Instructions::available() {
+            let mut scan = Scan::default();
+            for count in 0..150 {
+                scan.truncate(Size::default());
+                scan.append("xy ".repeat(170).as_bytes(), SEGMENT, &token_starts, instructions);
+                scan.truncate(Size::default());
+                let text = format!("{}photograph", "a ".repeat(count));
+                assert_eq!(scan.append(text.as_bytes(), SEGMENT, &token_starts, instructions), ScanEnd::End);
+                let [.., start, end] = *scan.words() else { panic!("no words") };
+                assert_eq!(
+                    (scan.words().len(), usize::from(start), usize::from(end)),
+                    (count + 2, 2 * count, text.len())
+                );
+                let behind = &scan.lower()[text.len()..][..GAP];
+                assert!(
+                    scan.lower().starts_with(text.replace(' ', "\0").as_bytes())
+                        && behind.iter().all(|&byte| byte == 0)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_for_each_digit() {
+        for instructions in Instructions::available() {
+            assert_eq!(words(&"1".repeat(200), instructions), (vec!["1".to_owned(); 200], ScanEnd::End));
+        }
+    }
+
+    #[test]
+    fn ascii_is_known_by_every_set_of_instructions() {
+        let mut set = ByteSet::default();
+        set.insert(b'&');
+        for instructions in Instructions::available() {
+            let without = |text: &str| is_ascii_without(text.as_bytes(), &set, instructions);
+            for length in [1, 15, 16, 31, 32, 33, 64, 100] {
+                assert!(without(&"a".repeat(length)));
+                assert!(!without(&"&".repeat(length)));
+                assert!(
+                    !without(&format!("{}&", "a".repeat(length))) && !without(&format!("{}\u{e9}", "a".repeat(length)))
+                );
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn all_instructions_agree(text in "([a-zA-Z]{1,9}|'s|'ll|'|[0-9]|[ \t\n\x0b\x0c\r\x1c]|[!-~]|<\\||é){0,300}") {

@@ -26,6 +26,12 @@ impl<P: Slot, const COUNT: usize> SlotArray<P, COUNT> {
         let memory = MmapMut::map_anon(size_of::<[P; COUNT]>()).expect("out of memory for a cache");
         Self { memory, slots: PhantomData }
     }
+
+    /// Takes up the memory of all slots now, where the system can. Slots that were written stay as they are.
+    pub(crate) fn populate(&self) {
+        #[cfg(target_os = "linux")]
+        let _ = self.memory.advise(memmap2::Advice::PopulateWrite); // from Linux 5.14 on
+    }
 }
 
 impl<P: Slot, const COUNT: usize> Deref for SlotArray<P, COUNT> {

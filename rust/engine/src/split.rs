@@ -133,6 +133,9 @@ mod tests {
         assert_eq!(pre_tokens("!<|endoftext|>", Profile::OpenAi), ["!<|", "endoftext", "|>"]);
         assert_eq!(pre_tokens("<start_of_text>", Profile::OpenClip), ["#0"]);
         assert_eq!(pre_tokens("<\u{17F}tart_of_text>", Profile::OpenClip), ["<\u{17F}tart_of_text>"]);
+        assert_eq!(pre_tokens("<|\u{17F}tartoftext|>", Profile::OpenAi), ["<|\u{17F}tartoftext|>"]);
+        assert_eq!(pre_tokens("<|xtartoftext|>", Profile::OpenAi), ["<|", "xtartoftext", "|>"]);
+        assert_eq!(pre_tokens("<|\u{17F}ndoftext|>", Profile::OpenAi), ["<|", "\u{17F}ndoftext", "|>"]);
         assert_eq!(pre_tokens("x'\u{17F}", Profile::OpenClip), ["x", "'\u{17F}"]);
         assert_eq!(pre_tokens("x'\u{17F}", Profile::Transformers), ["x", "'", "\u{17F}"]);
     }

@@ -280,3 +280,42 @@ pub(crate) fn ascii_suspects() -> ByteSet {
 fn ampersand_stays(rest: &[u8]) -> bool {
     matches!(rest.first(), None | Some(b' ' | b'\t' | b'\n' | 0x0C | b'<' | b'&' | b';'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_normalization_alignments::UnicodeNormalization;
+
+    #[test]
+    fn lowers_as_the_standard_library_does() {
+        for c in (0x80..0x3000).filter_map(char::from_u32).filter(|&c| ONIG.get(c).lowers()) {
+            assert!(lowercase(c).into_iter().flatten().eq(c.to_lowercase()), "{c:?}");
+        }
+        assert_eq!(
+            ["\u{c9}", "\u{416}", "\u{1e9e}"].map(|c| lowercase(c.chars().next().unwrap())[0].unwrap()),
+            ['\u{e9}', '\u{436}', '\u{df}']
+        );
+        assert!(ONIG.get('\u{c9}').lowers() && !ONIG.get('\u{e9}').lowers());
+    }
+
+    /// Marks behind each other: what is allowed stays as it is in NFC, and marks in order are allowed.
+    #[test]
+    fn what_the_quick_check_allows_is_in_nfc() {
+        let marks: Vec<char> =
+            ('\u{300}'..'\u{e50}').filter(|&c| ONIG.get(c).combining() != 0 && !ONIG.get(c).composes()).collect();
+        assert!(marks.len() > 100);
+        let mut allowed = 0;
+        for &first in &marks {
+            for &second in marks.iter().step_by(5) {
+                let (text, mut check) = ([first, second], NfcCheck::default());
+                if text.iter().all(|&c| check.allows(ONIG.get(c))) {
+                    assert!(text.into_iter().nfc().map(|(c, _)| c).eq(text), "{text:?}");
+                    allowed += 1;
+                }
+            }
+        }
+        assert!(allowed > marks.len() * marks.len() / 5 / 2);
+        let mut check = NfcCheck::default();
+        assert!("\u{5d0}\u{5b0}\u{5bc}\u{5d1}\u{5b0}".chars().all(|c| check.allows(ONIG.get(c))));
+    }
+}

@@ -1,16 +1,13 @@
 //! Tokens, their ids and their merges: the bundled CLIP vocabulary or one from files.
 
-use crate::alphabet::{END_OF_WORD, bytes_in_id_order, letter};
+use crate::alphabet::{BYTES_IN_ID_ORDER, END_OF_WORD, letter};
 use crate::bpe::Bpe;
+use crate::clip_merges::{clip_bpe, clip_merges};
 use crate::error::Error;
 use crate::merge_table::Merge;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-static CLIP_MERGES: &[u8] = include_bytes!("../data/merges.bin");
-
-/// The id of the first merge's token in CLIP's vocabulary, after two tokens per byte.
-const FIRST_MERGE: u16 = 512;
 /// The id of CLIP's start of text; that of the end of text follows.
 pub(crate) const CLIP_START: u32 = 49406;
 
@@ -42,22 +39,12 @@ impl Vocabulary {
     /// CLIP's own vocabulary of 49,408 tokens, with OpenAI's names of the start and the end of text.
     pub fn clip() -> Self {
         static CLIP: OnceLock<Vocabulary> = OnceLock::new();
-        CLIP.get_or_init(|| {
-            let bytes: Vec<u8> = bytes_in_id_order().collect();
-            let (mut first, mut last) = ([0; 256], [0; 256]);
-            for (id, &byte) in bytes.iter().enumerate() {
-                first[usize::from(byte)] = id as u16;
-                last[usize::from(byte)] = id as u16 + 256;
-            }
-            let merge = |(rank, (left, right))| (left, right, Merge { rank, id: FIRST_MERGE + rank });
-            let merges: Vec<_> = (0..).zip(clip_merges()).map(merge).collect();
-            Self {
-                bpe: Arc::new(Bpe::new(&first, &last, &merges)),
-                size: CLIP_START as usize + 2,
-                source: Arc::new(Source::Clip { start: "<|startoftext|>", end: "<|endoftext|>" }),
-                names: Arc::default(),
-                lengths: Arc::default(),
-            }
+        CLIP.get_or_init(|| Self {
+            bpe: Arc::new(clip_bpe()),
+            size: CLIP_START as usize + 2,
+            source: Arc::new(Source::Clip { start: "<|startoftext|>", end: "<|endoftext|>" }),
+            names: Arc::default(),
+            lengths: Arc::default(),
         })
         .clone()
     }
@@ -134,7 +121,7 @@ impl Vocabulary {
             pairs.push((known(left)?, known(right)?, merge));
         }
         Ok(Self {
-            bpe: Arc::new(Bpe::new(&first, &last, &pairs)),
+            bpe: Arc::new(Bpe::new(&[first, last], &pairs)),
             size: names.ids.len(),
             source: Arc::new(Source::Files { merges }),
             names: Arc::new(names.into()),
@@ -203,8 +190,9 @@ impl Vocabulary {
             let Source::Clip { start, end } = *self.source else {
                 return Names::default();
             };
-            let mut by_id: Vec<String> = bytes_in_id_order().map(|byte| letter(byte).to_string()).collect();
-            by_id.extend(bytes_in_id_order().map(|byte| format!("{}{END_OF_WORD}", letter(byte))));
+            let letters = BYTES_IN_ID_ORDER.map(letter);
+            let mut by_id: Vec<String> = letters.iter().map(char::to_string).collect();
+            by_id.extend(letters.iter().map(|letter| format!("{letter}{END_OF_WORD}")));
             for (left, right) in clip_merges() {
                 by_id.push([by_id[usize::from(left)].as_str(), &by_id[usize::from(right)]].concat());
             }
@@ -214,9 +202,4 @@ impl Vocabulary {
             Names { by_id, ids }
         })
     }
-}
-
-fn clip_merges() -> impl ExactSizeIterator<Item = (u16, u16)> {
-    let pair = |pair: &[u8]| (u16::from_le_bytes([pair[0], pair[1]]), u16::from_le_bytes([pair[2], pair[3]]));
-    CLIP_MERGES.chunks_exact(4).map(pair)
 }

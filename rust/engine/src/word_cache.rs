@@ -149,6 +149,8 @@ pub(crate) struct WordCache {
     slots: SlotArray<Slot, SLOTS>,
     /// How often a word was found in its secondary bucket; approximate, since threads overwrite each other's count.
     secondary_hits: AtomicU32,
+    /// How many words were inserted; approximate too.
+    inserted: AtomicU32,
 }
 
 /// A cache's slots: a reference that loops keep in a register, since no load from them can change it.
@@ -169,7 +171,7 @@ impl Lookup<'_> {
 
 impl WordCache {
     pub(crate) fn new() -> Self {
-        Self { slots: SlotArray::new(), secondary_hits: AtomicU32::new(0) }
+        Self { slots: SlotArray::new(), secondary_hits: AtomicU32::new(0), inserted: AtomicU32::new(0) }
     }
 
     fn slot(&self, number: usize) -> &Slot {
@@ -205,6 +207,14 @@ impl WordCache {
     /// Inserts into the slot of the primary bucket that was written less often, and moves the evicted entry to its own
     /// secondary bucket.
     pub(crate) fn put(&self, key: Key, ids: Ids) {
+        // Words are spread over all pages, so that each new one would cost two or three page faults, many times what
+        // merging it does. A process that shows more words than a prompt takes all pages at once.
+        const MANY: u32 = 64;
+        let inserted = self.inserted.load(Ordering::Relaxed);
+        self.inserted.store(inserted.wrapping_add(1), Ordering::Relaxed);
+        if inserted == MANY {
+            self.slots.populate();
+        }
         let slot = self.bucket(key.primary()).into_iter().min_by_key(|slot| slot.0.version());
         let Some(slot) = slot else { return };
         if let Some((old, old_ids)) = slot.read()

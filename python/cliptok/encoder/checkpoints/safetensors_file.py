@@ -55,7 +55,7 @@ def read_header(path: Path) -> tuple[dict[str, Entry], int]:
             raise ValueError(f"{path} has a header of {length:,} bytes; at most {MAX_HEADER_BYTES:,} are read")
         text = file.read(length)
     try:
-        header = wanted(parse_json(text.decode()), dict, "the header")
+        header = wanted(parse_json(text.decode(), repeats=False), dict, "the header")
         entries = {str(name): _entry(name, entry) for name, entry in header.items() if name != "__metadata__"}
     except ValueError as error:
         raise ValueError(f"{path} is no safetensors file: {one_line(error)}") from error

@@ -1,15 +1,14 @@
 """The rows of a call, from ids that the engine gives joined: windows over long texts, padding, masks, offsets."""
 
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cliptok.tokenizer.calls.options import Returned, Strategies, padded_length
 
-Integers = npt.NDArray[np.int64]
+Integers = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Rows(NamedTuple):
@@ -139,14 +138,27 @@ def _edges(rows: Rows, specials: bool) -> Integers:
     return edges
 
 
+_AT_ONCE = 1 << 20
+"""Numbers that become Python's between two looks for Ctrl-C."""
+
+
 def _items(flat: Integers) -> list[Any]:
     """A list of ints, or of pairs as tuples."""
+    if len(flat) > _AT_ONCE:
+        parts = (flat[begin : begin + _AT_ONCE] for begin in range(0, len(flat), _AT_ONCE))
+        return list(chain.from_iterable(_items(part) for part in parts))
     if flat.ndim == 1:
         return list(flat.tolist())
     return list(zip(flat[:, 0].tolist(), flat[:, 1].tolist(), strict=True))
 
 
 def _lists(matrix: Integers) -> list[list[Any]]:
+    if matrix.ndim == 2 and matrix.shape[1] > _AT_ONCE:
+        return [_items(row) for row in matrix]
+    if matrix.ndim == 2 and matrix.size > _AT_ONCE:
+        step = max(1, _AT_ONCE // matrix.shape[1])
+        parts = (matrix[begin : begin + step] for begin in range(0, len(matrix), step))
+        return list(chain.from_iterable(part.tolist() for part in parts))
     if matrix.ndim == 2:
         return list(matrix.tolist())
     items, width = _items(matrix.reshape(-1, 2)), matrix.shape[1]

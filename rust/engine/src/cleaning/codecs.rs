@@ -6,7 +6,6 @@ use std::sync::LazyLock;
 
 /// How many codecs there are.
 pub(super) const CODECS: usize = 10;
-pub(super) const LATIN_1: usize = 0;
 /// The sloppy codec of Windows-1252.
 const WINDOWS_1252: usize = 1;
 /// macOS's, in which a space may follow an en dash.

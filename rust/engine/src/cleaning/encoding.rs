@@ -3,7 +3,7 @@
 use super::Work;
 use super::badness::is_bad;
 use super::bytes::{decode, replace_lossy, restore_a0};
-use super::codecs::{CODECS, LATIN_1, MACROMAN, encode, encoded, is_sloppy, possible, windows_1252};
+use super::codecs::{CODECS, MACROMAN, encode, encoded, is_sloppy, possible, windows_1252};
 
 /// The text with its encoding put right; `None` where it stays as it is.
 pub(super) fn fix_encoding(text: &str, work: &mut Work) -> Option<String> {
@@ -26,7 +26,6 @@ fn step(text: &str, work: &mut Work) -> Option<String> {
         .filter(|codec| codecs >> codec & 1 != 0)
         .find_map(|codec| reread(text, codec))
         .or_else(|| fix_embedded(text, work))
-        .or_else(|| if codecs >> LATIN_1 & 1 != 0 { latin_1_as_windows_1252(text) } else { None })
         .or_else(|| fix_c1_controls(text))
         .filter(|fixed| fixed != text)
 }
@@ -68,7 +67,7 @@ fn fix_embedded(text: &str, work: &mut Work) -> Option<String> {
         at += length;
     }
     out.push_str(&text[from..]);
-    (from > 0 && out != text).then_some(out)
+    (from > 0).then_some(out)
 }
 
 /// How many bytes at the beginning of `text` are whole sequences of UTF-8, by the looks of their characters.
@@ -95,14 +94,6 @@ fn sequences(text: &str) -> usize {
 
 fn is_c1(c: char) -> bool {
     matches!(c, '\u{80}'..='\u{9F}')
-}
-
-/// A text in Latin-1 with C1 controls, read as Windows-1252, if that has them all.
-fn latin_1_as_windows_1252(text: &str) -> Option<String> {
-    if text.chars().any(|c| is_c1(c) && windows_1252(c) == c) {
-        return None;
-    }
-    fix_c1_controls(text)
 }
 
 /// C1 controls as Windows-1252 has them.

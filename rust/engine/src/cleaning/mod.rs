@@ -140,3 +140,20 @@ impl Work {
         left.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every text may be gone through some 16 times, and a short one so often that it is put right whole.
+    #[test]
+    fn work_is_bounded_by_the_length() {
+        let times = |length: usize| {
+            let text = "x".repeat(length);
+            let mut work = Work::on(&text);
+            (0..2000).take_while(|_| work.spend(&text)).count()
+        };
+        assert!((700..1000).contains(&times(2000)), "{}", times(2000));
+        assert!((16..20).contains(&times(1_000_000)), "{}", times(1_000_000));
+    }
+}

@@ -267,3 +267,21 @@ fn key(ids: &[i32]) -> u128 {
     }
     key
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key tells texts apart by their first ids, and never orders them otherwise than all of their ids do.
+    #[test]
+    fn keys_are_ordered_as_texts_are() {
+        let large = 1 << KEY_BITS;
+        let texts: [&[i32]; 10] =
+            [&[], &[0], &[0, 0], &[0, 1], &[5], &[5, 0], &[5, 49407, 7], &[5, 49407, 8], &[large], &[large, 3]];
+        for pair in texts.windows(2) {
+            assert!(key(pair[0]) <= key(pair[1]), "{pair:?}");
+        }
+        assert!(texts[..9].windows(2).all(|pair| key(pair[0]) < key(pair[1])));
+        assert_eq!(key(&[large, 3]), key(&[large + 1, 2])); // behind what has not enough bits nothing counts
+    }
+}

@@ -161,3 +161,32 @@ fn errors_and_panics_are_propagated() {
         assert!(panics.is_err());
     }
 }
+
+/// While all workers are busy the calling thread works off what it has produced: the queue stays short.
+#[test]
+fn the_queue_stays_short() {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    struct Counted<'c>(std::ops::Range<u32>, &'c AtomicUsize);
+
+    impl Producer for Counted<'_> {
+        type Item = u32;
+        type Error = u32;
+
+        fn next(&mut self) -> Option<Result<u32, u32>> {
+            self.1.fetch_add(usize::from(!self.0.is_empty()), Relaxed);
+            self.0.next().map(Ok)
+        }
+
+        fn run_detached(&mut self, task: &mut (dyn FnMut() + Send)) {
+            task();
+        }
+    }
+
+    let (waiting, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let task = |_: u32, (): &mut ()| {
+        std::thread::sleep(Duration::from_micros(200));
+        most.fetch_max(waiting.fetch_sub(1, Relaxed), Relaxed);
+    };
+    run_producer(&mut Counted(0..200, &waiting), 3, task).unwrap();
+    assert!(most.load(Relaxed) <= 3 + 1 + 3, "{most:?}"); // in the queue, just produced, and at work
+}
