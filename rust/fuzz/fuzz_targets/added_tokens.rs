@@ -4,6 +4,7 @@
 use arbitrary::Arbitrary;
 use cliptok::{AddedToken, Engine, Profile, Vocabulary};
 use libfuzzer_sys::fuzz_target;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::OnceLock;
 use tokenizers::Tokenizer;
 use tokenizers::models::bpe::{BPE, Vocab};
@@ -46,6 +47,16 @@ fn bases() -> (Vocabulary, Tokenizer) {
     (Vocabulary::new(tokens, Vec::new(), None).expect("a vocabulary"), reference)
 }
 
+/// What the reference gives. It panics itself where added tokens overlap in some ways ("AddedVocabulary bad split"), which
+/// says nothing about ours; the fuzzer's own hook would end the process.
+fn unless_it_panics<T>(call: impl FnOnce() -> T) -> Option<T> {
+    let hook = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let result = panic::catch_unwind(AssertUnwindSafe(call));
+    panic::set_hook(hook);
+    result.ok()
+}
+
 fuzz_target!(|input: (Vec<Token>, Vec<&str>)| {
     let (tokens, texts) = input;
     let (vocabulary, base) = BASES.get_or_init(bases);
@@ -76,7 +87,7 @@ fuzz_target!(|input: (Vec<Token>, Vec<&str>)| {
     }
     let engine = Engine::new(Profile::Transformers, vocabulary.clone(), added, 0, 1).expect("an engine");
     for text in texts.into_iter().take(8) {
-        let wanted = reference.encode(text, false).expect("ids");
+        let Some(wanted) = unless_it_panics(|| reference.encode(text, false).expect("ids")) else { continue };
         assert_eq!(engine.encode(text), wanted.get_ids(), "{text:?}");
         let (ids, _): (Vec<u32>, Vec<_>) = engine.encode_offsets(text).into_iter().unzip();
         assert_eq!(ids, wanted.get_ids(), "{text:?}, with offsets");
