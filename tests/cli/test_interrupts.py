@@ -117,3 +117,18 @@ def test_other_commands_say_so(command: str, tmp_path: Path) -> None:
     feeder.join()
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "cliptok: interrupted\n")
     assert seconds < LIMIT
+
+
+def test_embed_says_how_far_it_came(tmp_path: Path) -> None:
+    """In the middle of a part, whose batches take a while each."""
+    from cliptok.encoder import TextConfig, TextEncoder
+
+    TextEncoder(TextConfig(width=256, layers=4, heads=4, mlp=1024)).save_pretrained(tmp_path / "model")
+    (tmp_path / "in.txt").write_bytes(text_file([f"caption {i} of {i * 7919 % 1009} cats" for i in range(60_000)]))
+    log = tmp_path / "log"
+    arguments = ["embed", tmp_path / "in.txt", "-o", tmp_path / "out.npy", "--model", tmp_path / "model"]
+    arguments += ["--part-rows", 4096, "--device", "cpu", "--profile", "transformers", "--json-log", log]
+    seconds, done = interrupted(signal.SIGINT, arguments, lambda: log.is_file() and log.stat().st_size > 0)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("cliptok: interrupted with 0 of 1 files finished")
+    assert seconds < LIMIT

@@ -1,6 +1,7 @@
 """The command `cliptok`: a file for each of its commands, and here its parser, its errors and its exit status."""
 
 import argparse
+import atexit
 import io
 import os
 import sys
@@ -26,6 +27,27 @@ _EXAMPLES = """examples:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 for bad input, 128 and the signal's number if interrupted."""
+    statuses: list[int] = []
+    if arguments is None:
+        atexit.register(_end_at_once, statuses)  # The first to be registered is the last to be called.
+    status = _run(arguments)
+    statuses.append(status)
+    return status
+
+
+def _end_at_once(statuses: list[int]) -> None:
+    """End the process with the command's status. Where torch is loaded, Python takes 0.7 s to take it apart."""
+    if not statuses or "torch" not in sys.modules:
+        return
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return  # Python says it its own way.
+    os._exit(statuses[0])
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What a terminal's encoding lacks is shown escaped; Windows' often have a few hundred characters.

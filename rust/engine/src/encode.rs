@@ -78,7 +78,7 @@ impl Engine {
     }
 
     /// Whether the profile's cleaning (ftfy, html, `str.lower`) could change this text beyond lower case and white space.
-    /// False is a proof that it cannot. Never for [`Profile::Transformers`](crate::Profile::Transformers).
+    /// False is a proof that it cannot. Never for [`Profile::Transformers`].
     pub fn needs_cleaning(&self, text: &str) -> bool {
         self.profile.cleans()
             && !is_ascii_without(text.as_bytes(), &self.suspects, self.instructions)
