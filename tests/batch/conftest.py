@@ -31,7 +31,9 @@ def ray() -> Iterator[Any]:
         import ray.data
 
         small = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False}
-        ray.init("local", log_to_driver=False, logging_level=logging.ERROR, **small)
+        # Its store goes on to a disk that others have filled.
+        full = {"local_fs_capacity_threshold": 0.999}
+        ray.init("local", log_to_driver=False, logging_level=logging.ERROR, _system_config=full, **small)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield ray
         ray.shutdown()

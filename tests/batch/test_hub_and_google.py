@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,42 +21,38 @@ from pyarrow import fs
 
 from cliptok.batch import BadInputError, check_outputs, tokenize_files
 from cliptok.batch.stores import filesystems
+from support.hub_server import HubHandler
 from support.made import TEXTS, expected, ids_in, parquet, text_file, tree
 
 TOKEN = "hf_secret-of-the-tests"
 COMMIT = "1" * 40
 
 
-class _Datasets(BaseHTTPRequestHandler):
+class _Datasets(HubHandler):
     """The hub's answers about the datasets in a folder, for who has the token."""
 
     folder: Path
 
-    def log_message(self, *_: Any) -> None:
-        """Nothing."""
-
-    def do_GET(self) -> None:
+    def answer(self) -> None:
         path = unquote(self.path.partition("?")[0]).strip("/")
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._send(401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": f"not for {TOKEN}"})
+            self.send_answer(401, b"", {"X-Error-Code": "GatedRepo", "X-Error-Message": f"not for {TOKEN}"})
         elif path.startswith("api/datasets/"):
             name, _, rest = path.removeprefix("api/datasets/").partition("/revision/")
             name, is_tree, rest = name.partition("/tree/") if not rest else (name, "", rest)
             folder = self.folder / name / rest.partition("/")[2]
             if not (self.folder / name).is_dir():
-                self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+                self.send_answer(404, b"", {"X-Error-Code": "RepoNotFound"})
             elif not folder.is_dir():
-                self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+                self.send_answer(404, b"", {"X-Error-Code": "EntryNotFound"})
             elif is_tree:
                 found = folder.rglob("*") if "recursive=True" in self.path else folder.iterdir()
-                self._json([self._entry(path, self.folder / name) for path in sorted(found)])
+                self.send_json([self._entry(path, self.folder / name) for path in sorted(found)])
             else:
-                self._json({"id": name, "sha": COMMIT, "siblings": [], "tags": [], "private": True})
+                self.send_json({"id": name, "sha": COMMIT, "siblings": [], "tags": [], "private": True})
         else:
             name, _, rest = path.removeprefix("datasets/").partition("/resolve/")
             self._file(self.folder / name / rest.partition("/")[2])
-
-    do_HEAD = do_GET  # noqa: N815 (the name that the base calls)
 
     def _entry(self, path: Path, root: Path) -> dict[str, Any]:
         name = path.relative_to(root).as_posix()
@@ -67,7 +63,7 @@ class _Datasets(BaseHTTPRequestHandler):
 
     def _file(self, path: Path) -> None:
         if not path.is_file():
-            self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            self.send_answer(404, b"", {"X-Error-Code": "EntryNotFound"})
             return
         content, headers, status = path.read_bytes(), {"X-Repo-Commit": COMMIT, "ETag": '"a"'}, 200
         if asked := self.headers.get("Range"):
@@ -75,18 +71,7 @@ class _Datasets(BaseHTTPRequestHandler):
             end = min(int(last or len(content)), len(content) - 1)
             headers["Content-Range"] = f"bytes {first}-{end}/{len(content)}"
             content, status = content[int(first) : end + 1], 206
-        self._send(status, content, headers)
-
-    def _json(self, found: Any) -> None:
-        self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
+        self.send_answer(status, content, headers)
 
 
 @pytest.fixture

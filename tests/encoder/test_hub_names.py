@@ -1,13 +1,12 @@
 """Names of hub models, against a server that answers as the hub does, and against none."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from cliptok import TextEncoder, Tokenizer
 from cliptok.encoder import TextConfig
 from cliptok.tokenizer.files import known_names
+from support.hub_server import HubHandler
 
 COMMIT = "1" * 40
 
@@ -28,48 +28,32 @@ class Hub(ThreadingHTTPServer):
         self.asked: list[str] = []
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Answers(HubHandler):
     server: Hub
 
-    def do_HEAD(self) -> None:
-        self._answer()
-
-    def do_GET(self) -> None:
-        self._answer()
-
-    def log_message(self, *arguments: object) -> None: ...
-
-    def _answer(self) -> None:
+    def answer(self) -> None:
         path = self.path.partition("?")[0].strip("/")
         self.server.asked.append(path)
         if path.startswith("api/models/"):
             name, _, revision = path.removeprefix("api/models/").partition("/revision/")
             folder = self.server.folder / name
             if name == "org/gated":
-                self._send(403, b"", {"X-Error-Code": "GatedRepo"})
+                self.send_answer(403, b"", {"X-Error-Code": "GatedRepo"})
             elif not folder.is_dir():
-                self._send(404, b"", {"X-Error-Code": "RepoNotFound"})
+                self.send_answer(404, b"", {"X-Error-Code": "RepoNotFound"})
             elif revision not in ("", "main"):
-                self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
+                self.send_answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
             else:
                 files = [{"rfilename": str(path.relative_to(folder))} for path in folder.rglob("*") if path.is_file()]
                 found = {"id": name, "modelId": name, "sha": COMMIT, "siblings": files, "tags": [], "private": False}
-                self._send(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
+                self.send_json(found)
             return
         name, _, file = path.partition("/resolve/")
         target = self.server.folder / name / file.partition("/")[2]
         if target.is_file():
-            self._send(200, target.read_bytes(), {"ETag": f'"{target.name}"', "X-Repo-Commit": COMMIT})
+            self.send_answer(200, target.read_bytes(), {"ETag": f'"{target.name}"', "X-Repo-Commit": COMMIT})
         else:
-            self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
+            self.send_answer(404, b"", {"X-Error-Code": "EntryNotFound"})
 
 
 @pytest.fixture

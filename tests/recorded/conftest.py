@@ -25,10 +25,12 @@ else:
             if item.get_closest_marker("sm_90") is None:
                 item.add_marker("any")
 
-    @pytest.fixture(autouse=True)
-    def kernels(monkeypatch):
+    @pytest.fixture(autouse=True, scope="session")
+    def kernels():
         """torch's kernels, whose launches are written down; a trial of the fused ones fails where nothing computes."""
-        monkeypatch.setenv("CLIPTOK_KERNELS", "torch")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CLIPTOK_KERNELS", "torch")
+            yield
 
     @pytest.fixture(scope="session")
     def tokenizer():

@@ -232,9 +232,10 @@ def _embed(tower: TextModel, batch: NodeBatch, vectors: Tensor | None) -> Tensor
     size = tokens.num_embeddings
     ids = batch.tokens if vectors is None else batch.tokens.clamp(max=size - 1)
     x: Tensor = tokens(ids).to(residual_dtype(batch.dtype, ids.device))
-    if vectors is not None:
-        others = batch.tokens >= size
-        x[others] = vectors.to(x)[batch.tokens[others].long() - size]
+    if vectors is not None and len(vectors) > 0:
+        # Not with the mask as an index: a device would be waited for, to count what it takes.
+        others = vectors.to(x)[(batch.tokens.long() - size).clamp_(min=0)]
+        x = torch.where((batch.tokens >= size)[:, None], others, x)
     x += positions(batch.positions).to(x.dtype)
     return x
 
