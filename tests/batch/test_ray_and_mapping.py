@@ -112,10 +112,11 @@ def test_spark_map_in_arrow(model: Path) -> None:
 
 
 def test_a_cache_on_ray(ray: Any, inputs: Path, model: Path, tmp_path: Path) -> None:
+    """What workers on Ray have put there, others find."""
     pytest.importorskip("lmdb")
     reused = [
-        embed_files(inputs, tmp_path / out, model=model, device="cpu", cache=tmp_path / "cache", ray=True).reused
-        for out in ("first", "again")
+        embed_files(inputs, tmp_path / out, model=model, device="cpu", cache=tmp_path / "cache", **where).reused
+        for out, where in (("first", {"ray": True}), ("again", {}))
     ]
     assert reused == [0, 5 * len(TEXTS)]
 
