@@ -21,7 +21,6 @@ COMMAND = [sys.executable, "-m", "cliptok"]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="the CPU's time is read as on Linux")
 
-
 LIMIT = 0.5
 """Seconds of the CPU, since other processes take some of a clock's."""
 

@@ -40,7 +40,8 @@ fn bases() -> (Vocabulary, Tokenizer) {
         .expect("a model");
     let mut reference = Tokenizer::new(model);
     let space = Replace::new(ReplacePattern::Regex(r"\s+".to_owned()), " ").expect("a pattern");
-    reference.with_normalizer(Some(Sequence::new(vec![NFC.into(), space.into(), Lowercase.into()])));
+    let normalizer = Sequence::new(vec![NFC.into(), space.into(), Lowercase.into()]);
+    reference.with_normalizer(Some(normalizer)).expect("a normalizer");
     let words = Split::new(SplitPattern::Regex(WORDS.to_owned()), SplitDelimiterBehavior::Removed, true).expect("words");
     let bytes = ByteLevel::new(false, true, true);
     reference.with_pre_tokenizer(Some(Splits::new(vec![words.into(), bytes.into()])));
