@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
-from cliptok.batch.pipeline import Job, ShardError, Work, Writer, join_parts, run
+from cliptok.batch.pipeline import Job, ShardError, Work, run
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.resuming import find_parts
 from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
+from cliptok.batch.writer import Writer, join_parts
 from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts, left_over
@@ -208,5 +209,5 @@ class PlannedJob:
 
 
 def _is_there(path: AnyPath) -> bool:
-    """Whether there is anything of that name, a link to nothing too."""
-    return os.path.lexists(path) if isinstance(path, Path) else path.exists()
+    """Whether there is anything of that name, a link to nothing too; in a store, an object."""
+    return os.path.lexists(path) if isinstance(path, Path) else path.is_file()

@@ -112,8 +112,10 @@ def _format_of(out: str) -> str | None:
     suffix = path.suffix[1:]
     if suffix == "lance" and not is_folder:  # A folder by itself, that counts as a file.
         return suffix
-    if is_folder:
+    if is_folder or (isinstance(path, StorePath) and not suffix):
         return None
+    if isinstance(path, StorePath) and suffix in FORMATS:
+        return suffix
     with naming(path):
         is_folder, is_there = path.is_dir(), path.exists()
     if is_folder:
