@@ -60,9 +60,14 @@ class Job(NamedTuple):
 
     def parts(self, shard: Shard) -> Parts:
         """The parts of a shard's output. They depend on the input alone, never on threads, machines or kills."""
-        rows = min(self.part_rows, TAR_ROWS) if shard.kind == "tar" else self.part_rows
         made_of = {"settings": self.settings, "input": shard.identity()}
-        return Parts(shard.target, made_of, None if shard.is_stream or shard.size <= self.whole else rows)
+        return Parts(shard.target, made_of, self.rows_in_part(shard))
+
+    def rows_in_part(self, shard: Shard) -> int | None:
+        """Rows of a shard's input that are committed together; None where all are."""
+        if shard.is_stream or shard.size <= self.whole:
+            return None
+        return min(self.part_rows, TAR_ROWS) if shard.kind == "tar" else self.part_rows
 
 
 def read(job: Job, work: Work, clock: Clock) -> Iterator[Piece]:
@@ -105,7 +110,7 @@ def tokenize(job: Job, pieces: Iterable[Piece], clock: Clock) -> Iterator[Piece]
             yield piece
             continue
         if part != (part := (piece.shard, piece.part)):
-            before = job.parts(piece.shard).first_row(piece.part)
+            before = piece.part * (job.rows_in_part(piece.shard) or 0)
         with clock("tokenizing"):
             try:
                 table = job.tokenizing.table(piece.table, piece.counts)

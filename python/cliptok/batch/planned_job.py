@@ -150,7 +150,7 @@ class PlannedJob:
                             spread(self._job, work, pool, encoding is not None, job_progress)
                     except ShardError as error:  # noqa: PERF203 (then the others are made)
                         failed.append(error)
-                        del work[error.shard]
+                        work.pop(error.shard).close()
                         if len(failed) == _TOO_MANY and not self.report.files:
                             break
             if pool is not None:  # A worker that died may have left some.
@@ -166,6 +166,9 @@ class PlannedJob:
             files = [file for parts in work.values() for file in parts.files()]
             self.report.parts, self.report.parts_bytes = len(files), sum(file.size for file in files)
             raise JobInterrupted(self.report, len(self._shards)) from error
+        finally:
+            for parts in work.values():
+                parts.close()
         if failed:
             raise BadInputError(_said(failed, self.report.files)) from failed[0]
         return self.report

@@ -138,6 +138,8 @@ class Worker:
             run(self._job, self._encoding, {shard: parts}, Writer(self._job, {shard: parts}, clock, found), clock)
         except ShardError as error:
             found.error = str(error)
+        finally:
+            parts.close()
         reused = None if cache is None else cache.reused - before
         return Made(sorted(parts.done.items()), found.texts, found.record, clock.seconds, reused, found.error)
 

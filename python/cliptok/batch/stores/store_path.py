@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import takewhile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
 from cliptok._common.urls import Url
 from cliptok.batch.stores.errors import told, trying
-from cliptok.batch.stores.filesystems import WEB, Location, locate
+from cliptok.batch.stores.filesystems import SMALL, WEB, Location, locate
 from cliptok.batch.stores.reading_ahead import BlockFile
 
 _UPLOADED = 1 << 26
@@ -232,7 +232,7 @@ class StorePath:
 
     def _upload(self, name: str) -> None:
         with told(self.url):
-            place = locate(self.url)
+            place = locate(self.url, is_small=Path(name).stat().st_size < SMALL)
             if place.fsspec is not None:
                 trying(lambda: place.fsspec.put_file(name, place.path))
                 return

@@ -145,10 +145,6 @@ class Parts:
         self.done[end.part] = Part(file, end.counts.as_dict(), end.bytes, end.next, end.origin, names)
         return is_kept
 
-    def first_row(self, number: int) -> int:
-        """Rows of the input before a part."""
-        return number * (self.rows or 0)
-
     @property
     def number(self) -> int | None:
         """How many parts there are, once the last one is known."""
