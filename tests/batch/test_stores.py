@@ -189,6 +189,15 @@ def test_no_error_shows_a_secret(tmp_path: Path, capsys: Any) -> None:
         assert "top+secret" not in said.out + said.err and "top%2B" not in said.err, url
 
 
+def test_what_a_library_says_loses_what_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "from+the/environment")
+    url = StorePath("s3://name:top+secret@bucket/x.txt").url
+    for secret in ("top+secret", "from+the/environment"):
+        with pytest.raises(OSError, match=r"signing with \.\.\. failed") as found, errors.told(url):
+            raise RuntimeError(f"signing with {secret} failed")
+        assert secret not in str(found.value)
+
+
 def test_killed_while_it_uploads(server: S3Server, bucket: fs.FileSystem, tmp_path: Path) -> None:
     """A kill between the parts of an upload leaves no object; the same job then makes it whole."""
     (tmp_path / "a.txt").write_text("".join(f"{random.Random(i).random()} {i}\n" for i in range(40_000)))

@@ -71,9 +71,9 @@ class Writer:
                 commit()
             self._committed(piece, record)
         else:
+            self._settle(_UPLOADS - 1 if _is_whole(piece) else 0)
             with self._clock("writing"), writing(shard):
                 commit, record = self._finish(piece)
-            self._settle(0 if record is None else _UPLOADS - 1)
             self._uploads.append((self._pool.submit(commit), piece, record))
 
     def _write(self, shard: Shard, counts: Counts, table: pa.Table) -> None:
@@ -90,7 +90,7 @@ class Writer:
         output, made, target, parts = self._output, self._made, end.shard.target, self._work[end.shard]
         record = record_of(self._job, end.shard, end.counts, "" if end.origin is None else end.origin.sha256)
         output.finish(record)
-        is_whole = end.part == 0 and end.next is None and target.suffix != lance_dataset.SUFFIX
+        is_whole = _is_whole(end)
         if is_whole:
             record["sha256"] = seal(made.file, target.suffix[1:])
         names = output.names if isinstance(output, TarOutput) else None
@@ -146,6 +146,11 @@ class Writer:
         self._pool.shutdown()
         if failed is not None and failed is not error:
             raise failed
+
+
+def _is_whole(end: Piece) -> bool:
+    """Whether a part is all of an output."""
+    return end.part == 0 and end.next is None and end.shard.target.suffix != lance_dataset.SUFFIX
 
 
 _NO_DIGEST = "0" * 64
