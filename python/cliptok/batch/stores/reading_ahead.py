@@ -13,7 +13,8 @@ BLOCK = 1 << 23
 TAIL = 1 << 16
 """Bytes of the first one where a file is read from its end: its footer."""
 _AHEAD = 4
-_KEPT = 8
+_KEPT = 14
+"""A row group of 64 MiB, read for its fingerprint and then for its rows, and what lies ahead."""
 
 
 class BlockFile(io.RawIOBase):
