@@ -1,4 +1,4 @@
-"""The stages of a job as generators, each over the pieces of the one before; `run` gives each its thread."""
+"""The stages of a job before the last as generators, each over the pieces of the one before."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
-from cliptok._common.prefetch import prefetch, write_in_background
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.piece import Piece
 from cliptok.batch.reading.reader import Reading
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from cliptok.batch.clip_retrieval import Captions
     from cliptok.batch.conditioning import Conditions, Planning
     from cliptok.batch.encoding import Encoding
-    from cliptok.batch.writer import Writer
 
 
 class ShardError(BadInputError):
@@ -141,12 +139,3 @@ def encode(encoding: "Encoding | Conditions", pieces: Iterable[Piece], clock: Cl
             yield last._replace(table=table)
             if table is None:
                 break
-
-
-def run(job: Job, encoding: "Encoding | Conditions | None", work: Work, writer: "Writer", clock: Clock) -> None:
-    """Run all stages in this process: one thread reads, one tokenizes, one encodes, one writes."""
-    pieces = tokenize(job, prefetch(read(job, work, clock)), clock)
-    if encoding is not None:
-        pieces = encode(encoding, prefetch(pieces), clock)
-    with writer:
-        write_in_background(pieces, writer)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
-from cliptok.batch.pipeline import Job, ShardError, Work, run
+from cliptok.batch.pipeline import Job, ShardError, Work
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.resuming import find_parts
 from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
-from cliptok.batch.writer import Writer, join_parts
+from cliptok.batch.writer import Writer, join_parts, run
 from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts, left_over

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from cliptok.batch.pipeline import Job, ShardError, run
+from cliptok.batch.pipeline import Job, ShardError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.parquet import rows_and_groups
 from cliptok.batch.reading.piece import Piece
 from cliptok.batch.reading.places import BEGIN, Place, Run
 from cliptok.batch.summary import Clock
-from cliptok.batch.writer import Writer
+from cliptok.batch.writer import Writer, run
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Part, Parts
 

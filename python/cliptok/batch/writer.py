@@ -1,4 +1,4 @@
-"""The last stage of a job: pieces to outputs, part by part."""
+"""The last stage of a job, pieces to outputs, part by part; and `run`, which gives each stage its thread."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -6,12 +6,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.pipeline import Job, ShardError, Work, blaming
+from cliptok._common.prefetch import prefetch, write_in_background
+from cliptok.batch.pipeline import Job, ShardError, Work, blaming, encode, read, tokenize
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.naming import naming
 from cliptok.batch.reading.piece import Piece
@@ -25,6 +26,10 @@ from cliptok.batch.writing.joining import join
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts
 from cliptok.batch.writing.tar_output import TarOutput
+
+if TYPE_CHECKING:
+    from cliptok.batch.conditioning import Conditions
+    from cliptok.batch.encoding import Encoding
 
 _UPLOADS = 4
 """Whole outputs that are uploaded at once."""
@@ -199,3 +204,12 @@ def writing(shard: Shard) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) else None
         raise BadInputError(f"{shard.target}: {reason or error}") from error
+
+
+def run(job: Job, encoding: "Encoding | Conditions | None", work: Work, writer: Writer, clock: Clock) -> None:
+    """Run all stages in this process: one thread reads, one tokenizes, one encodes, one writes."""
+    pieces = tokenize(job, prefetch(read(job, work, clock)), clock)
+    if encoding is not None:
+        pieces = encode(encoding, prefetch(pieces), clock)
+    with writer:
+        write_in_background(pieces, writer)
