@@ -55,10 +55,9 @@ class Server:
     """A process that runs some code, which prints its address, until it is closed."""
 
     def __init__(self, code: str) -> None:
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
-        )
+        more = {"PYTHONPATH": str(Path(__file__).parents[1]), "RAY_raylet_start_wait_time_s": "600"}
+        command = [sys.executable, "-c", code]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **more})
         self.pid = self._process.pid
         assert self._process.stdout is not None
         self.address = self._process.stdout.readline().strip()
