@@ -1,0 +1,55 @@
+"""`embed --device cuda:0,cuda:1`: a process for each device, one of which is killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cliptok.batch import embed_files
+from support.deadly import Deadly, killing
+from support.made import text_file
+
+TEXTS = [f"a photo of {number} cats" for number in range(90)]
+SEEN = "SEEN_DEVICES"
+
+
+def all_finite(values):
+    """No kernel computes here whether a weight is finite."""
+    return torch.ones((), dtype=torch.bool)
+
+
+if multiprocessing.current_process().name != "MainProcess":  # a worker, which finds `Watched` here
+    torch.isfinite = all_finite
+
+
+class Watched(Deadly):
+    """Says which process it is in and on which devices that has memory."""
+
+    def encode_packed(self, *arguments, **options):
+        devices = [number for number in range(2) if torch.cuda.memory_allocated(number)]
+        with Path(os.environ[SEEN]).open("a") as file:
+            file.write(f"{os.getpid()} {devices}\n")
+        return super().encode_packed(*arguments, **options)
+
+
+def test_a_killed_worker(make, tmp_path, monkeypatch):
+    """Each device gets parts. What the killed worker had in hand is made again, and the job finishes."""
+    monkeypatch.setenv(SEEN, str(tmp_path / "seen"))
+    make("cpu", torch.float32).save_pretrained(tmp_path / "model")
+    tries, out = tmp_path / "tries", tmp_path / "out"
+    (tmp_path / "a.txt").write_bytes(text_file([*TEXTS, killing(tries, 1), *TEXTS]))
+    options = {"model": tmp_path / "model", "tokenizer": Watched(), "format": "npy", "part_rows": 10}
+    before = torch.cuda.memory_allocated(0)
+    report = embed_files(tmp_path / "a.txt", out, device="cuda:0,cuda:1", **options)
+    assert torch.cuda.memory_allocated(0) == before
+    assert tries.stat().st_size == 2 and report.texts_now == 181
+    assert np.load(out / "a.npy").shape == (181, 48)
+    processes = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in (tmp_path / "seen").read_text().splitlines()}
+    # Where one dies the other is ended too, and both are begun anew.
+    assert sorted(processes.values()) == ["[0]", "[0]", "[1]", "[1]"]
+    monkeypatch.setattr(torch, "isfinite", all_finite)
+    assert embed_files(tmp_path / "a.txt", out, device="cuda:1", resume=True, **options).finished_before == 1
