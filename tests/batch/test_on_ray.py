@@ -43,7 +43,14 @@ def ray() -> Iterator[Any]:
         small = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False}
         # Its store goes on to a disk that others have filled.
         full = {"local_fs_capacity_threshold": 0.999}
-        ray.init("local", log_to_driver=False, logging_level=logging.ERROR, _system_config=full, **small)
+        for attempt in range(3):  # Ray gives its own processes 30 seconds to begin, which a busy machine misses.
+            try:
+                ray.init("local", log_to_driver=False, logging_level=logging.ERROR, _system_config=full, **small)
+                break
+            except Exception:
+                ray.shutdown()
+                if attempt == 2:
+                    raise
         ray.cloudpickle.register_pickle_by_value(deadly)  # Workers have no tests.
         yield ray
         ray.shutdown()
