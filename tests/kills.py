@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 import ray  # noqa: F401 (so that no run has to)
 import torch
 
+from cliptok import Tokenizer
 from cliptok.batch import embed_files, tokenize_files
 from cliptok.batch.stores.paths import AnyPath, as_path
 from cliptok.encoder import TextConfig, TextEncoder
@@ -53,6 +54,14 @@ small = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": 
 print(ray.init("local", **small).address_info["address"], flush=True)
 time.sleep(1e6)
 """
+
+
+class Slow(Tokenizer):
+    """Takes its time over each part, so that jobs on Ray are killed while they work, not while they begin and end."""
+
+    def encode_packed(self, *arguments: Any, **options: Any) -> Any:
+        time.sleep(0.2)
+        return super().encode_packed(*arguments, **options)
 
 
 class Times(NamedTuple):
@@ -97,7 +106,7 @@ class Round:
         if way == "processes":
             options["processes"] = 2
         if self._cluster is not None:
-            options["ray"] = self._cluster.address
+            options |= {"ray": self._cluster.address, "tokenizer": Slow()}
         self._options = options | {"progress": False}
         place = f"s3://bucket/{os.urandom(4).hex()}" if self._store else tempfile.mkdtemp(dir=folder)
         self.whole, self.out = as_path(f"{place}/whole/"), as_path(f"{place}/out/")
