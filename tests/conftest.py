@@ -15,6 +15,8 @@ from support.corpora import SHARED, Corpus, corpora
 from support.references import PROFILES
 from support.shared import live, missing, tokenizer
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # Workers use all cores; torch's threads would wait for each other's.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # No test needs the network.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")  # And tokenizers warns of forks unless it is set.
 

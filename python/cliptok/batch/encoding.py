@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.list_arrays import BFLOAT16, as_array, as_lists
+from cliptok.batch.list_arrays import BFLOAT16, as_array, as_lists, as_numpy
 from cliptok.batch.tokenizing import Tokenizing
 from cliptok.tokenizer.bulk import PackedTokens
 from cliptok.tokenizer.calls.options import check_int, one_of
@@ -79,7 +79,7 @@ class Encoding(NamedTuple):
             for table in tables:
                 waiting.append(table)
                 for chunk in table.column(0).chunks:
-                    offsets, ids = chunk.offsets.to_numpy(), chunk.values.to_numpy()
+                    offsets, ids = as_numpy(chunk.offsets), as_numpy(chunk.values)
                     yield from (ids[begin:end] for begin, end in pairwise(offsets.tolist()))
 
         rows: Any = texts()

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
-
 from cliptok.batch import clip_retrieval
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.formats import WITH_COLUMNS, OutputFormat
@@ -128,7 +126,7 @@ def tokenize_files(
     )
     reading = keeping(reading, keep, kind, members)
     tokenizing = Tokenizing(tok, max_length, dtype, one_of("lists", lists, LISTS), threads)
-    tokenizing.column(pa.array([""]))  # Raises for a wrong argument before any work.
+    tokenizing.column([""])  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
     settings = _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)})
     job = Job(reading, tokenizing, rows, settings, part_rows or _PART, 0 if part_rows else _WHOLE)

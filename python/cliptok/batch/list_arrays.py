@@ -1,14 +1,27 @@
-"""Arrays (n, ...) to Arrow columns of fixed-size lists and back, without a copy."""
+"""NumPy arrays to Arrow columns and back, without a copy: one of numbers, and (n, ...) as fixed-size lists."""
 
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 
+def as_column(values: npt.NDArray[Any]) -> pa.Array:
+    """An array (n,) of numbers as a column. `pa.array` would import pandas, where that is installed: a second."""
+    buffers = [None, pa.py_buffer(np.ascontiguousarray(values))]
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), buffers)
+
+
+def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
+    """The array (n,) of a column of numbers without nulls. `to_numpy` would import pandas too."""
+    values: npt.NDArray[Any] = np.frombuffer(column.buffers()[1] or b"", column.type.to_pandas_dtype())
+    return values[column.offset : column.offset + len(column)]
+
+
 def as_lists(values: npt.NDArray[Any]) -> pa.Array:
     """An array (n, ...) as a column of fixed-size lists, nested where there are more dimensions."""
-    column = pa.array(values.reshape(-1))
+    column = as_column(values.reshape(-1))
     for size in reversed(values.shape[1:]):
         column = pa.FixedSizeListArray.from_arrays(column, size)
     return column
@@ -25,5 +38,4 @@ def as_array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
     while pa.types.is_fixed_size_list(array.type):
         shape.append(array.type.list_size)
         array = array.flatten()
-    found: npt.NDArray[Any] = array.to_numpy(zero_copy_only=False).reshape(shape)
-    return found
+    return as_numpy(array).reshape(shape)

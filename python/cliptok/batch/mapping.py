@@ -109,7 +109,7 @@ class Tokenize(_Step):
         tok = as_tokenizer(tokenizer, profile)
         length = tok._row_length if max_length is None else max_length
         self._tokenizing = Tokenizing(tok, length, dtype, lists, threads)
-        self._tokenizing.column(pa.array([""]))  # Raises for a wrong argument now, not in some worker.
+        self._tokenizing.column([""])  # Raises for a wrong argument now, not in some worker.
 
     def _made(self, texts: pa.Table) -> pa.Table:
         return self._tokenizing.table(texts, Counts())

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from cliptok.batch.list_arrays import as_lists
+from cliptok.batch.list_arrays import as_column, as_lists
 from cliptok.batch.summary import Counts
 
 NAME = "input_ids"
@@ -34,7 +34,7 @@ class Tokenizing(NamedTuple):
                 texts, self.max_length, self.dtype, threads=self.threads, truncate=True
             )
             lengths = np.diff(offsets)
-            column = pa.ListArray.from_arrays(pa.array(offsets.astype(np.int32)), pa.array(ids))
+            column = pa.ListArray.from_arrays(as_column(offsets.astype(np.int32)), as_column(ids))
         else:
             rows, lengths = self.tokenizer.encode_batch(
                 texts, self.max_length, self.dtype, return_lengths=True, threads=self.threads, truncate=True
@@ -50,4 +50,4 @@ class Tokenizing(NamedTuple):
         full = np.flatnonzero(lengths == self.max_length)
         if not len(full):
             return 0
-        return int((self.tokenizer.count(texts.take(pa.array(full))) > self.max_length).sum())
+        return int((self.tokenizer.count(texts.take(as_column(full))) > self.max_length).sum())

@@ -33,11 +33,16 @@ ACTIVATION: dict[str, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "
 _NEEDS_KEYS = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5)
 
 
+def _table(rows: int, width: int) -> nn.Embedding:
+    """A table with values yet to be set. `nn.Embedding(...)` draws them, which takes seconds on the meta device."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+
+
 class TextEmbeddings(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        self.token_embedding = nn.Embedding(config.vocabulary, config.width)
-        self.position_embedding = nn.Embedding(config.positions, config.width)
+        self.token_embedding = _table(config.vocabulary, config.width)
+        self.position_embedding = _table(config.positions, config.width)
         self.class_embedding = nn.Parameter(torch.empty(config.width)) if config.class_token else None
 
     def forward(
@@ -296,7 +301,8 @@ class TextModel(TextTower):
                 """The sizes and ids."""
                 self._modules["text_model"] = TextTower(config)
                 self.text_projection = nn.Linear(config.width, config.projection, bias=False)
-        self.reset_parameters()
+        if self.device.type != "meta":  # Drawing nothing there imports torch's compiler, which takes seconds.
+            self.reset_parameters()
         if dtype is not None:
             self.to(dtype)
 

@@ -113,8 +113,7 @@ mod tests {
             let mut ids = Vec::new();
             let key = Key::new(word);
             let long_key = LongKey::new(word);
-            let in_long =
-                || long_key.and_then(|key| bpe.long_cache.get(key)).map(|ids| ids.all()[..ids.len()].to_vec());
+            let in_long = || long_key.and_then(|key| bpe.long(key)).map(|ids| ids.all()[..ids.len()].to_vec());
             assert!(key.and_then(|key| bpe.lookup().get(key)).is_none() && in_long().is_none());
             bpe.ids(word, &mut ids);
             let expected: Vec<u16> = bpe.merge_with_lengths(word).map(|(id, _)| id).collect();

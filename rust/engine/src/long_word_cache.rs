@@ -161,7 +161,9 @@ mod tests {
         assert_eq!(LongKey::first(&text, 40), None);
         assert_eq!(LongKey::first(&text, 99), None);
         for length in 1..40 {
-            assert_eq!(LongKey::first(&text, length), LongKey::new(&text[..length]));
+            let key = key(&text[..length]);
+            assert_eq!(LongKey::first(&text, length), Some(key));
+            assert_eq!(key.is_short(), length <= 15);
         }
         text[20..].fill(0);
         assert_eq!(LongKey::first(&text, 40), LongKey::new(&text[..20]));

@@ -92,3 +92,24 @@ impl MergeTable {
 const fn hash(key: u32, shift: u32) -> usize {
     (key.wrapping_mul(0x9E37_79B1) >> shift) as usize
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_most_half_of_the_slots_are_taken() {
+        for merges in (0..200).chain([48_894, 65_535]) {
+            assert!(slots(merges).is_power_of_two() && slots(merges) >= 2.max(2 * merges), "{merges}");
+        }
+    }
+
+    #[test]
+    fn of_equal_pairs_the_first_counts() {
+        let merge = |rank| Merge { rank, id: 600 + rank };
+        let table = MergeTable::new(&[(1, 2, merge(0)), (1, 2, merge(1)), (2, 1, merge(2))]);
+        assert_eq!((table.get(1, 2), table.get(2, 1)), (Some(merge(0)), Some(merge(2))));
+        // The key of a free slot, and a table of nothing else.
+        assert_eq!((table.get(u16::MAX, u16::MAX), MergeTable::new(&[]).get(1, 2)), (None, None));
+    }
+}

@@ -113,6 +113,7 @@ impl MergeablePairs {
 mod tests {
     use super::*;
     use crate::merge_table::Merge;
+    use std::collections::BTreeSet;
 
     #[test]
     fn pairs_that_no_merge_joins_are_left_out() {
@@ -129,5 +130,66 @@ mod tests {
         let unknown = [7; 256];
         let pairs = MergeablePairs::new(&[unknown, ends], &[merge(7, 900, 601)]);
         assert!(pairs.contains(b'x', b'y'));
+    }
+
+    /// All bytes with which each symbol may begin and end, learned until nothing is new.
+    fn twin(bytes: &[[u16; 256]; 2], merges: &[Pair]) -> MergeablePairs {
+        let mut edges = vec![[const { BTreeSet::<u8>::new() }; 2]; SYMBOLS];
+        for (byte, &symbol) in bytes.iter().flat_map(|symbols| (0..=255).zip(symbols)) {
+            for edge in &mut edges[usize::from(symbol)] {
+                edge.insert(byte);
+            }
+        }
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for &(left, right, Merge { id, .. }) in merges {
+                for (edge, part) in [(0, left), (1, right)] {
+                    for byte in edges[usize::from(part)][edge].clone() {
+                        changed |= edges[usize::from(id)][edge].insert(byte);
+                    }
+                }
+            }
+        }
+        let meant = |edge: &BTreeSet<u8>| match edge.first() {
+            Some(&byte) if edge.len() == 1 => byte..=byte,
+            _ => 0..=255,
+        };
+        let mut bits = [[0; 4]; 256];
+        for &(left, right, _) in merges {
+            for before in meant(&edges[usize::from(left)][1]) {
+                for after in meant(&edges[usize::from(right)][0]) {
+                    bits[usize::from(before)][usize::from(after / 64)] |= 1 << (after % 64);
+                }
+            }
+        }
+        MergeablePairs(Cow::Owned(bits))
+    }
+
+    /// Vocabularies in and out of order, with symbols made several times, in circles, never, and of the unknown token.
+    #[test]
+    fn any_merges_are_those_of_the_twin() {
+        let mut state = 1u64;
+        let mut below = |bound: u16| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as u16 % bound
+        };
+        for round in 0..100 {
+            let in_order = round % 4 == 0;
+            let mut symbols = [[0; 256]; 2];
+            symbols.as_flattened_mut().iter_mut().zip(0..).for_each(|(symbol, id)| *symbol = id);
+            for _ in 0..round % 3 {
+                symbols[usize::from(below(2))][usize::from(below(256))] = 520;
+            }
+            let merges: Vec<Pair> = (0..=below(12))
+                .map(|rank| {
+                    let known = if in_order { 512 + rank } else { 530 };
+                    let mut part = || if below(2) == 0 { below(512) } else { known - 1 - below(known.min(12)) };
+                    let (left, right) = (part(), part());
+                    (left, right, Merge { rank, id: if in_order { known } else { 508 + below(22) } })
+                })
+                .collect();
+            assert!(MergeablePairs::new(&symbols, &merges) == twin(&symbols, &merges), "{symbols:?} {merges:?}");
+        }
     }
 }

@@ -22,7 +22,7 @@ def read_text(source: Source, column: str, keep: list[str], place: Place) -> Ite
     if keep:
         raise BadInputError(f"a text file has no column {keep[0]!r} to keep, only {column!r}")
     row = place.row
-    yield Raw(pa.table({column: pa.array([], pa.large_binary())}), place.offset, place)
+    yield Raw(pa.table({column: pa.nulls(0, pa.large_binary())}), place.offset, place)
     for block, offset in _blocks(source.stream, place.offset):
         lines = _lines(block)
         yield Raw(pa.table({column: lines}), source.position(), source.place(row, offset, row + 1))
@@ -48,7 +48,7 @@ def read_json_lines(source: Source, column: str, keep: list[str], lists: bool, p
             row += len(table)
         line += _line_feeds(block)
     if schema is None:
-        yield Raw(pa.table({column: pa.array([], pa.string())}), 0, place)
+        yield Raw(pa.table({column: pa.nulls(0, pa.string())}), 0, place)
 
 
 def _parsed(block: bytes, line: int, column: str, keep: list[str], lists: bool, schema: pa.Schema | None) -> pa.Table:

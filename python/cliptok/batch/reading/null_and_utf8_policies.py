@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.types
 
 from cliptok._common.errors import BadInputError
+from cliptok.batch.list_arrays import as_column
 from cliptok.batch.summary import Counts
 
 ON_NULL = ("error", "empty", "skip")
@@ -47,9 +48,10 @@ def clean(
     counts.rows += len(table)
     table = table.set_column(0, table.column_names[0], texts)
     if skipped.any():
-        table = table.filter(pa.array(~skipped))
+        table = table.take(as_column(np.flatnonzero(~skipped)))
     counts.texts += len(table)
-    counts.empty += pc.sum(pc.equal(pc.binary_length(table.column(0)), 0)).as_py() or 0
+    has_bytes = pc.cast(pc.binary_length(table.column(0)), pa.bool_())
+    counts.empty += len(table) - sum(chunk.true_count for chunk in has_bytes.chunks)
     return table
 
 

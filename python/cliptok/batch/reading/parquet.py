@@ -43,7 +43,9 @@ def read_parquet(
         check_type(schema, column, lists)
         fields = [schema.field(name) for name in chosen]
         rows, size = file.metadata.num_rows, _batch_rows(file.metadata, chosen)
-        yield Raw(pa.schema(fields).empty_table(), place.row * shard.size // max(rows, 1), place)
+        # As `empty_table()`, which imports pandas.
+        empty = pa.Table.from_arrays([pa.nulls(0, field.type) for field in fields], schema=pa.schema(fields))
+        yield Raw(empty, place.row * shard.size // max(rows, 1), place)
         if fingerprint is not None:
             # Of a store, what the fingerprint has read is still there for Arrow.
             is_opened = not isinstance(source, Path)

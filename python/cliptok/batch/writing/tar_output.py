@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
-from cliptok.batch.list_arrays import as_array
+from cliptok.batch.list_arrays import as_array, as_numpy
 from cliptok.batch.reading.sample_fields import KEY
 from cliptok.batch.reading.tar import MEMBERS
 from cliptok.batch.writing.outputs import Record, npy_header
@@ -164,7 +164,7 @@ def _rows(column: pa.ChunkedArray) -> list[npt.NDArray[Any] | None]:
     if pa.types.is_fixed_size_list(array.type):
         return list(as_array(column))
     values = array.values
-    inner = as_array(pa.chunked_array([values])) if pa.types.is_fixed_size_list(values.type) else values.to_numpy()
+    inner = as_array(pa.chunked_array([values])) if pa.types.is_fixed_size_list(values.type) else as_numpy(values)
     return [inner[begin:end] for begin, end in pairwise(array.offsets.to_pylist())]
 
 
