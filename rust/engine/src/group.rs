@@ -110,10 +110,14 @@ impl Group {
     /// Looks up the ids of all words.
     #[inline(always)]
     pub(crate) fn look_up(&mut self, engine: &Engine) {
-        let Self { scan, begins, words, .. } = self;
+        let Self { scan, texts, begins, words } = self;
         // The id buffer has room for one id per byte, so it is never flushed to the sink.
         let mut unused = Count::default();
-        let flown = engine.encode_scan(scan, &mut unused, words, begins);
+        let flown = if scan.has_long_words(texts.len()) {
+            engine.encode_scan::<true, false>(scan, &mut unused, words, begins)
+        } else {
+            engine.encode_scan::<false, false>(scan, &mut unused, words, begins)
+        };
         debug_assert!(flown.is_continue() && unused.0 == 0);
     }
 

@@ -161,6 +161,14 @@ impl Scan {
         &self.starts[..=self.size.words]
     }
 
+    /// Whether words are long, as in Cyrillic, Greek, Hebrew, Chinese or Thai: 7 bytes in the mean, where English has 5 and
+    /// German 6, white space included. `texts`: how many were scanned.
+    #[inline(always)]
+    pub(crate) fn has_long_words(&self, texts: usize) -> bool {
+        const LONG: usize = 7;
+        self.size.bytes >= LONG * self.size.words + GAP * texts
+    }
+
     /// The array that [`Scan::words`] begins.
     #[inline(always)]
     pub(crate) fn starts(&self) -> &[u16; STARTS] {
