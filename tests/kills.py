@@ -1,43 +1,45 @@
 """Jobs killed at random moments and resumed, until so many kills: `kills.py COUNT [SEED [WAY ...]]`, or `make kills`.
 
-Each round draws what is read and written, in this process, in two, on Ray, to a store, or embedded. A run is killed
-with all processes that it began: before its first part, between parts, or while these are joined, at a moment drawn
-over the time that an uninterrupted run took for that. It is resumed and killed until one ends. Then its outputs must
-equal, byte for byte, those of a job that nothing interrupted; nothing else may be left, and no committed part may have
-been made once more. Lance, whose files have random names, must have the same rows.
+Each round draws what is read and written, and the way: in this process, in two, on Ray, to a store, or embedded. A run
+is killed with all processes that it began: before its first part, between parts, or while these are joined, at a moment
+drawn over the time that an uninterrupted run took for that. It is resumed and killed until one ends. Where a job has
+workers, at times one of them alone is killed, and the run goes on. Then the outputs must equal, byte for byte, those of
+a job that nothing interrupted; nothing else may be left, and no committed part may have been made once more. Lance,
+whose files have random names, must have the same rows.
 
-Runs are forks of this process, which has imported everything but Ray and started no thread.
+Runs are forks of this process, which has imported everything and started no thread. Those on Ray share a cluster.
 """
 
 import collections
 import json
 import os
-import pickle
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import ray  # noqa: F401 (so that no run has to)
 import torch
 
+from cliptok import Tokenizer
 from cliptok.batch import embed_files, tokenize_files
 from cliptok.batch.stores.paths import AnyPath, as_path
 from cliptok.encoder import TextConfig, TextEncoder
 from support.made import csv, json_lines, packed, tar, text_file
+from support.runs import Run, Server, workers
 
 INPUTS = ("txt", "txt.gz", "jsonl", "csv", "parquet", "tar", "tar.zst")
 OUTPUTS = ("parquet", "npy", "safetensors", "arrow", "tar", "lance")
-WAYS = ("here", "here", "here", "store", "embed", "processes", "ray")
+WAYS = ("here", "here", "here", "store", "embed", "processes", "ray", "ray store", "ray embed")
 MOMENTS = ("beginning", "parts", "parts", "parts", "joining")
-ROWS, PART_ROWS, EMBEDDED = 15_000, 1_000, 200
+ROWS, PART_ROWS = 15_000, 1_000
 STORE = """
 import time
 from support.s3_server import S3Server
@@ -48,9 +50,18 @@ time.sleep(1e6)
 CLUSTER = """
 import time
 import ray
-print(ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False).address_info["address"], flush=True)
+small = {"num_cpus": 2, "object_store_memory": 80_000_000, "include_dashboard": False, "log_to_driver": False}
+print(ray.init("local", **small).address_info["address"], flush=True)
 time.sleep(1e6)
 """
+
+
+class Slow(Tokenizer):
+    """Takes its time over each part, so that jobs on Ray are killed while they work, not while they begin and end."""
+
+    def encode_packed(self, *arguments: Any, **options: Any) -> Any:
+        time.sleep(0.2)
+        return super().encode_packed(*arguments, **options)
 
 
 class Times(NamedTuple):
@@ -82,88 +93,20 @@ def tar_of(texts: list[str]) -> bytes:
     return tar(texts[: ROWS // 3], jpg=b"a picture")
 
 
-class Run:
-    """A fork of this process that does something, and what it gives."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        read, write = os.pipe()
-        self.begin = time.monotonic()
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(read)
-            os.setsid()
-            try:
-                with os.fdopen(write, "wb") as pipe:
-                    pickle.dump(work(), pipe)
-                os._exit(0)
-            except BaseException:
-                sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
-                os._exit(1)
-        os.close(write)
-        self._pipe = os.fdopen(read, "rb")
-
-    def has_ended(self) -> bool:
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-    def result(self) -> Any:
-        content = self._pipe.read()
-        _, status = os.waitpid(self.pid, 0)
-        self._pipe.close()
-        assert status == 0
-        return pickle.loads(content)
-
-    def kill(self) -> None:
-        """With all processes that it began, as when a machine loses power."""
-        with suppress(ProcessLookupError):  # It is no leader of a session yet, and has begun nothing.
-            os.killpg(self.pid, signal.SIGKILL)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        self._pipe.close()
-        # Ray ends its workers when it misses the one that they work for.
-        until = time.monotonic() + 300
-        while any(map(is_at_work_on_ray, Path("/proc").glob("[0-9]*"))):
-            assert time.monotonic() < until, "Ray's workers go on for a run that was killed"
-            time.sleep(0.05)
-
-
-def is_at_work_on_ray(path: Path) -> bool:
-    try:
-        name = (path / "cmdline").read_bytes()
-    except OSError:
-        return False
-    return name.startswith(b"ray::") and not name.startswith(b"ray::IDLE")
-
-
-class Server:
-    """A process that prints its address and runs until it is closed."""
-
-    def __init__(self, code: str) -> None:
-        environment = {**os.environ, "RAY_raylet_start_wait_time_s": "600"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
-        )
-        assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().strip()
-
-    def __enter__(self) -> "Server":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-
 class Round:
     """A job, whole once and killed and resumed once."""
 
-    def __init__(self, folder: Path, kind: str, format: str, way: str, cluster: str) -> None:
-        self._way, self._store = way, way == "store"
+    def __init__(self, folder: Path, kind: str, format: str, way: str, cluster: Server | None) -> None:
+        self._way, self._store, self._cluster = way, "store" in way, cluster if "ray" in way else None
         options: dict[str, Any] = {"inputs": str(folder / "in" / kind), "format": format, "part_rows": PART_ROWS}
         if kind.startswith(("jsonl", "csv", "parquet")):
             options["column"] = "caption"
-        if way == "embed":
+        if "embed" in way:
             options |= {"model": str(folder / "model"), "device": "cpu", "max_length": 12}
-        options |= {"processes": {"processes": 2}, "ray": {"ray": cluster}}.get(way, {})
+        if way == "processes":
+            options["processes"] = 2
+        if self._cluster is not None:
+            options |= {"ray": self._cluster.address, "tokenizer": Slow()}
         self._options = options | {"progress": False}
         place = f"s3://bucket/{os.urandom(4).hex()}" if self._store else tempfile.mkdtemp(dir=folder)
         self.whole, self.out = as_path(f"{place}/whole/"), as_path(f"{place}/out/")
@@ -174,7 +117,7 @@ class Round:
             torch.set_num_threads(1)
             # Else processes that are spawned import this file once more, and torch with it.
             vars(sys.modules["__main__"]).pop("__file__", None)
-            job = embed_files if self._way == "embed" else tokenize_files
+            job = embed_files if "embed" in self._way else tokenize_files
             report = job(**self._options, out=f"{out}/", resume=True)
             return report.texts_now, report.counts.texts
 
@@ -225,6 +168,23 @@ class Round:
             time.sleep(0.0002)
         return not run.has_ended()
 
+    def kill(self, run: Run) -> None:
+        """With its workers; Ray ends its own when it misses the one that they work for."""
+        run.kill()
+        until = time.monotonic() + 300
+        while self._cluster is not None and workers(self._cluster.pid):
+            assert time.monotonic() < until, "Ray's workers go on for a run that was killed"
+            time.sleep(0.01)
+
+    def kill_a_worker(self, run: Run, pick: random.Random) -> bool:
+        """Kill one worker alone; False where none is at work."""
+        found = workers(run.pid if self._cluster is None else self._cluster.pid)
+        with suppress(ProcessLookupError):  # It has just ended.
+            if found:
+                os.kill(pick.choice(found), signal.SIGKILL)
+                return True
+        return False
+
     def where(self, count: int) -> str:
         """Where a run was when it was killed."""
         there = len(self.parts(self.out))
@@ -269,9 +229,10 @@ class Round:
 
 
 def main(count: int, seed: int, ways: Sequence[str]) -> None:
-    pick, kills, cluster = random.Random(seed), collections.Counter[str](), ""
+    pick, kills, cluster = random.Random(seed), collections.Counter[str](), None
     torch.manual_seed(0)
     pa.array([""])  # Arrow imports pandas, if it is there, when it is first used.
+    os.environ["RAY_AUTH_MODE"] = "disabled"  # Else a run that is told the address has no token.
     os.environ |= {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
     with tempfile.TemporaryDirectory() as name, Server(STORE) as store, ExitStack() as more:
         os.environ["AWS_ENDPOINT_URL"] = store.address
@@ -281,21 +242,25 @@ def main(count: int, seed: int, ways: Sequence[str]) -> None:
         TextEncoder(TextConfig(width=32, layers=1, heads=2, mlp=32, projection=16)).save_pretrained(folder / "model")
         while kills.total() < count:
             kind, way = pick.choice(INPUTS), pick.choice(ways)
-            if way == "ray" and not cluster:
-                cluster = more.enter_context(Server(CLUSTER)).address
-            format = pick.choice([one for one in OUTPUTS if one != "lance" or way != "store"])
+            if "ray" in way and cluster is None:
+                cluster = more.enter_context(Server(CLUSTER))
+            format = pick.choice([one for one in OUTPUTS if one != "lance" or "store" not in way])
             this = Round(folder, kind, format, way, cluster)
             times, parts, texts = this.measure()
             here = collections.Counter[str]()
+            run, there = this.begin(this.out), 0
             while here.total() < 10 and kills.total() + here.total() < count:
-                run = this.begin(this.out)
                 if not this.wait(run, pick.choice(MOMENTS), times, parts, pick):
-                    run.result()
                     break
-                run.kill()
+                where = this.where(parts)
+                if pick.random() < 0.4 and this.kill_a_worker(run, pick):
+                    here[f"a worker {where}"] += 1
+                    continue
+                this.kill(run)
                 here[this.where(parts)] += 1
-            there = this.rows_in_parts()
-            texts_now, found = this.begin(this.out).result()
+                there = this.rows_in_parts()
+                run = this.begin(this.out)
+            texts_now, found = run.result()
             assert found == texts
             assert texts_now <= texts - there, (texts_now, texts, there)
             assert this.content(this.out) == this.content(this.whole), (kind, format, way)

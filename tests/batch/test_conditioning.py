@@ -170,17 +170,6 @@ def test_workers_load_the_pipeline_or_get_it(is_loaded, sdxl, prompts, tmp_path,
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_pipeline_on_ray(ray, sd, prompts, tmp_path):
-    _, folder = sd
-    options = {"pipeline": folder, "dialect": "a1111", "part_rows": 3, "device": "cpu"}
-    here = embed_files(prompts, tmp_path / "a.parquet", **options)
-    there = embed_files(prompts, tmp_path / "b.parquet", ray=True, **options)
-    assert there.counts == here.counts and there.texts_now == len(PROMPTS)
-    a, b = (pq.read_table(tmp_path / f"{out}.parquet").column(0).to_pylist() for out in "ab")
-    np.testing.assert_allclose(np.array(a), np.array(b), atol=1e-5)
-
-
 def test_the_command(sd, prompts, tmp_path, capsys):
     _, folder = sd
     out = tmp_path / "out"

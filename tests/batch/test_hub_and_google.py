@@ -200,3 +200,42 @@ def test_googles_store(format: Any, google: fs.GcsFileSystem, tmp_path: Path) ->
     ):
         with pytest.raises(BadInputError, match=f"{wrong}: no such file or folder"):
             tokenize_files(source, out)
+
+
+class _Tokens(HubHandler):
+    """Google's OAuth server, which knows nobody."""
+
+    asked: list[str]
+
+    def do_POST(self) -> None:  # noqa: N802 (http.server's name)
+        self.asked.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        content = b'{"error": "invalid_grant"}'
+        self.send_response(400)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+
+def test_credentials_of_google(tmp_path: Path) -> None:
+    """They are those of the environment, as Google's libraries take them, and no message has them."""
+    if not hasattr(fs, "GcsFileSystem"):
+        pytest.skip("this pyarrow has been built without Google's store")
+    asked: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Tokens,), {"asked": asked}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    user = {"type": "authorized_user", "client_id": "me", "client_secret": "a-secret", "refresh_token": "my-secret"}
+    user["token_uri"] = f"http://127.0.0.1:{server.server_port}/token"
+    (tmp_path / "user.json").write_text(json.dumps(user))
+    environment = {**os.environ, "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "user.json")}
+    environment.pop("STORAGE_EMULATOR_HOST", None)
+    code = f"from cliptok.batch.stores import filesystems\nfilesystems.RETRY_SECONDS = 1\n{_LINES}"
+    given = "tokenize|gs://bucket/a.txt|-o|x.npy"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=given, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    server.shutdown()
+    server.server_close()
+    assert asked and all("refresh_token=my-secret" in body for body in asked), done.stderr
+    assert done.stdout == "2\n" and "gs://bucket/a.txt" in done.stderr
+    assert "secret" not in done.stderr and "Traceback" not in done.stderr

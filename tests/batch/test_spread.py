@@ -1,7 +1,8 @@
-"""One large file over several processes, here and on Ray; workers that die; inputs that cannot be read."""
+"""One large file over several processes; workers that die; inputs that cannot be read. On Ray: `test_on_ray`."""
 
 import json
 import os
+import pickle
 import signal
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,20 @@ import pyarrow.parquet as pq
 import pytest
 
 import cliptok.batch.tasks as tasks
+from cliptok import Tokenizer
 from cliptok.batch import BadInputError, clean_outputs, embed_files, tokenize_files
+from cliptok.batch.encoder_source import EncoderSource
+from cliptok.batch.encoding import plan
+from cliptok.batch.fingerprints import of_encoder
 from cliptok.batch.pipeline import Job
 from cliptok.batch.reading.inputs import as_shard
 from cliptok.batch.reading.reader import Reading
-from cliptok.batch.tasks import Task, tasks_of
+from cliptok.batch.tasks import Task, Worker, tasks_of
 from cliptok.batch.tokenizing import Tokenizing
+from cliptok.batch.workers import setup
 from cliptok.batch.writing.parts import folder_of
+from cliptok.encoder import TextEncoder
 from support.made import csv, json_lines, text_file, tree
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray", "ignore::ResourceWarning"
-)
 
 TEXTS = [f"caption {number}, {'very ' * (number % 37)}small" for number in range(1003)]
 
@@ -59,13 +62,6 @@ def test_on_two_processes(inputs: Path, tmp_path: Path) -> None:
     assert lines[-1]["bytes_done"] <= lines[-1]["bytes_total"]
 
 
-def test_tokenize_on_ray_in_parts(ray: Any, inputs: Path, tmp_path: Path) -> None:
-    here = run(inputs, tmp_path / "here")
-    there = run(inputs, tmp_path / "there", ray=True)
-    assert tree(tmp_path / "there") == tree(tmp_path / "here")
-    assert there.counts == here.counts and there.texts_now == here.texts_now
-
-
 def test_embed_in_parts(inputs: Path, model: Path, tmp_path: Path) -> None:
     """On processes; on Ray it is tested with an encoder that dies."""
     options: dict[str, Any] = {"model": model, "device": "cpu", "part_rows": 200, "format": "npy"}
@@ -96,6 +92,21 @@ def test_a_worker_that_dies(inputs: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert len(killed) == 2
     assert tree(tmp_path / "there") == tree(tmp_path / "here")
     assert report.texts_now == 1003
+
+
+def test_workers_that_find_other_weights(model: Path) -> None:
+    """As where a hub name is another revision on another machine."""
+    encoder = TextEncoder.from_pretrained(model)
+    source = EncoderSource(str(model))
+    encoding, tokenizing = plan(encoder, None, False, Tokenizer(), None)
+    for found in (of_encoder(encoder), "another"):
+        job = Job(Reading("caption"), tokenizing, 10, {"model": found}, 10)
+        make = pickle.loads(pickle.dumps(setup(job, source, encoding, 1)))
+        if found == "another":
+            with pytest.raises(BadInputError, match=r"model.*: a worker finds other weights there than the job was"):
+                make("cpu", None)
+        else:
+            assert isinstance(make("cpu", None), Worker)
 
 
 @pytest.mark.parametrize("how", [{}, {"processes": 2}])

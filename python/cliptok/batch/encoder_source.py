@@ -27,6 +27,14 @@ class EncoderSource(NamedTuple):
         device = self.source.device if hasattr(self.source, "device") else self.device
         return device is None or "cuda" in str(device)
 
+    def default_device(self) -> str:
+        """Where it is loaded to unless another device is named."""
+        import torch
+
+        if hasattr(self.source, "device"):
+            return str(self.source.device)
+        return str(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
     def load(self, device: str | None = None) -> TextEncoder:
         """The encoder, loaded if need be, onto `device` if given rather than its own.
 
@@ -76,12 +84,10 @@ class EncoderSource(NamedTuple):
 
     def _loaded(self, load: Any, device: str | None, what: str, **options: Any) -> Any:
         """What `load` makes of the source, with errors that say what it is."""
-        import torch
-
         dtype = self.dtype
         if dtype is not None:
             dtype = one_of("dtype", str(dtype).removeprefix("torch."), ("float32", "float16", "bfloat16"))
-        device = device or self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or self.default_device()
         try:
             return load(self.source, dtype=dtype, device=device, **options, **dict(self.options))
         except (OSError, ValueError, TypeError, ImportError):

@@ -41,12 +41,11 @@ class Encoding(NamedTuple):
     keeps_bfloat16: bool = False
     """The outputs can hold bfloat16; others hold the same values as float32."""
 
-    @property
-    def part_rows(self) -> int:
+    def part_rows(self, device: str) -> int:
         """Rows that are committed together by default: about a minute of work, and whole windows of the encoder."""
         if self.output == "hidden":
             return 2048
-        return _WINDOW * 4 if self.encoder.device.type == "cuda" else _WINDOW
+        return _WINDOW * 4 if device.startswith("cuda") else _WINDOW
 
     @property
     def name(self) -> str:

@@ -219,6 +219,7 @@ def embed_files(
     from cliptok.batch.encoder_source import EncoderSource
     from cliptok.batch.encoding import plan
     from cliptok.encoder.caching.store import as_cache
+    from cliptok.encoder.device import checked_device
 
     check_running(ray, progress, part_rows, processes, "torch")
     if pipeline is not None:
@@ -266,21 +267,21 @@ def embed_files(
         )
     clock = Clock()
     begin = perf_counter()
+    devices = ["cpu"] if ray else [str(checked_device(name or source.default_device())) for name in devices]
+    # Where others compute, this process only plans and identifies, and leaves the memory of GPUs to them.
+    here = "cpu" if ray or len(devices) > 1 else None
     encoding: Encoding | Conditions
     if pipeline is None:
         tok = as_tokenizer(tokenizer, profile)
-        loaded = source.load("cpu" if ray else None)
-        devices = [name or str(loaded.device) for name in devices]
+        loaded = source.load(here)
         encoding, tokenizing = plan(loaded, output, normalize, tok, max_length, batch_size, as_cache(cache))
         encoding = encoding._replace(keeps_bfloat16=kind == "safetensors")
         tokenizing = tokenizing._replace(threads=threads)
         settings = {"output": encoding.output, "normalize": normalize, "model": of_encoder(encoding.encoder)}
-        job = Job(
-            reading, tokenizing, _WINDOW, _settings(reading, tokenizing, settings), part_rows or encoding.part_rows
-        )
+        settings = _settings(reading, tokenizing, settings)
+        job = Job(reading, tokenizing, _WINDOW, settings, part_rows or encoding.part_rows(devices[0]))
     else:
-        planning = Planning(source.load_conditioner(dialect, "cpu" if ray else None), prompt_settings or {})
-        devices = [name or str(planning.conditioner.device) for name in devices]
+        planning = Planning(source.load_conditioner(dialect, here), prompt_settings or {})
         encoding = Conditions.of(planning, kind)
         together = batch_size or TOGETHER
         settings = _recorded({**reading.record(), **planning.record()})

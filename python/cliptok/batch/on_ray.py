@@ -142,6 +142,8 @@ def _cluster(address: str | None) -> Iterator[Any]:
         except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError and more.
             where = f"at {address}" if address else "on this machine"
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            if "InvalidAuthToken" in f"{error} {error.__cause__}":
+                reason += "; it wants Ray's token, so set RAY_AUTH_MODE=token"
             raise BadInputError(f"Ray does not start {where}: {reason}") from error
     try:
         yield ray
