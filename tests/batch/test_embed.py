@@ -150,3 +150,5 @@ def test_which_model(captions: Path, tmp_path: Path) -> None:
     for options in ({"subfolder": "text_encoder"}, {"device": "cpu"}, {"dtype": "float16"}):
         with pytest.raises(ValueError, match="model is an encoder already"):
             embed_files(captions, tmp_path / "e.npy", model=encoders["text_encoder"], **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="batch_size is 0; expected 1 or more"):
+        embed_files(captions, tmp_path / "e.npy", model=encoders["text_encoder"], batch_size=0)
