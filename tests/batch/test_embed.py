@@ -44,8 +44,9 @@ def test_equal_to_encode(format: str, dtype: str, captions: Path, model: Path, t
         out = tmp_path / f"e.{format}"
         is_widened = dtype == "bfloat16" and format != "safetensors"
         with pytest.warns(UserWarning, match="written as float32") if is_widened else nullcontext():
+            given: Any = getattr(torch, dtype) if normalize else dtype
             report = embed_files(
-                captions, out, model=model, dtype=dtype, device="cpu", output=output, normalize=normalize
+                captions, out, model=model, dtype=given, device="cpu", output=output, normalize=normalize
             )
         wanted = encoder.encode(TEXTS, output=output, normalize=normalize)
         found = torch_file(out)[output] if format == "safetensors" else torch.from_numpy(np.array(read(out, output)))
