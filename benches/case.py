@@ -61,6 +61,8 @@ class Case:
     """Whether ratios to the first say something."""
     rounds: int | None = None
     """Rounds, where the case has a number of its own."""
+    least: float | None = None
+    """Seconds of a contender's runs in each round, where the case has a number of its own."""
     notes: list[str] = field(default_factory=list)
     """Lines beside the times."""
 

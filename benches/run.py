@@ -50,7 +50,7 @@ def main() -> int:
             return 1
         case.judged = case.judged and not options.smoke
         rounds = options.repeats or case.rounds or (1 if options.smoke else 5)
-        measure(case.contenders, rounds, 0.005 if options.smoke else 0.1)
+        measure(case.contenders, rounds, 0.005 if options.smoke else case.least or 0.1)
         print(report.table(case, case.conditions(cpu, versions)), flush=True)
         records.append(report.record(case))
         bars += report.verdicts(case)

@@ -99,6 +99,21 @@ class Engine:
         Raises TypeError and ValueError that name the row or the argument at fault, and MemoryError.
         """
 
+    def row(
+        self,
+        text: str,
+        max_length: int | None,
+        length: int,
+        pad_id: int,
+        add_special_tokens: bool,
+        pad_left: bool,
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Ids and mask of one text, int64 (1, n): truncated to `max_length` ids if that is given, padded to `length`
+        if they are fewer. For short texts: Ctrl-C waits.
+
+        Raises as `rows`.
+        """
+
     def pack(
         self,
         texts: Any,

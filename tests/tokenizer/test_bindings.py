@@ -107,6 +107,7 @@ def every_binding() -> dict[str, tuple[Callable[..., Any], list[Any], dict[str, 
         "Engine.encode": (e.encode, ["a cat", True], {}),
         "Engine.offsets": (e.offsets, [TEXTS], {"add_special_tokens": True, "null_as_empty": False}),
         "Engine.rows": (e.rows, [TEXTS, 4, 0], rows),
+        "Engine.row": (e.row, ["a cat", 4, 4, 0, True, False], {}),
         "Engine.pack": (
             e.pack,
             [TEXTS, "int32", 7],

@@ -8,8 +8,8 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt  # It takes longer to import than a thousand captions take.
 
-DTYPES = ("uint16", "int32", "int64")
-_LARGEST = {name: int(np.iinfo(name).max) for name in DTYPES}
+_LARGEST = {"uint16": (1 << 16) - 1, "int32": (1 << 31) - 1, "int64": (1 << 63) - 1}
+DTYPES = tuple(_LARGEST)
 
 
 def dtype_name(dtype: Any, ids: int) -> str:

@@ -35,7 +35,7 @@ pub(crate) fn items<'py, T: FromPyObjectOwned<'py>>(values: &Bound<'py, PyAny>) 
 ///
 /// The exception that the handler of a signal raised, such as `KeyboardInterrupt`.
 pub(crate) fn stoppable<R>(py: Python<'_>, work: impl FnOnce() -> R) -> PyResult<R> {
-    if !is_main_thread(py)? {
+    if IS_MAIN_THREAD.get() == Some(false) {
         return Ok(work());
     }
     let signals = Arc::new(Signals {
@@ -57,29 +57,35 @@ pub(crate) fn stoppable<R>(py: Python<'_>, work: impl FnOnce() -> R) -> PyResult
 /// `NumPy` takes an interrupt for a broken installation, and cannot be imported again.
 pub(crate) fn import_numpy(py: Python<'_>) -> PyResult<()> {
     static IMPORTED: PyOnceLock<()> = PyOnceLock::new();
-    let import =
-        || py.import("cliptok._common.uninterrupted")?.call_method1("import_uninterrupted", ("numpy",)).map(|_| ());
+    let import = || {
+        if py.import("sys")?.getattr("modules")?.contains("numpy")? {
+            return py.import("numpy").map(|_| ()); // which waits for another thread's import
+        }
+        py.import("cliptok._common.uninterrupted")?.call_method1("import_uninterrupted", ("numpy",)).map(|_| ())
+    };
     IMPORTED.get_or_try_init(py, import).copied()
 }
 
-/// Whether this is the thread that Python tells of signals. A thread keeps what it once was.
+thread_local! {
+    /// Whether this is the thread that Python tells of signals, once it has been asked. A thread keeps what it once was.
+    static IS_MAIN_THREAD: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+/// Whether this is the thread that Python tells of signals. Imports `threading`, which takes longer than a short text.
 fn is_main_thread(py: Python<'_>) -> PyResult<bool> {
-    thread_local! {
-        static KNOWN: Cell<Option<bool>> = const { Cell::new(None) };
-    }
-    if let Some(known) = KNOWN.get() {
+    if let Some(known) = IS_MAIN_THREAD.get() {
         return Ok(known);
     }
     let threading = py.import("threading")?;
     let main = threading.call_method0("main_thread")?.getattr("ident")?;
     let is_main = main.eq(threading.call_method0("get_ident")?)?;
-    KNOWN.set(Some(is_main));
+    IS_MAIN_THREAD.set(Some(is_main));
     Ok(is_main)
 }
 
 /// What a signal's handler has raised during a call.
 struct Signals {
-    /// The main thread.
+    /// The thread that has called.
     thread: ThreadId,
     /// When Python was last asked.
     last: Mutex<Instant>,
@@ -93,7 +99,7 @@ impl Interrupt for Signals {
         if self.raised.load(Ordering::Relaxed) {
             return true;
         }
-        if std::thread::current().id() != self.thread {
+        if std::thread::current().id() != self.thread || IS_MAIN_THREAD.get() == Some(false) {
             return false;
         }
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +108,7 @@ impl Interrupt for Signals {
         }
         *last = Instant::now();
         #[allow(clippy::redundant_closure_for_method_calls)] // the method is not general enough in its lifetime
-        let checked = Python::attach(|py| py.check_signals());
+        let checked = Python::attach(|py| if is_main_thread(py)? { py.check_signals() } else { Ok(()) });
         let Err(exception) = checked else { return false };
         *self.exception.lock().unwrap_or_else(PoisonError::into_inner) = Some(exception);
         self.raised.store(true, Ordering::Relaxed);

@@ -155,6 +155,21 @@ impl PyEngine {
         })
     }
 
+    #[pyo3(signature = (text, max_length, length, pad_id, add_special_tokens, pad_left))]
+    fn row<'py>(
+        &self,
+        text: &Bound<'py, PyAny>,
+        max_length: Option<usize>,
+        length: usize,
+        pad_id: u32,
+        add_special_tokens: bool,
+        pad_left: bool,
+    ) -> PyResult<rows::Row<'py>> {
+        import_numpy(text.py())?;
+        let options = RowOptions { width: length, pad: pad_id, add_special_tokens, pad_left };
+        guarded(|| rows::one(&self.engine, text, max_length, options))
+    }
+
     #[pyo3(signature = (texts, dtype, max_length, *, add_special_tokens=true, null_as_empty=false, threads=1))]
     fn pack<'py>(
         &self,

@@ -4,7 +4,7 @@ use crate::boundary::stoppable;
 use crate::errors::{Failure, value_error};
 use crate::memory::NewArray;
 use crate::nulls::Nulls;
-use crate::texts::Batch;
+use crate::texts::{Batch, utf8};
 use cliptok::{Engine, Error, Id, RowOptions, Rows, TextSource};
 use numpy::ndarray::{Ix1, Ix2};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
@@ -17,6 +17,40 @@ pub(crate) type Arrays<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyArray1<i64
 
 /// Lengths (n,) and mask (n, width), if requested.
 type LengthsAndMask<'py> = (Option<Bound<'py, PyArray1<i64>>>, Option<Bound<'py, PyArray2<i64>>>);
+
+/// Ids and mask (1, length).
+pub(crate) type Row<'py> = (Bound<'py, PyArray2<i64>>, Bound<'py, PyArray2<i64>>);
+
+/// The row of one text, truncated to `max_length` ids and padded to `options.width`. Signals are not looked for meanwhile.
+pub(crate) fn one<'py>(
+    engine: &Engine,
+    text: &Bound<'py, PyAny>,
+    max_length: Option<usize>,
+    mut options: RowOptions,
+) -> PyResult<Row<'py>> {
+    let (py, text) = (text.py(), utf8(text.as_borrowed(), || "texts[0]".to_owned())?);
+    let is_of_one_length = max_length == Some(options.width);
+    let mut packed: Vec<i64> = Vec::new();
+    if !is_of_one_length {
+        let specials = options.add_special_tokens;
+        engine.pack(&[text], max_length, specials, 1, &mut packed).map_err(|error| value_error(&error))?;
+        options.width = options.width.max(packed.len());
+    }
+    let shape = [1, options.width];
+    let (mut new_ids, mut new_mask) = (NewArray::new(py, shape)?, NewArray::new(py, shape)?);
+    let (ids, mask) = (new_ids.slice()?, new_mask.slice()?);
+    if is_of_one_length {
+        let rows = Rows { ids, lengths: None, mask: Some(mask) };
+        engine.fill_rows(&[text], rows, options, 1).map_err(|error| value_error(&error))?;
+    } else {
+        let real = if options.pad_left { options.width - packed.len()..options.width } else { 0..packed.len() };
+        ids.fill(options.pad.into());
+        ids[real.clone()].copy_from_slice(&packed);
+        mask.fill(0);
+        mask[real].fill(1);
+    }
+    Ok((new_ids.into_array(), new_mask.into_array()))
+}
 
 /// A batch and how to encode it.
 pub(crate) struct Fill<'e, 'py> {

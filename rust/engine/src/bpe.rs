@@ -39,9 +39,15 @@ impl Bpe {
     }
 
     /// The ids of a word that is longer than the keys of [`Bpe::lookup`], or has more ids than its entries.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn long(&self, key: LongKey) -> Option<LongIds> {
         self.long_cache.get(key)
+    }
+
+    /// Prefetches what [`Bpe::long`] reads.
+    #[inline(always)]
+    pub(crate) fn prefetch_long(&self, key: LongKey) {
+        self.long_cache.prefetch(key);
     }
 
     /// Replaces `symbols` by the ids of any word: from the caches, or merged and then cached.

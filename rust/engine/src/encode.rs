@@ -181,11 +181,17 @@ impl Engine {
         GO_ON
     }
 
-    /// [`Engine::encode_scan`], compiled for the set of instructions.
+    /// [`Engine::encode_scan`] of one text's scan, compiled for the set of instructions.
     fn encode_scan_by_set(&self, scan: &Scan, sink: &mut impl Sink, words: &mut Words) -> ControlFlow<()> {
         self.instructions.run(
             #[inline(always)]
-            || self.encode_scan(scan, sink, words, ()),
+            || {
+                if scan.has_long_words(1) {
+                    self.prefetch_words(scan);
+                    return self.encode_scan::<true, true>(scan, sink, words, ());
+                }
+                self.encode_scan::<false, false>(scan, sink, words, ())
+            },
         )
     }
 

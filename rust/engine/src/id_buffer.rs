@@ -60,7 +60,7 @@ impl IdBuffer {
     }
 
     /// [`IdBuffer::put`] for more ids.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_long(&mut self, end: usize, ids: LongIds) -> usize {
         if let Some(slots) = self.ids.get_mut(end..).and_then(<[u16]>::first_chunk_mut) {
             *slots = ids.all();

@@ -1,5 +1,6 @@
 //! The merge cache's second table, for words of up to 39 bytes: in text beyond ASCII, and in code.
 
+use crate::prefetch::prefetch;
 use crate::seqlock::SeqLock;
 use crate::slot_array::{self, SlotArray};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,9 +77,11 @@ impl LongIds {
     }
 
     /// All of them, of which only the first [`LongIds::len`] mean anything.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn all(self) -> [u16; MAX_LONG_IDS] {
-        std::array::from_fn(|i| (self.packed[i / 4] >> (16 * (i % 4))) as u16)
+        let bytes = self.packed.map(u64::to_le_bytes);
+        let bytes = bytes.as_flattened();
+        std::array::from_fn(|i| u16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]]))
     }
 }
 
@@ -103,13 +106,22 @@ impl LongWordCache {
         Self { slots: SlotArray::new(), has_short: AtomicBool::new(false) }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn get(&self, key: LongKey) -> Option<LongIds> {
         if key.is_short() && !self.has_short.load(Ordering::Relaxed) {
             return None;
         }
         let (packed, count) = self.slots(key).into_iter().find_map(|slot| slot.0.get(&key.0))?;
         Some(LongIds { packed, count })
+    }
+
+    /// Prefetches the slot that a word is most likely in.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, key: LongKey) {
+        let [slot, _] = self.slots(key);
+        let address = std::ptr::from_ref(slot).cast::<u8>();
+        prefetch(address);
+        prefetch(address.wrapping_add(size_of::<Slot>() / 2));
     }
 
     /// Inserts a word, unless it has too many ids, into the slot of its bucket that was written less often.

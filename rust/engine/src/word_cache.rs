@@ -6,6 +6,7 @@
 //! primary bucket to that entry's secondary bucket. So the table never grows, new words are found at once, and old words
 //! that are still in use survive a flood of new ones.
 
+use crate::prefetch::prefetch;
 use crate::seqlock::SeqLock;
 use crate::slot_array::{self, SlotArray};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -166,6 +167,12 @@ impl Lookup<'_> {
         let primary = key.primary();
         // A branch, since it is predictable: nearly all are in their preferred slot.
         self.slots[primary].get(key).or_else(|| self.slots[primary ^ 1].get(key))
+    }
+
+    /// Prefetches a word's primary bucket.
+    #[inline(always)]
+    pub(crate) fn prefetch(self, key: Key) {
+        prefetch(std::ptr::from_ref(&self.slots[key.primary()]).cast());
     }
 }
 

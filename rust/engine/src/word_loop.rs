@@ -7,7 +7,7 @@ use crate::interrupt::poll;
 use crate::long_word_cache::LongKey;
 use crate::scan::{MASK, ROOM, Scan};
 use crate::sink::Sink;
-use crate::word_cache::Key;
+use crate::word_cache::{KEY_BYTES, Key};
 use std::ops::ControlFlow;
 
 /// Buffers for the ids of words.
@@ -36,9 +36,28 @@ impl RecordBegin for &mut [u16; ROOM + 1] {
 }
 
 impl Engine {
-    /// Appends the ids of a scan's words to the id buffer, which is flushed to the sink when it is full.
+    /// Prefetches the slots of a scan's words, where there are more distinct ones than the processor's caches hold slots:
+    /// [`Engine::encode_scan`] would wait for one after the other. The scan should have few enough for the first cache.
     #[inline(always)]
-    pub(crate) fn encode_scan(
+    pub(crate) fn prefetch_words(&self, scan: &Scan) {
+        let bpe = &self.vocabulary.bpe;
+        for limits in scan.words().windows(2) {
+            let [start, limit] = [0, 1].map(|i| usize::from(limits[i]));
+            let (bytes, length) = (&scan.lower()[start & MASK..], limit - start);
+            if length <= KEY_BYTES {
+                bytes.first_chunk().into_iter().for_each(|bytes| bpe.lookup().prefetch(Key::first(bytes, length)));
+            } else if let Some(key) = bytes.first_chunk().and_then(|bytes| LongKey::first(bytes, length)) {
+                bpe.prefetch_long(key);
+            }
+        }
+    }
+
+    /// Appends the ids of a scan's words to the id buffer, which is flushed to the sink when it is full.
+    ///
+    /// It is compiled for scans that [have long words](Scan::has_long_words) and for others, and for those whose words are
+    /// `PREFETCHED`.
+    #[inline(always)]
+    pub(crate) fn encode_scan<const LONG: bool, const PREFETCHED: bool>(
         &self,
         scan: &Scan,
         sink: &mut impl Sink,
@@ -60,6 +79,9 @@ impl Engine {
                 }
                 begins.record_begin(word, at);
                 let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
+                if PREFETCHED && limit - start > KEY_BYTES {
+                    break; // longer than a key, white space left out: not waiting for a slot that does not have it
+                }
                 let Some(bytes) = lower[start & MASK..].first_chunk() else { break }; // never
                 let Some(ids) = cache.get(Key::first(bytes, limit - start)) else { break };
                 at = words.buffer.put(at, ids);
@@ -70,16 +92,35 @@ impl Engine {
                 flow(words.buffer.flush_into(sink))?;
             }
             let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
-            let key = lower[start & MASK..].first_chunk().and_then(|bytes| LongKey::first(bytes, limit - start));
-            if let Some(ids) = key.and_then(|key| self.vocabulary.bpe.long(key)) {
-                at = words.buffer.put_long(words.buffer.end(), ids);
-                word += 1;
-                continue;
-            }
-            flow(self.encode_new_word(first_word(&lower[start..limit]), sink, &mut words.buffer, &mut words.symbols))?;
+            let bytes = &lower[start & MASK..];
+            flow(match LONG {
+                true => self.encode_long_word(bytes, limit - start, sink, words),
+                false => self.encode_rare_word(bytes, limit - start, sink, words),
+            })?;
             word += 1;
             at = words.buffer.end();
         }
+    }
+
+    /// Appends the ids of the word that `bytes` begin with, `length` bytes at most and zeros behind it, which the hot loop did
+    /// not find. Returns whether they fit the sink.
+    #[inline(always)]
+    fn encode_long_word(&self, bytes: &[u8], length: usize, sink: &mut impl Sink, words: &mut Words) -> bool {
+        let Words { buffer, symbols } = words;
+        let key = bytes.first_chunk().and_then(|bytes| LongKey::first(bytes, length));
+        if let Some(ids) = key.and_then(|key| self.vocabulary.bpe.long(key)) {
+            let end = buffer.put_long(buffer.end(), ids);
+            buffer.set_end(end);
+            return true;
+        }
+        self.encode_new_word(first_word(&bytes[..length]), sink, buffer, symbols)
+    }
+
+    /// [`Engine::encode_long_word`] where there are few: the hot loop keeps its registers.
+    #[cold]
+    #[inline(never)]
+    fn encode_rare_word(&self, bytes: &[u8], length: usize, sink: &mut impl Sink, words: &mut Words) -> bool {
+        self.encode_long_word(bytes, length, sink, words)
     }
 
     /// Appends the ids of a word that the hot loop did not find, or that took a slow path anyway. Returns whether they

@@ -168,6 +168,17 @@ def converter(tensor_type: str) -> Callable[[str, Any], Any]:
     return as_tensor
 
 
+@cache
+def from_array(tensor_type: str) -> Callable[[Any], Any]:
+    """The function array → array or tensor, which shares its memory. Raises ValueError for an unknown type."""
+    converter(tensor_type)
+    if tensor_type == "np":
+        return lambda array: array
+    import torch
+
+    return torch.from_numpy
+
+
 def _is_ragged(value: Any) -> bool:
     rows = isinstance(value, list) and value and isinstance(value[0], (list, tuple))
     return bool(rows) and len({len(row) for row in value}) > 1
