@@ -33,6 +33,8 @@ pub(crate) struct Group {
     texts: Vec<Text>,
     /// How many of the texts have been scanned.
     scanned: usize,
+    /// How many gaps there are between texts, or runs of them, in the scan.
+    gaps: usize,
     /// The numbers of texts that turned out to be for encoding singly, whose rows are written first without any words.
     pub(crate) stopped: Vec<usize>,
     /// Where the ids of the first word of each text, at least, begin in the id buffer.
@@ -47,6 +49,7 @@ impl Default for Group {
             joined: Joined::default(),
             texts: Vec::new(),
             scanned: 0,
+            gaps: 0,
             stopped: Vec::new(),
             begins: [0; ROOM + 1],
             words: Words::default(),
@@ -84,6 +87,7 @@ impl Group {
                 let Size { bytes, words } = self.scan.size();
                 self.texts.push(Text { number, end: words });
                 self.scanned = self.texts.len();
+                self.gaps += 1;
                 self.joined.begin_at(bytes);
             }
         };
@@ -94,10 +98,11 @@ impl Group {
     /// Scans the texts that were added and not scanned yet.
     #[inline(always)]
     fn scan_joined<S: Set>(&mut self, engine: &Engine) {
-        let Self { scan, joined, texts, stopped, scanned, .. } = self;
+        let Self { scan, joined, texts, stopped, scanned, gaps, .. } = self;
         if *scanned < texts.len() {
             joined.scan::<S>(scan, &engine.added.starts, &mut texts[*scanned..], stopped);
             *scanned = texts.len();
+            *gaps += 1;
         }
     }
 
@@ -110,10 +115,10 @@ impl Group {
     /// Looks up the ids of all words.
     #[inline(always)]
     pub(crate) fn look_up(&mut self, engine: &Engine) {
-        let Self { scan, texts, begins, words } = self;
+        let Self { scan, gaps, begins, words, .. } = self;
         // The id buffer has room for one id per byte, so it is never flushed to the sink.
         let mut unused = Count::default();
-        let flown = if scan.has_long_words(texts.len()) {
+        let flown = if scan.has_long_words(*gaps) {
             engine.encode_scan::<true, false>(scan, &mut unused, words, begins)
         } else {
             engine.encode_scan::<false, false>(scan, &mut unused, words, begins)
@@ -144,6 +149,7 @@ impl Group {
         self.joined.begin_at(0);
         self.texts.clear();
         self.scanned = 0;
+        self.gaps = 0;
         self.words.buffer.set_end(IdBuffer::BEGIN);
     }
 }

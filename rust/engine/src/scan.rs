@@ -162,11 +162,11 @@ impl Scan {
     }
 
     /// Whether words are long, as in Cyrillic, Greek, Hebrew, Chinese or Thai: 7 bytes in the mean, where English has 5 and
-    /// German 6, white space included. `texts`: how many were scanned.
+    /// German 6, white space included. `gaps`: how many are in it.
     #[inline(always)]
-    pub(crate) fn has_long_words(&self, texts: usize) -> bool {
+    pub(crate) fn has_long_words(&self, gaps: usize) -> bool {
         const LONG: usize = 7;
-        self.size.bytes >= LONG * self.size.words + GAP * texts
+        self.size.bytes >= LONG * self.size.words + GAP * gaps
     }
 
     /// The array that [`Scan::words`] begins.
