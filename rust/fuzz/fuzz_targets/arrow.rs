@@ -223,7 +223,9 @@ fn texts_array(texts: &[Option<String>], layout: usize, offset: usize, lies: &[L
     for lie in lies {
         if let Lie::At { at, value } = lie {
             let at = usize::from(*at) % offsets.len();
-            offsets[at] = if any_is_last || at == last { (*value).min(data.len() as i64) } else { *value };
+            let least = if layout == 0 { i64::from(i32::MIN) } else { i64::MIN }; // or it becomes another number
+            let known = (*value).clamp(least, data.len() as i64);
+            offsets[at] = if any_is_last || at == last { known } else { *value };
         }
     }
     let narrow = || offsets.iter().flat_map(|&offset| (offset as i32).to_le_bytes()).collect();
