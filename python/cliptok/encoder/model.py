@@ -35,7 +35,10 @@ _NEEDS_KEYS = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 5)
 
 def _table(rows: int, width: int) -> nn.Embedding:
     """A table with values yet to be set. `nn.Embedding(...)` draws them, which takes seconds on the meta device."""
-    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+    table: nn.Embedding = nn.Embedding.from_pretrained(  # type: ignore[no-untyped-call]
+        torch.empty(rows, width), freeze=False
+    )
+    return table
 
 
 class TextEmbeddings(nn.Module):

@@ -1,6 +1,6 @@
 //! A chunk of a batch: up to 512 texts and their rows, which one thread fills.
 
-use crate::encode::EncodeScratch;
+use crate::encode::{Cleaned, EncodeScratch};
 use crate::engine::Engine;
 use crate::group::{Group, Next};
 use crate::id_buffer::IdBuffer;
@@ -56,6 +56,55 @@ impl<'t, I: Iterator<Item = (usize, &'t str)>> Task for Fill<'_, I> {
     }
 }
 
+/// Writes the rows of a group whose words were looked up.
+struct WriteRows<'w, 'a, 't, 'o, T> {
+    chunk: &'w mut Chunk<'a, 't, T>,
+    group: &'w Group,
+    writer: RowWriter<'o, T>,
+    staged_ids: &'w mut Vec<T>,
+    staged_mask: &'w mut Vec<i64>,
+    report: &'w mut ChunkReport,
+}
+
+impl<T: Id> Task for WriteRows<'_, '_, '_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Set>(self) {
+        let Self { chunk, group, mut writer, staged_ids, staged_mask, report } = self;
+        let (first_row, non_temporal, width) = (chunk.first_row, chunk.non_temporal, writer.width());
+        let mut from = IdBuffer::BEGIN;
+        for texts in group.runs() {
+            let first = texts[0].number;
+            let (ids, mut mask, mut lengths) = chunk.rows(first, texts.len(), width);
+            let (mut rows, mut masks) = (&mut *ids, mask.as_deref_mut());
+            if non_temporal {
+                staged_ids.resize(rows.len(), T::from_id(0));
+                staged_mask.resize(masks.as_ref().map_or(0, |masks| masks.len()), 0);
+                (rows, masks) = (&mut staged_ids[..], masks.map(|_| &mut staged_mask[..]));
+            }
+            for (at, text) in texts.iter().enumerate() {
+                let (row, to) = (at * width..(at + 1) * width, group.end(text));
+                let mask = masks.as_deref_mut().map(|masks| &mut masks[row.clone()]);
+                let Written { length, truncated } = writer.write(&mut rows[row], mask, group.ids(), from, to);
+                from = to;
+                if let Some(lengths) = &mut lengths {
+                    lengths[at] = length as i64;
+                }
+                if truncated {
+                    report.add_truncated(first_row + first + at);
+                }
+            }
+            if non_temporal {
+                nontemporal::copy::<S, T>(ids, staged_ids);
+                if let Some(mask) = &mut mask {
+                    nontemporal::copy::<S, i64>(mask, staged_mask);
+                }
+            }
+        }
+    }
+}
+
 /// Ids, mask and lengths of some rows.
 type RowSlices<'a, T> = (&'a mut [T], Option<&'a mut [i64]>, Option<&'a mut [i64]>);
 
@@ -77,26 +126,45 @@ impl<T: Id> Chunk<'_, '_, T> {
         poll();
         let mut report = ChunkReport::default();
         let texts = std::mem::take(&mut self.texts);
-        let mut texts = read_ahead(&texts).map(|(number, text)| (number, *text));
+        let all = &texts[..];
+        let mut texts = read_ahead(all).map(|(number, text)| (number, *text));
         loop {
             let next = engine.instructions.run_task(Fill { group: &mut buffers.group, engine, texts: &mut texts });
             if buffers.group.is_full() || next.is_none() {
                 self.write_group(engine, options, buffers, &mut report);
+                for number in std::mem::take(&mut buffers.group.stopped) {
+                    let cleaned = engine.clean(all[number]);
+                    self.write_single(engine, options, buffers, &mut report, (number, all[number], cleaned));
+                }
             }
             match next {
                 Some(Next::Full) => {}
-                Some(Next::Single(i, text, cleaned)) => {
-                    let (ids, mask, lengths) = self.rows(i, 1, options.width);
-                    let mut row = Row::new(ids, mask, engine.start_and_end(), options);
-                    engine.encode_cleaned(text, &cleaned, &mut row, &mut buffers.single);
-                    let Written { length, truncated } = row.written();
-                    lengths.into_iter().flatten().for_each(|slot| *slot = length as i64);
-                    if truncated {
-                        report.add_truncated(self.first_row + i);
-                    }
+                Some(Next::Single(number, text, cleaned)) => {
+                    self.write_single(engine, options, buffers, &mut report, (number, text, cleaned));
                 }
-                None => return report,
+                None => break,
             }
+        }
+        nontemporal::fence();
+        report
+    }
+
+    /// Writes the row of a text, of which it is known what cleaning makes.
+    fn write_single(
+        &mut self,
+        engine: &Engine,
+        options: &RowOptions,
+        buffers: &mut Buffers<T>,
+        report: &mut ChunkReport,
+        (number, text, cleaned): (usize, &str, Cleaned),
+    ) {
+        let (ids, mask, lengths) = self.rows(number, 1, options.width);
+        let mut row = Row::new(ids, mask, engine.start_and_end(), options);
+        engine.encode_cleaned(text, &cleaned, &mut row, &mut buffers.single);
+        let Written { length, truncated } = row.written();
+        lengths.into_iter().flatten().for_each(|slot| *slot = length as i64);
+        if truncated {
+            report.add_truncated(self.first_row + number);
         }
     }
 
@@ -109,45 +177,13 @@ impl<T: Id> Chunk<'_, '_, T> {
         report: &mut ChunkReport,
     ) {
         let Buffers { group, ids: staged_ids, mask: staged_mask, .. } = buffers;
-        let (first_row, non_temporal, width) = (self.first_row, self.non_temporal, options.width);
-        let mut writer = RowWriter::new(engine.start_and_end(), options);
+        // Apart from the rows: in one function, the loop's constants would not stay in registers.
         engine.instructions.run(
             #[inline(always)]
-            || {
-                group.look_up(engine);
-                let mut from = IdBuffer::BEGIN;
-                for texts in group.runs() {
-                    let first = texts[0].number;
-                    let (ids, mut mask, mut lengths) = self.rows(first, texts.len(), width);
-                    if non_temporal {
-                        staged_ids.resize(ids.len(), T::from_id(0));
-                        staged_mask.resize(mask.as_ref().map_or(0, |mask| mask.len()), 0);
-                    }
-                    let (mut rows, mut masks) = (&mut *ids, mask.as_deref_mut());
-                    if non_temporal {
-                        (rows, masks) = (&mut staged_ids[..], masks.map(|_| &mut staged_mask[..]));
-                    }
-                    for (at, text) in texts.iter().enumerate() {
-                        let (row, to) = (at * width..(at + 1) * width, group.end(text));
-                        let mask = masks.as_deref_mut().map(|masks| &mut masks[row.clone()]);
-                        let Written { length, truncated } = writer.write(&mut rows[row], mask, group.ids(), from, to);
-                        from = to;
-                        if let Some(lengths) = &mut lengths {
-                            lengths[at] = length as i64;
-                        }
-                        if truncated {
-                            report.add_truncated(first_row + first + at);
-                        }
-                    }
-                    if non_temporal {
-                        nontemporal::copy(ids, staged_ids);
-                        if let Some(mask) = &mut mask {
-                            nontemporal::copy(mask, staged_mask);
-                        }
-                    }
-                }
-            },
+            || group.look_up(engine),
         );
+        let writer = RowWriter::new(engine.start_and_end(), options);
+        engine.instructions.run_task(WriteRows { chunk: self, group, writer, staged_ids, staged_mask, report });
         group.clear();
     }
 

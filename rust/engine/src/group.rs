@@ -1,13 +1,14 @@
 //! Short texts of a batch, encoded together.
 //!
-//! A caption has a dozen words, and a loop over so few ends in a mispredicted branch. So texts are scanned one behind the
-//! other until there are some hundred words, then all words are looked up in one loop, then the rows are written.
+//! A caption has a dozen words, and a loop over so few ends in a mispredicted branch. So texts are copied one behind the
+//! other until there are some hundred words, then scanned as one, then all words are looked up in one loop, then the rows are
+//! written.
 
 use crate::encode::Cleaned;
 use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::instructions::Set;
-use crate::scan::{GAP, ROOM, SEGMENT, Scan, ScanEnd, Size};
+use crate::scan::{GAP, Joined, ROOM, SEGMENT, Scan, Size, Text};
 use crate::scratch::Reusable;
 use crate::sink::Count;
 use crate::word_loop::Words;
@@ -16,15 +17,6 @@ use std::thread::LocalKey;
 
 /// The most texts of a group: a limit that only nearly empty texts reach.
 const MAX_TEXTS: usize = 64;
-
-/// A text of a group.
-#[derive(Debug)]
-pub(crate) struct Text {
-    /// Which text of the chunk it is.
-    pub(crate) number: usize,
-    /// The words of the group up to the end of this text.
-    words: usize,
-}
 
 /// Why [`Group::fill`] returned, with the text that it has taken and not added.
 pub(crate) enum Next<'t> {
@@ -37,7 +29,14 @@ pub(crate) enum Next<'t> {
 #[derive(Debug)]
 pub(crate) struct Group {
     scan: Scan,
+    joined: Joined,
     texts: Vec<Text>,
+    /// How many of the texts have been scanned.
+    scanned: usize,
+    /// How many gaps there are between texts, or runs of them, in the scan.
+    gaps: usize,
+    /// The numbers of texts that turned out to be for encoding singly, whose rows are written first without any words.
+    pub(crate) stopped: Vec<usize>,
     /// Where the ids of the first word of each text, at least, begin in the id buffer.
     begins: [u16; ROOM + 1],
     words: Words,
@@ -45,7 +44,16 @@ pub(crate) struct Group {
 
 impl Default for Group {
     fn default() -> Self {
-        Self { scan: Scan::default(), texts: Vec::new(), begins: [0; ROOM + 1], words: Words::default() }
+        Self {
+            scan: Scan::default(),
+            joined: Joined::default(),
+            texts: Vec::new(),
+            scanned: 0,
+            gaps: 0,
+            stopped: Vec::new(),
+            begins: [0; ROOM + 1],
+            words: Words::default(),
+        }
     }
 }
 
@@ -58,57 +66,59 @@ impl Group {
         engine: &Engine,
         texts: &mut impl Iterator<Item = (usize, &'t str)>,
     ) -> Option<Next<'t>> {
-        while !self.is_full() {
-            let (number, text) = texts.next()?;
+        let next = loop {
+            if self.is_full() {
+                break Some(Next::Full);
+            }
+            let Some((number, text)) = texts.next() else { break None };
             let cleaned = engine.clean(text);
             let (short, lowers) =
                 if let Cleaned::Whole(cleaned) = &cleaned { (&cleaned[..], false) } else { (text, true) };
-            if !self.add::<S>(engine, short, lowers, number) {
+            if short.len() > SEGMENT {
                 return Some(Next::Single(number, text, cleaned));
             }
-        }
-        Some(Next::Full)
+            if self.joined.push(short.as_bytes()) {
+                self.texts.push(Text { number, end: self.joined.end() });
+            } else {
+                self.scan_joined::<S>(engine);
+                if !engine.append_unicode(&mut self.scan, short, short.len(), lowers) {
+                    return Some(Next::Single(number, text, cleaned));
+                }
+                let Size { bytes, words } = self.scan.size();
+                self.texts.push(Text { number, end: words });
+                self.scanned = self.texts.len();
+                self.gaps += 1;
+                self.joined.begin_at(bytes);
+            }
+        };
+        self.scan_joined::<S>(engine);
+        next
     }
 
-    /// Scans a text and adds it. Returns false, and leaves the group as it was, when the text is longer than a scan or
-    /// the scan stopped before its end.
+    /// Scans the texts that were added and not scanned yet.
     #[inline(always)]
-    fn add<S: Set>(&mut self, engine: &Engine, text: &str, lowers: bool, number: usize) -> bool {
-        let before = self.scan.size();
-        if text.len() > SEGMENT {
-            return false;
+    fn scan_joined<S: Set>(&mut self, engine: &Engine) {
+        let Self { scan, joined, texts, stopped, scanned, gaps, .. } = self;
+        if *scanned < texts.len() {
+            joined.scan::<S>(scan, &engine.added.starts, &mut texts[*scanned..], stopped);
+            *scanned = texts.len();
+            *gaps += 1;
         }
-        let is_ascii_at_first = text.as_bytes().first().is_none_or(u8::is_ascii);
-        let added =
-            match is_ascii_at_first.then(|| self.scan.append_by::<S>(text.as_bytes(), SEGMENT, &engine.added.starts)) {
-                Some(ScanEnd::End) => true,
-                Some(ScanEnd::Segment(_)) => false,
-                Some(ScanEnd::Other(..)) | None => {
-                    self.scan.truncate(before);
-                    engine.append_unicode(&mut self.scan, text, text.len(), lowers)
-                }
-            };
-        if added {
-            self.texts.push(Text { number, words: self.scan.size().words });
-        } else {
-            self.scan.truncate(before);
-        }
-        added
     }
 
     /// Whether another text might not fit.
     #[inline(always)]
     pub(crate) fn is_full(&self) -> bool {
-        self.scan.size().bytes > ROOM - SEGMENT - GAP || self.texts.len() == MAX_TEXTS
+        self.joined.end() > ROOM - SEGMENT - 2 * GAP || self.texts.len() == MAX_TEXTS
     }
 
     /// Looks up the ids of all words.
     #[inline(always)]
     pub(crate) fn look_up(&mut self, engine: &Engine) {
-        let Self { scan, texts, begins, words } = self;
+        let Self { scan, gaps, begins, words, .. } = self;
         // The id buffer has room for one id per byte, so it is never flushed to the sink.
         let mut unused = Count::default();
-        let flown = if scan.has_long_words(texts.len()) {
+        let flown = if scan.has_long_words(*gaps) {
             engine.encode_scan::<true, false>(scan, &mut unused, words, begins)
         } else {
             engine.encode_scan::<false, false>(scan, &mut unused, words, begins)
@@ -119,7 +129,7 @@ impl Group {
     /// Where the ids of a text end in [`Group::ids`], after [`Group::look_up`]. Those of the next one begin there.
     #[inline(always)]
     pub(crate) fn end(&self, text: &Text) -> usize {
-        self.begins[text.words.min(ROOM)].into()
+        self.begins[text.end.min(ROOM)].into()
     }
 
     /// The texts, in runs of consecutive numbers, whose rows are adjacent.
@@ -136,7 +146,10 @@ impl Group {
     #[inline(always)]
     pub(crate) fn clear(&mut self) {
         self.scan.truncate(Size::default());
+        self.joined.begin_at(0);
         self.texts.clear();
+        self.scanned = 0;
+        self.gaps = 0;
         self.words.buffer.set_end(IdBuffer::BEGIN);
     }
 }
@@ -185,7 +198,7 @@ mod tests {
         assert_eq!(taken([10; 100]), (MAX_TEXTS, false));
         assert_eq!(taken([10; 20]), (20, false));
         // As long as one more text of a segment and its gap fit.
-        let rest = ROOM - 7 * (SEGMENT + GAP) - GAP;
+        let rest = ROOM - 7 * SEGMENT - 2 * GAP;
         assert_eq!(taken([SEGMENT; 9]), (7, false));
         assert_eq!(taken([[SEGMENT; 6].as_slice(), &[rest, SEGMENT, 1]].concat()), (8, false));
         assert_eq!(taken([[SEGMENT; 6].as_slice(), &[rest + 1, SEGMENT]].concat()), (7, false));
@@ -196,7 +209,7 @@ mod tests {
 
     #[test]
     fn runs_are_of_consecutive_texts() {
-        let text = |number| Text { number, words: 0 };
+        let text = |number| Text { number, end: 0 };
         let group = Group { texts: [0, 1, 2, 5, 6, 8].map(text).into(), ..Group::default() };
         assert_eq!(group.runs().map(<[Text]>::len).collect::<Vec<_>>(), [3, 2, 1]);
     }

@@ -4,6 +4,10 @@
 //! Non-temporal stores do neither.
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+use crate::instructions::Instructions;
+use crate::instructions::Set;
+
 /// Results of at least this many bytes are written with non-temporal stores: they would not stay in a cache anyway.
 pub(crate) const LARGE: usize = 16 << 20;
 
@@ -15,24 +19,34 @@ impl Pod for u32 {}
 impl Pod for i32 {}
 impl Pod for i64 {}
 
-/// `to.copy_from_slice(from)`, with non-temporal stores on x86-64.
+/// `to.copy_from_slice(from)`, with non-temporal stores on x86-64: inside a task that is compiled for this set of instructions.
+/// Another thread may only be told of it after [`fence`].
 ///
 /// # Panics
 ///
 /// When the lengths differ.
-pub(crate) fn copy<T: Pod>(to: &mut [T], from: &[T]) {
+#[inline(always)]
+pub(crate) fn copy<S: Set, T: Pod>(to: &mut [T], from: &[T]) {
     assert_eq!(to.len(), from.len(), "slices of different lengths");
     #[cfg(target_arch = "x86_64")]
-    lines(to, from);
+    lines::<S, T>(to, from);
     #[cfg(not(target_arch = "x86_64"))]
     to.copy_from_slice(from);
 }
 
+/// Makes what was copied visible to other threads before anything that is written from here on.
+pub(crate) fn fence() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: SSE is part of x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
-fn lines<T: Pod>(to: &mut [T], from: &[T]) {
-    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+#[inline(always)]
+fn lines<S: Set, T: Pod>(to: &mut [T], from: &[T]) {
     const LINE: usize = 64;
-    const LANE: usize = size_of::<__m128i>();
     let head = to.as_ptr().align_offset(LINE).min(to.len());
     let whole = (to.len() - head) * size_of::<T>() / LINE * LINE / size_of::<T>();
     let ((to_head, to), (from_head, from)) = (to.split_at_mut(head), from.split_at(head));
@@ -40,31 +54,75 @@ fn lines<T: Pod>(to: &mut [T], from: &[T]) {
     to_head.copy_from_slice(from_head);
     to_tail.copy_from_slice(from_tail);
     let (to, bytes, from) = (to.as_mut_ptr().cast::<u8>(), size_of_val(from), from.as_ptr().cast::<u8>());
-    for at in (0..bytes).step_by(LANE) {
-        // SAFETY: both slices have `bytes` bytes, of which there are whole lanes. `to` begins with a cache line, so its
-        // lanes are aligned. SSE2 is part of x86-64.
-        unsafe { _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from.add(at).cast())) };
+    for at in (0..bytes).step_by(LINE) {
+        // SAFETY: both slices have `bytes` bytes, of which there are whole lines, and `to` begins with one. The machine has
+        // the instructions, as said above.
+        unsafe { line::<S>(to.add(at), from.add(at)) };
     }
-    // SAFETY: as above. Without this, another thread that is told of the copy might not see it yet.
-    unsafe { _mm_sfence() };
+}
+
+/// Copies a cache line.
+///
+/// # Safety
+///
+/// Both pointers are to 64 bytes, and `to` to a cache line. The machine has the set's instructions.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(clippy::cast_ptr_alignment)] // loads are the unaligned ones, and `to` is a cache line
+unsafe fn line<S: Set>(to: *mut u8, from: *const u8) {
+    use std::arch::x86_64::{
+        _mm_loadu_si128, _mm_stream_si128, _mm256_loadu_si256, _mm256_stream_si256, _mm512_loadu_si512,
+        _mm512_stream_si512,
+    };
+    // SAFETY: the caller vouches for the pointers and the instructions.
+    unsafe {
+        match S::INSTRUCTIONS {
+            Instructions::Avx512 => _mm512_stream_si512(to.cast(), _mm512_loadu_si512(from.cast())),
+            Instructions::Avx2 => {
+                for at in [0, 32] {
+                    _mm256_stream_si256(to.add(at).cast(), _mm256_loadu_si256(from.add(at).cast()));
+                }
+            }
+            Instructions::Sse | Instructions::Plain => {
+                for at in [0, 16, 32, 48] {
+                    _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from.add(at).cast()));
+                }
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::instructions::{Instructions, Task};
     use proptest::prelude::*;
+
+    struct Copy<'a, T>(&'a mut [T], &'a [T]);
+
+    impl<T: Pod> Task for Copy<'_, T> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Set>(self) {
+            copy::<S, T>(self.0, self.1);
+            fence();
+        }
+    }
 
     proptest! {
         #[test]
         fn copies_what_it_is_given(from in proptest::collection::vec(0u16.., 0..700), before in 0usize..40) {
-            let mut to = vec![7; from.len() + before + 40];
-            copy(&mut to[before..before + from.len()], &from);
-            prop_assert_eq!(&to[before..before + from.len()], &from[..]);
-            prop_assert!(to[..before].iter().chain(&to[before + from.len()..]).all(|&n| n == 7));
-            let wide: Vec<i64> = from.iter().map(|&n| n.into()).collect();
-            let mut to = vec![7; wide.len() + before];
-            copy(&mut to[before..], &wide);
-            prop_assert_eq!(&to[before..], &wide[..]);
+            for instructions in Instructions::available() {
+                let mut to = vec![7; from.len() + before + 40];
+                instructions.run_task(Copy(&mut to[before..before + from.len()], &from));
+                prop_assert_eq!(&to[before..before + from.len()], &from[..]);
+                prop_assert!(to[..before].iter().chain(&to[before + from.len()..]).all(|&n| n == 7));
+                let wide: Vec<i64> = from.iter().map(|&n| n.into()).collect();
+                let mut to = vec![7; wide.len() + before];
+                instructions.run_task(Copy(&mut to[before..], &wide));
+                prop_assert_eq!(&to[before..], &wide[..]);
+            }
         }
     }
 }

@@ -109,7 +109,7 @@ pub(crate) struct RowWriter<'o, T> {
     start_and_end: [T; 2],
     pad: u16,
     /// A row in 16-bit integers, with its padding.
-    padded: [u16; MAX_WIDTH],
+    padded: Padded,
     /// Whether rows can be written as whole vectors.
     is_narrow: bool,
     /// Slots before and after the ids of words.
@@ -117,6 +117,11 @@ pub(crate) struct RowWriter<'o, T> {
     /// The ids of words that fit.
     room: usize,
 }
+
+/// Aligned, so that no vector crosses a cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Padded([u16; MAX_WIDTH]);
 
 /// Ids that are written at once.
 const BLOCK: usize = 16;
@@ -147,11 +152,16 @@ impl<'o, T: Id> RowWriter<'o, T> {
             specials,
             start_and_end,
             pad: pad.unwrap_or(0),
-            padded: [0; MAX_WIDTH],
+            padded: Padded([0; MAX_WIDTH]),
             is_narrow,
             before,
             room,
         }
+    }
+
+    #[inline(always)]
+    pub(crate) fn width(&self) -> usize {
+        self.options.width
     }
 
     /// Writes the ids `from..to` of a buffer, as many as fit, and the mask if there is one.
@@ -171,11 +181,11 @@ impl<'o, T: Id> RowWriter<'o, T> {
         }
         let (slots, keep) = (ids.row(from - self.before), keep_first(len));
         if let Ok(row) = <&mut [T; CLIP_WIDTH]>::try_from(&mut *row) {
-            pad(&mut self.padded, slots, keep, self.pad, const { CLIP_WIDTH.div_ceil(BLOCK) });
-            widen(row, &self.padded);
+            pad(&mut self.padded.0, slots, keep, self.pad, const { CLIP_WIDTH.div_ceil(BLOCK) });
+            widen(row, &self.padded.0);
         } else {
-            pad(&mut self.padded, slots, keep, self.pad, row.len().div_ceil(BLOCK));
-            widen(row, &self.padded);
+            pad(&mut self.padded.0, slots, keep, self.pad, row.len().div_ceil(BLOCK));
+            widen(row, &self.padded.0);
         }
         if self.before > 0 {
             row[0] = self.start_and_end[0];
@@ -220,15 +230,15 @@ fn pad(padded: &mut [u16; MAX_WIDTH], ids: &[u16; MAX_WIDTH], keep: &[u16; MAX_W
 /// before it is padded.
 #[inline(always)]
 fn widen<T: Id>(row: &mut [T], padded: &[u16; MAX_WIDTH]) {
-    let (blocks, tail) = row.as_chunks_mut::<BLOCK>();
-    let (ids, _) = padded.as_chunks::<BLOCK>();
-    blocks.iter_mut().zip(ids).for_each(|(slots, ids)| *slots = ids.map(|id| T::from_id(id.into())));
-    let from = BLOCK * blocks.len();
-    let (fours, last) = tail.as_chunks_mut::<4>();
-    let (ids, _) = padded[from..].as_chunks::<4>();
-    fours.iter_mut().zip(ids).for_each(|(slots, ids)| *slots = ids.map(|id| T::from_id(id.into())));
-    let from = from + 4 * fours.len();
-    last.iter_mut().zip(&padded[from..]).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
+    let width = row.len();
+    let block = |slots: &mut [T; BLOCK], ids: &[u16; BLOCK]| *slots = ids.map(|id| T::from_id(id.into()));
+    // The last block overlaps the one before.
+    if let (Some(slots), Some(ids)) = (row.last_chunk_mut(), padded[..width].last_chunk()) {
+        block(slots, ids);
+        row.as_chunks_mut().0.iter_mut().zip(padded.as_chunks().0).for_each(|(slots, ids)| block(slots, ids));
+    } else {
+        row.iter_mut().zip(padded).for_each(|(slot, &id)| *slot = T::from_id(id.into()));
+    }
 }
 
 /// Writes `length` ones and zeros for the padding, which stands on the left or on the right.

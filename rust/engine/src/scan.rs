@@ -10,6 +10,7 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod joined;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 #[cfg(target_arch = "x86_64")]
@@ -18,6 +19,7 @@ mod unicode;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod vector128;
 
+pub(crate) use joined::{Joined, Text};
 pub(crate) use unicode::Rules;
 
 use crate::added_tokens::TokenStarts;
@@ -58,8 +60,10 @@ const STARTS: usize = MASK + 1 + BLOCK;
 /// What stands behind the end of the last word.
 const STARTS_PADDING: u16 = u16::MAX;
 
-/// The words of one text or of several that were scanned one behind the other. About 12 KB.
+/// The words of one text or of several that were scanned one behind the other. About 12 KB. The bytes stand first, as in
+/// [`Joined`].
 #[derive(Debug)]
+#[repr(C, align(64))]
 pub(crate) struct Scan {
     /// The texts in lower case, with zeros for white space, padded so that a cache key can be read at the last word.
     lower: [u8; LOWER],
@@ -158,11 +162,11 @@ impl Scan {
     }
 
     /// Whether words are long, as in Cyrillic, Greek, Hebrew, Chinese or Thai: 7 bytes in the mean, where English has 5 and
-    /// German 6, white space included. `texts`: how many were scanned.
+    /// German 6, white space included. `gaps`: how many are in it.
     #[inline(always)]
-    pub(crate) fn has_long_words(&self, texts: usize) -> bool {
+    pub(crate) fn has_long_words(&self, gaps: usize) -> bool {
         const LONG: usize = 7;
-        self.size.bytes >= LONG * self.size.words + GAP * texts
+        self.size.bytes >= LONG * self.size.words + GAP * gaps
     }
 
     /// The array that [`Scan::words`] begins.
@@ -201,7 +205,7 @@ impl Scan {
             let begin = digits | in_words & !(after_word & !(after_letter ^ letters));
             let begin = begin & (u64::MAX << (at - from)); // what the step before has seen
             (was_letter, was_word) = (letters >> (STEP - 1), in_words >> (STEP - 1));
-            steps.list(begin, (base + from) as u16, starts);
+            steps.list::<8>(begin, (base + from) as u16, starts);
             words += begin.count_ones() as usize;
             if stops != 0 {
                 let (first, contraction) = examine_stops(stops, &text[from..], token_starts);
@@ -278,8 +282,9 @@ trait Steps<const STEP: usize> {
     /// Classifies `input` and writes it in lower case, with zeros for white space.
     fn classify(&self, input: &[u8; STEP], lower: &mut [u8; STEP]) -> Masks;
 
-    /// Writes the position of each bit, plus `offset`. What it writes behind the last one means nothing.
-    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]);
+    /// Writes the position of each bit, plus `offset`; the first so many, a multiple of eight, without a branch. What it
+    /// writes behind the last one means nothing.
+    fn list<const FIRST: usize>(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]);
 
     /// [`Steps::classify`] for the first bytes of a text. Missing ones are white space.
     #[inline(always)]
@@ -309,7 +314,7 @@ impl Steps<BLOCK> for PlainSteps<'_> {
         masks
     }
 
-    fn list(&self, mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+    fn list<const FIRST: usize>(&self, mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
         for slot in &mut offsets[..bits.count_ones() as usize] {
             *slot = offset + bits.trailing_zeros() as u16;
             bits &= bits.wrapping_sub(1);
@@ -317,11 +322,11 @@ impl Steps<BLOCK> for PlainSteps<'_> {
     }
 }
 
-/// [`Steps::list`] in groups of eight, the first unconditionally: a loop that ends after each bit is mispredicted once per
-/// block. What is written behind the last position means nothing.
+/// [`Steps::list`] in groups of eight, the first of them unconditionally: a loop that ends after each bit is mispredicted once
+/// per block. What is written behind the last position means nothing.
 #[inline(always)]
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-fn list_offsets_by_8(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+fn list_offsets<const FIRST: usize>(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
     let count = bits.count_ones() as usize;
     let mut list = |group: &mut [u16; 8]| {
         for slot in group {
@@ -329,10 +334,10 @@ fn list_offsets_by_8(mut bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
             bits &= bits.wrapping_sub(1);
         }
     };
-    let [first, others @ ..] = offsets.as_chunks_mut().0 else { return };
-    list(first);
-    if count > 8 {
-        others[..count.div_ceil(8) - 1].iter_mut().for_each(list);
+    let (first, others) = offsets.as_chunks_mut().0.split_at_mut(FIRST / 8);
+    first.iter_mut().for_each(&mut list);
+    if count > FIRST {
+        others[..(count - FIRST).div_ceil(8)].iter_mut().for_each(list);
     }
 }
 

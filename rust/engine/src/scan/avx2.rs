@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 #![allow(clippy::cast_ptr_alignment)] // the loads and stores are the unaligned ones
 
-use super::{BLOCK, Masks, StepTask, Steps, list_offsets_by_8};
+use super::{BLOCK, Masks, StepTask, Steps, list_offsets};
 use crate::byte_set::ByteSet;
 use std::arch::x86_64::{
     __m128i, __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_andnot_si256, _mm256_broadcastsi128_si256,
@@ -66,8 +66,8 @@ impl Steps<STEP> for Avx2Steps {
     }
 
     #[inline(always)]
-    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
-        list_offsets_by_8(bits, offset, offsets);
+    fn list<const FIRST: usize>(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+        list_offsets::<FIRST>(bits, offset, offsets);
     }
 }
 

@@ -44,7 +44,7 @@ impl Steps<BLOCK> for Avx512Steps {
     }
 
     #[inline(always)]
-    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+    fn list<const FIRST: usize>(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
         // SAFETY: as above.
         unsafe { list_offsets(bits, offset, offsets) }
     }

@@ -172,7 +172,7 @@ impl Scan {
             let (after_letter, after_word) = (letters << 1 | was_letter, in_words << 1 | was_word);
             let begin = (digits | in_words & !(after_word & !(after_letter ^ letters))) & u64::MAX >> (64 - length);
             (was_letter, was_word) = (letters >> (length - 1) & 1, in_words >> (length - 1) & 1);
-            steps.list(begin, to as u16, starts);
+            steps.list::<8>(begin, to as u16, starts);
             words += begin.count_ones() as usize;
             (at, to) = (at + length, to + length);
         }

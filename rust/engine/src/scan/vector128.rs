@@ -1,6 +1,6 @@
 //! The ASCII scan with vectors of 16 bytes, for SSE and NEON alike, in steps of four.
 
-use super::{BLOCK, Masks, StepTask, Steps, list_offsets_by_8};
+use super::{BLOCK, Masks, StepTask, Steps, list_offsets};
 use crate::byte_set::ByteSet;
 
 const WIDTH: usize = 16;
@@ -63,8 +63,8 @@ impl<V: Vector> Steps<BLOCK> for Steps128<V> {
     }
 
     #[inline(always)]
-    fn list(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
-        list_offsets_by_8(bits, offset, offsets);
+    fn list<const FIRST: usize>(&self, bits: u64, offset: u16, offsets: &mut [u16; BLOCK]) {
+        list_offsets::<FIRST>(bits, offset, offsets);
     }
 }
 
