@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc
 
-.PHONY: help demo test fuzz asan tsan loom mutants test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
+.PHONY: help demo test fuzz asan tsan loom mutants mutants-python test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -69,6 +69,14 @@ loom: ## every order in which threads may meet at an entry of a cache
 mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); needs cargo-mutants, hours for all
 	cargo mutants --package cliptok --output target $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD))
 
+# mutmut knows modules by their place under `src`, so it works in a copy.
+mutants-python: .venv/mutants ## the tests of batch jobs on broken code (NAMES='*reading.quotes*')
+	rm -rf target/mutants-python && mkdir -p target/mutants-python
+	cp -r tests pyproject.toml target/mutants-python && cp -r python target/mutants-python/src
+	cd target/mutants-python && OMP_NUM_THREADS=1 CLIPTOK_SHARED=$(or $(CLIPTOK_SHARED),$(CURDIR)/../shared) \
+	    PYTHONPATH=$(CURDIR)/target/mutants-python/mutants/src $(CURDIR)/$(BIN)/mutmut run $(foreach name,$(NAMES),'$(name)')
+	cd target/mutants-python && $(CURDIR)/$(BIN)/mutmut results | grep -v 'not checked$$' | tee survived.txt
+
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py
 
@@ -121,7 +129,7 @@ docs: .venv/docs ## build the documentation into target/site, and the engine's i
 constraints: .venv/uv ## resolve the development versions anew
 	@echo "# What development installs. Made by \`make constraints\` from pyproject.toml; ranges for users stand there." > constraints.new
 	$(BIN)/uv pip compile --quiet --no-header --no-annotate --universal --python-version 3.10 pyproject.toml \
-	    --all-extras --group test --group integrations --group lint --group peers --group dist --group docs >> constraints.new
+	    --all-extras --group test --group integrations --group lint --group peers --group dist --group docs --group mutants >> constraints.new
 	@grep '^maturin==' constraints.txt >> constraints.new
 	mv constraints.new constraints.txt
 
@@ -148,6 +156,10 @@ clean: ## remove everything that was built or installed
 
 .venv/suites: .venv/tests scripts/suites.py
 	$(BIN)/python scripts/suites.py $@
+	@touch $@
+
+.venv/mutants: .venv/tests
+	$(UV) --group mutants
 	@touch $@
 
 .venv/dist: .venv/built constraints.txt

@@ -1,72 +1,106 @@
 """A job whose files are in an S3 store on the loopback beside the same with local ones: `stores.py PATH-TO-s3s-fs`.
 
-The server is `cargo install s3s-fs --features binary`. Both run in turn, and the ratio is the median of the rounds';
-what the server itself gives is measured beside them. On a busy machine compare the CPU seconds.
+The server is `cargo install s3s-fs --features binary`. All run in turn, and a ratio is the median of the rounds'. What
+the server itself gives is measured beside them, by pyarrow alone and in requests like the job's; its CPU seconds count
+too, since it shares the machine. Everything is in TMPDIR: name a folder in memory, or the disk is measured.
 """
 
+import argparse
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from pyarrow import fs
 
 from batch import write_captions
 from cliptok.batch import tokenize_files
+from cliptok.batch.stores.reading_ahead import BLOCK
 
-PORT, COUNT, ROUNDS = 8917, 1_400_000, 5
+PORT, ROUNDS = 8917, 5
 
 
-def main(server: str) -> None:
-    """Print both rates, the server's bandwidth, and the ratios."""
+def main() -> None:
+    """Print rates, ratios, and the server's bandwidth."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server", help="path to s3s-fs")
+    parser.add_argument("--captions", type=int, default=1_400_000, help="over 1.5 million the job is done in parts")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         (root / "s3" / "bucket").mkdir(parents=True)
         keys = ["--access-key", "key", "--secret-key", "secret"]
-        command = [server, "--host", "127.0.0.1", "--port", str(PORT), *keys, str(root / "s3")]
+        command = [options.server, "--host", "127.0.0.1", "--port", str(PORT), *keys, str(root / "s3")]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             try:
                 time.sleep(2)
-                compare(root)
+                compare(root, options.captions, process.pid)
             finally:
                 process.kill()
 
 
-def compare(root: Path) -> None:
+def compare(root: Path, count: int, server: int) -> None:
     """The rounds."""
     os.environ |= {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}", "AWS_REGION": "us-east-1"}
     os.environ |= {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
-    write_captions(root / "all.parquet", COUNT)
+    source, ids, there = root / "all.parquet", root / "ids.parquet", "s3://bucket"
+    write_captions(source, count)
     bucket = fs.S3FileSystem(endpoint_override=f"127.0.0.1:{PORT}", scheme="http", region="us-east-1")
-    content = (root / "all.parquet").read_bytes()
-    with bucket.open_output_stream("bucket/all.parquet", compression=None) as stream:
-        stream.write(content)
-    begin = time.perf_counter()
-    with bucket.open_input_file("bucket/all.parquet") as file:
-        while file.read(1 << 22):
-            pass
-    size = len(content) / 1e6
-    print(f"{size:.0f} MB, which the server gives at {size / (time.perf_counter() - begin):.0f} MB/s")
-    wall, cpu = [], []
+    put(bucket, "all.parquet", source.read_bytes())
+    jobs: dict[str, Callable[[], Any]] = {
+        "local": lambda: job(source, ids),
+        "from the store": lambda: job(f"{there}/all.parquet", ids),
+        "from and to it": lambda: job(f"{there}/all.parquet", f"{there}/ids.parquet"),
+    }
+    wall: dict[str, list[float]] = {name: [] for name in jobs}
+    cpu: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(ROUNDS + 1):
-        here = seconds(str(root / "all.parquet"), str(root / "ids.parquet"))
-        there = seconds("s3://bucket/all.parquet", "s3://bucket/ids.parquet")
-        if number:
-            wall.append(here[0] / there[0])
-            cpu.append(here[1] / there[1])
-            print(f"local {COUNT / here[0]:,.0f} texts/s, store {COUNT / there[0]:,.0f} texts/s")
-    print(f"{statistics.median(wall):.2f} times the local rate (at least 0.8); CPU {statistics.median(cpu):.2f}")
+        for name, run in jobs.items():
+            begin, before = time.perf_counter(), time.process_time() + cpu_seconds(server)
+            run()
+            if number:
+                wall[name].append(time.perf_counter() - begin)
+                cpu[name].append(time.process_time() + cpu_seconds(server) - before)
+    for name, seconds in wall.items():
+        ratio = statistics.median(here / there for here, there in zip(wall["local"], seconds, strict=True))
+        rate, busy = count / statistics.median(seconds), statistics.median(cpu[name])
+        print(f"{name:15} {rate:10,.0f} texts/s, {ratio:.2f} of local; CPU with the server {busy:.2f} s")
+    bandwidth(bucket, source, ids)
 
 
-def seconds(source: str, out: str) -> tuple[float, float]:
-    """Seconds of a job, and of this process's CPU."""
-    begin = time.perf_counter(), time.process_time()
+def bandwidth(bucket: Any, source: Path, ids: Path) -> None:
+    """What pyarrow alone reads and writes of the same bytes."""
+    size, begin = source.stat().st_size, time.perf_counter()
+    with bucket.open_input_file("bucket/all.parquet") as file, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda at: file.read_at(BLOCK, at), range(0, size, BLOCK)))
+    print(f"the server gives {size / 1e6:.0f} MB at {size / 1e6 / (time.perf_counter() - begin):.0f} MB/s", end=", ")
+    content, begin = ids.read_bytes(), time.perf_counter()
+    put(bucket, "again.parquet", content)
+    spent = time.perf_counter() - begin
+    print(f"and takes {len(content) / 1e6:.0f} MB at {len(content) / 1e6 / spent:.0f} MB/s ({spent:.2f} s)")
+
+
+def job(source: Any, out: Any) -> None:
+    """One run."""
     tokenize_files(source, out, column="caption", progress=False)
-    return time.perf_counter() - begin[0], time.process_time() - begin[1]
+
+
+def put(bucket: Any, name: str, content: bytes) -> None:
+    """Write an object."""
+    with bucket.open_output_stream(f"bucket/{name}", compression=None) as stream:
+        stream.write(content)
+
+
+def cpu_seconds(process: int) -> float:
+    """Of another process."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

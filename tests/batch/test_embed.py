@@ -44,8 +44,9 @@ def test_equal_to_encode(format: str, dtype: str, captions: Path, model: Path, t
         out = tmp_path / f"e.{format}"
         is_widened = dtype == "bfloat16" and format != "safetensors"
         with pytest.warns(UserWarning, match="written as float32") if is_widened else nullcontext():
+            given: Any = getattr(torch, dtype) if normalize else dtype
             report = embed_files(
-                captions, out, model=model, dtype=dtype, device="cpu", output=output, normalize=normalize
+                captions, out, model=model, dtype=given, device="cpu", output=output, normalize=normalize
             )
         wanted = encoder.encode(TEXTS, output=output, normalize=normalize)
         found = torch_file(out)[output] if format == "safetensors" else torch.from_numpy(np.array(read(out, output)))
@@ -134,3 +135,21 @@ def test_what_the_encoder_does_not_have(captions: Path, model: Path, tmp_path: P
             embed_files(captions, tmp_path / "out", **arguments)  # type: ignore[arg-type]
     with pytest.raises(OSError, match="nowhere"):
         embed_files(captions, tmp_path / "out", model=tmp_path / "nowhere")
+
+
+def test_which_model(captions: Path, tmp_path: Path) -> None:
+    pipeline = tmp_path / "pipeline"
+    config = TextConfig(width=64, layers=1, heads=4, mlp=128, projection=32)
+    encoders = {name: TextEncoder(config) for name in ("text_encoder", "text_encoder_2")}
+    for name, encoder in encoders.items():
+        encoder.save_pretrained(pipeline / name)
+    for name, encoder in encoders.items():
+        embed_files(captions, tmp_path / f"{name}.npy", model=pipeline, subfolder=name, device="cpu")
+        assert torch.equal(torch.from_numpy(np.load(tmp_path / f"{name}.npy")), encoder.encode(TEXTS))
+    with pytest.raises(TypeError, match=r"model is a Linear; expected a cliptok\.TextEncoder"):
+        embed_files(captions, tmp_path / "e.npy", model=torch.nn.Linear(1, 1))
+    for options in ({"subfolder": "text_encoder"}, {"device": "cpu"}, {"dtype": "float16"}):
+        with pytest.raises(ValueError, match="model is an encoder already"):
+            embed_files(captions, tmp_path / "e.npy", model=encoders["text_encoder"], **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="batch_size is 0; expected 1 or more"):
+        embed_files(captions, tmp_path / "e.npy", model=encoders["text_encoder"], batch_size=0)

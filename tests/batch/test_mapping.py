@@ -65,6 +65,9 @@ def test_batches_that_cannot_be() -> None:
     ):
         with pytest.raises(error):
             step(batch)
+    for names, message in ((["text"], "no column 'caption'; it has text"), (["caption"] * 2, "more than one column")):
+        with pytest.raises(KeyError, match=message):
+            step(pa.table([["a"]] * len(names), names))
     lenient = Tokenize("caption", on_null="empty")
     assert [ids.tolist() for ids in lenient({"caption": ["a", None]})["input_ids"]] == expected(["a", ""])
     with pytest.raises(ValueError, match="on_null"):

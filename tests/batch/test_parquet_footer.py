@@ -103,14 +103,14 @@ def file_of(table: pa.Table, path: Path, number: int, **options: Any) -> PartFil
 )
 def test_joined(table: pa.Table, options: dict[str, Any], tmp_path: Path) -> None:
     parts = [file_of(table, tmp_path / f"{number}.part", number, **options) for number in range(4)]
-    for path, size in parts:
+    for path, size, _ in parts:
         with path.open("rb") as file:
             footer = Footer.read(file, size)
             file.seek(footer.start)
             assert write_struct(footer.fields) == file.read(size - 8 - footer.start)
     with (tmp_path / "joined.parquet").open("w+b") as file:
         join("parquet", parts, file, {"a": "record"})
-    wanted = pa.concat_tables(pq.read_table(pa.py_buffer(path.read_bytes()[:size])) for path, size in parts)
+    wanted = pa.concat_tables(pq.read_table(pa.py_buffer(path.read_bytes()[:size])) for path, size, _ in parts)
     found = pq.read_table(tmp_path / "joined.parquet")
     found.validate(full=True)
     assert found.equals(wanted)

@@ -23,6 +23,7 @@ import cliptok.batch.reading.lines as read_lines
 import cliptok.batch.reading.parquet as read_parquet
 import cliptok.batch.reading.reader as reader
 import cliptok.batch.reading.tar as read_tar
+import cliptok.batch.writer as writer
 from cliptok import Tokenizer
 from cliptok.batch import BadInputError, embed_files, tokenize_files
 from cliptok.batch.tokenizing import Tokenizing
@@ -116,7 +117,7 @@ def test_all_parts_but_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     options |= {"part_rows": 100}
     tokenize_files(path, tmp_path / "whole", **options)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "join", lambda *_: (_ for _ in ()).throw(Killed()))
+        patch.setattr(writer, "join", lambda *_: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             tokenize_files(path, tmp_path / "out", **options)
     report = tokenize_files(path, tmp_path / "out", resume=True, **options)
@@ -126,7 +127,7 @@ def test_all_parts_but_no_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 KILLED_AT = """
 import os, signal, sys
-import cliptok.batch.pipeline as pipeline
+import cliptok.batch.writer as writer
 from cliptok.batch import tokenize_files
 from cliptok.batch.writing.parts import Parts
 
@@ -148,11 +149,11 @@ def kill_at(owner, name, count, is_after=False):
 
 source, out, format = sys.argv[1:]
 places = [
-    (pipeline.Writer, "_write", 3),  # Inside a part.
+    (writer.Writer, "_write", 3),  # Inside a part.
     (Parts, "commit", 3),  # A part is written, and has no name.
     (Parts, "commit", 2, True),
-    (pipeline, "join", 1),
-    (pipeline, "join", 1, True),  # All is written, and has no name.
+    (writer, "join", 1),
+    (writer, "join", 1, True),  # All is written, and has no name.
     (Parts, "remove", 1),  # It has its name, and the parts are still there.
 ]
 for place in places:
@@ -176,6 +177,28 @@ def test_killed_inside_parts_and_while_they_are_joined(format: Any, tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["9"] * 6 + ["0"]
     assert tree(tmp_path / "out") == tree(tmp_path / "whole")
+
+
+MANY = """
+import resource, sys
+from cliptok.batch import tokenize_files
+
+source, out = sys.argv[1:]
+for format in ("parquet", "npy", "safetensors", "arrow", "tar"):
+    tokenize_files(source, f"{out}/whole.{format}")
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (60, limit[1]))
+    tokenize_files(source, f"{out}/parts.{format}", part_rows=10)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+"""
+
+
+def test_more_parts_than_a_process_may_open_files(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    path, _ = written(tmp_path / "in", "txt")
+    subprocess.run([sys.executable, "-c", MANY, path, tmp_path], check=True, timeout=300)
+    assert (tmp_path / "parts.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert ids_in(tmp_path / "parts.parquet") == ids_in(tmp_path / "whole.parquet")
 
 
 def test_a_kill_at_90_percent_costs_at_most_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

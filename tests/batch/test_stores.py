@@ -21,12 +21,13 @@ import pytest
 from pyarrow import fs
 
 from cliptok.batch import BadInputError, check_outputs, tokenize_files
-from cliptok.batch.stores import filesystems
-from cliptok.batch.stores.reading_ahead import BLOCK, BlockFile
+from cliptok.batch.stores import errors, filesystems
+from cliptok.batch.stores.reading_ahead import BLOCK, TAIL, BlockFile
 from cliptok.batch.stores.store_path import StorePath, _matches
+from cliptok.batch.writing import parts
 from cliptok.cli import main
 from support.made import TEXTS, expected, ids_in, json_lines, parquet, tar, text_file, tree
-from support.s3_server import DENIED, SLOW_DOWN, S3Server
+from support.s3_server import BROKEN, DENIED, SLOW_DOWN, S3Server
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +189,15 @@ def test_no_error_shows_a_secret(tmp_path: Path, capsys: Any) -> None:
         assert "top+secret" not in said.out + said.err and "top%2B" not in said.err, url
 
 
+def test_what_a_library_says_loses_what_is_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "from+the/environment")
+    url = StorePath("s3://name:top+secret@bucket/x.txt").url
+    for secret in ("top+secret", "from+the/environment"):
+        with pytest.raises(OSError, match=r"signing with \.\.\. failed") as found, errors.told(url):
+            raise RuntimeError(f"signing with {secret} failed")
+        assert secret not in str(found.value)
+
+
 def test_killed_while_it_uploads(server: S3Server, bucket: fs.FileSystem, tmp_path: Path) -> None:
     """A kill between the parts of an upload leaves no object; the same job then makes it whole."""
     (tmp_path / "a.txt").write_text("".join(f"{random.Random(i).random()} {i}\n" for i in range(40_000)))
@@ -201,7 +211,7 @@ def test_killed_while_it_uploads(server: S3Server, bucket: fs.FileSystem, tmp_pa
 
     server.fault = stall
     job = subprocess.Popen([*command, "--max-length", "77"], stderr=subprocess.DEVNULL)
-    assert stalled.wait(60)
+    assert stalled.wait(120)
     job.kill()
     job.wait()
     go_on.set()
@@ -233,6 +243,93 @@ def test_parts_are_objects(format: Any, server: S3Server, bucket: fs.FileSystem,
     if format in ("npy", "tar"):  # The others say how rows are grouped.
         ours, alone = objects(bucket, "out/")[f"in.{format}"], (tmp_path / f"in.{format}").read_bytes()
         assert ours[4096 * (format == "tar") :] == alone[4096 * (format == "tar") :]
+
+
+@pytest.mark.parametrize("at", ["partNumber=2", "uploads", "uploadId="])
+def test_an_upload_that_fails_leaves_nothing(at: str, server: S3Server, bucket: fs.FileSystem, tmp_path: Path) -> None:
+    """Of several requests, the first, one in the middle, and the one that would complete it."""
+    (tmp_path / "a.txt").write_text("".join(f"{number} cats\n" for number in range(40_000)))
+    wanted = "PUT" if "part" in at else "POST"
+    server.fault = lambda method, path, query: DENIED if method == wanted and query.startswith(at) else None
+    with pytest.raises(BadInputError, match=r"s3://bucket/a\.npy: .*ACCESS_DENIED"):
+        tokenize_files(tmp_path / "a.txt", "s3://bucket/a.npy", max_length=77)
+    assert any(method == wanted and query.startswith(at) for method, _, query in server.requests)
+    server.fault = lambda method, path, query: None
+    assert objects(bucket) == {}
+
+
+def test_a_job_that_fails_leaves_nothing(bucket: fs.FileSystem, tmp_path: Path) -> None:
+    rows = [f"a {number} {'very ' * 20}" for number in range(40_000)]
+    parquet(tmp_path / "a.parquet", [*rows, None])
+    with pytest.raises(BadInputError, match="row 40001 has no text"):
+        tokenize_files(tmp_path / "a.parquet", "s3://bucket/a.npy", column="caption")
+    assert objects(bucket) == {}
+
+
+@pytest.mark.parametrize("kept", [1 << 32, 0])
+def test_one_part_is_uploaded_at_a_time(
+    kept: int, server: S3Server, bucket: fs.FileSystem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one is made meanwhile, and joining fetches only what is not here any more."""
+    monkeypatch.setattr(parts, "_COPIED", kept)
+    (tmp_path / "a.txt").write_bytes(text_file([f"{number} cats" for number in range(100)]))
+    running, most = set(), []
+
+    def slow(method: str, path: str, query: str) -> None:
+        if method == "PUT":
+            running.add(path)
+            most.append(len(running))
+            time.sleep(0.05)
+            running.discard(path)
+
+    server.fault = slow
+    tokenize_files(tmp_path / "a.txt", "s3://bucket/a.npy", part_rows=20, max_length=8)
+    assert max(most) == 1 and len(most) == 6
+    fetched = [path for method, path, _ in server.requests if method == "GET" and path.endswith(".part")]
+    assert bool(fetched) == (kept == 0)
+    tokenize_files(tmp_path / "a.txt", tmp_path / "a.npy", max_length=8)
+    assert objects(bucket) == {"a.npy": (tmp_path / "a.npy").read_bytes()}
+
+
+def test_outputs_beside_one_that_is_refused(server: S3Server, bucket: fs.FileSystem, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        (tmp_path / "in" / f"{number}.txt").write_bytes(text_file(TEXTS))
+    server.fault = lambda method, path, query: DENIED if method == "PUT" and path.endswith("/0.npy") else None
+    run = partial(tokenize_files, tmp_path / "in", "s3://bucket/out", format="npy", max_length=8)
+    with pytest.raises(BadInputError, match=r"s3://bucket/out/0\.npy: .*ACCESS_DENIED"):
+        run()
+    there = sum(name.endswith(".npy") for name in objects(bucket, "out/"))
+    server.fault = lambda method, path, query: None
+    report = run(resume=True)
+    assert (report.finished_before, report.files) == (there, 6)  # Each that is there is in the index.
+
+
+def test_a_server_that_fails_to_look_for_folders(server: S3Server, bucket: fs.FileSystem, tmp_path: Path) -> None:
+    """As s3s-fs does, which keeps objects in folders: parts are removed one by one then, and nothing is repeated."""
+    (tmp_path / "a.txt").write_bytes(text_file([f"{number} cats" for number in range(50)]))
+    server.fault = lambda method, path, query: BROKEN if method == "HEAD" and path.endswith(".parts") else None
+    tokenize_files(tmp_path / "a.txt", "s3://bucket/a.npy", part_rows=20)
+    assert list(objects(bucket)) == ["a.npy"]
+    assert sum(method == "HEAD" and path.endswith(".parts") for method, path, _ in server.requests) == 1
+
+
+def test_fsspec_is_asked_again_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors.time, "sleep", lambda seconds: None)
+    asked: list[int] = []
+
+    def fail(until: int, error: type[Exception]) -> str:
+        asked.append(1)
+        if len(asked) < until:
+            raise error("busy")
+        return "done"
+
+    assert errors.trying(partial(fail, filesystems.ATTEMPTS, OSError)) == "done"
+    for error, times in ((OSError, filesystems.ATTEMPTS), (PermissionError, 1), (FileNotFoundError, 1)):
+        asked.clear()
+        with pytest.raises(error):
+            errors.trying(partial(fail, 100, error))
+        assert len(asked) == times
 
 
 def test_an_object_that_changes_while_it_is_read(server: S3Server, bucket: fs.FileSystem, tmp_path: Path) -> None:
@@ -321,15 +418,40 @@ def test_reading_ahead_reads_the_same() -> None:
 
     with BlockFile(len(content), fetch) as file:
         assert file.read() == content and sorted(asked) == [number * BLOCK for number in range(4)]
-    twin = io.BytesIO(content)
     pick = random.Random(1)
-    with BlockFile(len(content), fetch) as file:
-        for _ in range(300):
+    for size in (0, 5, TAIL, BLOCK, BLOCK + 1, BLOCK + TAIL // 2, len(content)):
+        twin = io.BytesIO(content[:size])
+        with BlockFile(size, fetch) as file:
             if pick.random() < 0.5:
-                at = pick.randrange(len(content) + 9)
-                assert (file.seek(at), twin.seek(at)) == (at, at)
-            size = pick.choice([0, 1, 100, BLOCK, 2 * BLOCK])
-            assert file.read(size) == twin.read(size) and file.tell() == twin.tell()
+                file.read_ahead(pick.randrange(size + 1))
+            for _ in range(60):
+                if pick.random() < 0.7:
+                    at = pick.choice([pick.randrange(size + 9), max(0, size - 8), max(0, size - TAIL), 0])
+                    assert (file.seek(at), twin.seek(at)) == (at, at)
+                count = pick.choice([0, 1, 8, 100, TAIL, BLOCK, 2 * BLOCK, -1])
+                assert file.read(count) == twin.read(count) and file.tell() == twin.tell()
+    with BlockFile(9, lambda begin, end: b"short") as file, pytest.raises(OSError, match="5 bytes came where 9 were"):
+        file.read()
+
+
+def test_what_is_read_twice_is_fetched_once() -> None:
+    """As Parquet is read: the footer, then a row group for its fingerprint, and what lies before it for its rows."""
+    size, asked = 30 * BLOCK, []
+
+    def fetch(begin: int, end: int) -> bytes:
+        asked.append((begin, end))
+        return bytes(end - begin)
+
+    with BlockFile(size, fetch) as file:
+        file.seek(size - 8)
+        file.read(8)
+        assert asked == [(size - TAIL, size)]
+        file.read_ahead()
+        for begin in range(0, size, BLOCK // 2):
+            for at in (begin, max(0, begin - BLOCK)):
+                file.seek(at)
+                file.read(BLOCK // 2)
+    assert len(asked) == len(set(asked)) == 1 + 30
 
 
 def test_globs_are_those_of_the_disk(tmp_path: Path) -> None:

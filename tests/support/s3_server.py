@@ -11,6 +11,7 @@ Fault = Callable[[str, str, str], "tuple[str, str] | None"]
 """(method, path, query) to (status, S3's code), or None where the request is to be served."""
 SLOW_DOWN = ("503 Slow Down", "SlowDown")
 DENIED = ("403 Forbidden", "AccessDenied")
+BROKEN = ("500 Internal Server Error", "InternalError")
 
 
 class _Quiet(WSGIRequestHandler):

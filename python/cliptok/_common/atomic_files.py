@@ -5,7 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +19,7 @@ _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{12}\.tmp")
 class AtomicFile:
     """A temporary file beside `path`, open for writing and reading, that gets its name when it is complete.
 
-    As a context manager it is removed in the end, unless it was committed. Raises OSError.
+    Raises OSError.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,10 +40,8 @@ class AtomicFile:
         _replace(self._temporary, path)
         _flush_folder(path.parent)
 
-    def __enter__(self) -> "AtomicFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove it, unless it was committed."""
         with suppress(OSError):  # On a full disk flushing the buffer fails too.
             self.file.close()
         self._temporary.unlink(missing_ok=True)
@@ -52,7 +50,7 @@ class AtomicFile:
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """The file of an `AtomicFile`, committed when the block succeeds."""
-    with AtomicFile(path) as made:
+    with closing(AtomicFile(path)) as made:
         yield made.file
         made.commit()
 

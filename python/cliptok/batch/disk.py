@@ -36,7 +36,7 @@ class Disk:
     def finished(self, shard: Shard) -> None:
         """An output is there, and its parts are gone."""
         self._unfinished -= shard.size
-        if self._in_parts.pop(shard, None) is None:
+        if self._in_parts.pop(shard, None) is None and isinstance(shard.target, Path):
             with suppress(OSError):
                 self._read, self._written = self._read + shard.size, self._written + shard.target.stat().st_size
 

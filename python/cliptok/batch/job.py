@@ -18,6 +18,7 @@ from cliptok.batch.reading.inputs import Paths, find
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.reader import ROWS, Reading
 from cliptok.batch.stores.paths import as_path
+from cliptok.batch.stores.store_path import StorePath
 from cliptok.batch.summary import Clock, Report
 from cliptok.batch.tokenizer_argument import Named, as_tokenizer
 from cliptok.batch.tokenizing import LISTS, Tokenizing
@@ -37,6 +38,8 @@ _WINDOW = 1 << 14
 """Texts per chunk for the encoder, which sorts as many together."""
 _PART = 1 << 17
 """Rows in a part where texts become ids: a twentieth of a second of work."""
+_PART_IN_STORE = 1 << 16
+"""The same in a store, where a kill costs the part that is uploaded too."""
 _WHOLE = 1 << 26
 """Bytes of an input up to which it is one part then: less than a second of work."""
 _VALUES = 1 << 22
@@ -129,8 +132,10 @@ def tokenize_files(
     tokenizing.column([""])  # Raises for a wrong argument before any work.
     rows = ROWS if lists == "variable" else max(1, min(ROWS, _VALUES // max_length))
     settings = _settings(reading, tokenizing, {"lists": lists, "dtype": str(dtype)})
-    job = Job(reading, tokenizing, rows, settings, part_rows or _PART, 0 if part_rows else _WHOLE)
-    planned = PlannedJob(job, shards, as_path(out), resume=resume, check=check, overwrite=overwrite)
+    place = as_path(out)
+    part = part_rows or (_PART_IN_STORE if isinstance(place, StorePath) else _PART)
+    job = Job(reading, tokenizing, rows, settings, part, 0 if part_rows else _WHOLE)
+    planned = PlannedJob(job, shards, place, resume=resume, check=check, overwrite=overwrite)
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cliptok._common.atomic_files import remove_leftovers
 from cliptok._common.errors import BadInputError
-from cliptok.batch.pipeline import Job, ShardError, Work, Writer, join_parts, run
+from cliptok.batch.pipeline import Job, ShardError, Work
 from cliptok.batch.progress import JobProgress, Progress
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.resuming import find_parts
 from cliptok.batch.spread import Pool, processes, spread
 from cliptok.batch.stores.paths import AnyPath
 from cliptok.batch.summary import Clock, PlannedOutput, Report
+from cliptok.batch.writer import Writer, join_parts, run
 from cliptok.batch.writing.lance_dataset import is_dataset
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Parts, left_over
@@ -149,7 +150,7 @@ class PlannedJob:
                             spread(self._job, work, pool, encoding is not None, job_progress)
                     except ShardError as error:  # noqa: PERF203 (then the others are made)
                         failed.append(error)
-                        del work[error.shard]
+                        work.pop(error.shard).close()
                         if len(failed) == _TOO_MANY and not self.report.files:
                             break
             if pool is not None:  # A worker that died may have left some.
@@ -165,6 +166,9 @@ class PlannedJob:
             files = [file for parts in work.values() for file in parts.files()]
             self.report.parts, self.report.parts_bytes = len(files), sum(file.size for file in files)
             raise JobInterrupted(self.report, len(self._shards)) from error
+        finally:
+            for parts in work.values():
+                parts.close()
         if failed:
             raise BadInputError(_said(failed, self.report.files)) from failed[0]
         return self.report
@@ -208,5 +212,5 @@ class PlannedJob:
 
 
 def _is_there(path: AnyPath) -> bool:
-    """Whether there is anything of that name, a link to nothing too."""
-    return os.path.lexists(path) if isinstance(path, Path) else path.exists()
+    """Whether there is anything of that name, a link to nothing too; in a store, an object."""
+    return os.path.lexists(path) if isinstance(path, Path) else path.is_file()

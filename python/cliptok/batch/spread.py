@@ -13,10 +13,11 @@ from multiprocessing import connection, get_context, parent_process
 from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from cliptok.batch.pipeline import Job, ShardError, Work, join_parts
+from cliptok.batch.pipeline import Job, ShardError, Work
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.tasks import Made, Task, Worker, tasks_of
 from cliptok.batch.workers import Setup, setup
+from cliptok.batch.writer import join_parts
 
 if TYPE_CHECKING:
     from cliptok.batch.conditioning import Conditions

@@ -31,7 +31,7 @@ class Counts:
 
     def as_dict(self) -> dict[str, int]:
         """The counts by name."""
-        return dataclasses.asdict(self)
+        return dict(vars(self))  # They are numbers: `dataclasses.asdict` copies deeply, for ten times as long.
 
     def add(self, counts: dict[str, int]) -> None:
         """Add what `as_dict` gave for other counts."""

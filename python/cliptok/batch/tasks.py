@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from cliptok.batch.pipeline import Job, ShardError, Writer, run
+from cliptok.batch.pipeline import Job, ShardError
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.parquet import rows_and_groups
 from cliptok.batch.reading.piece import Piece
 from cliptok.batch.reading.places import BEGIN, Place, Run
 from cliptok.batch.summary import Clock
+from cliptok.batch.writer import Writer, run
 from cliptok.batch.writing.outputs import Record
 from cliptok.batch.writing.parts import Part, Parts
 
@@ -137,6 +138,8 @@ class Worker:
             run(self._job, self._encoding, {shard: parts}, Writer(self._job, {shard: parts}, clock, found), clock)
         except ShardError as error:
             found.error = str(error)
+        finally:
+            parts.close()
         reused = None if cache is None else cache.reused - before
         return Made(sorted(parts.done.items()), found.texts, found.record, clock.seconds, reused, found.error)
 

@@ -4,7 +4,7 @@ import hashlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-_LARGE = 1 << 16
+_LARGE = 1 << 20  # Half a millisecond of hashing: less is not worth a thread, of which each file would begin one.
 
 
 class Fingerprint:

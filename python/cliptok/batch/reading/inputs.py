@@ -38,7 +38,7 @@ class Shard(NamedTuple):
     @property
     def is_stream(self) -> bool:
         """Whether it is standard input or another pipe, which is read once and has no size."""
-        return str(self.source) == STDIN or not self.source.is_file()
+        return str(self.source) == STDIN or (not self.size and not self.source.is_file())
 
     def identity(self) -> dict[str, Any]:
         """What tells, without reading it, whether the input is still the one that an output was made of."""
@@ -112,8 +112,10 @@ def _format_of(out: str) -> str | None:
     suffix = path.suffix[1:]
     if suffix == "lance" and not is_folder:  # A folder by itself, that counts as a file.
         return suffix
-    if is_folder:
+    if is_folder or (isinstance(path, StorePath) and not suffix):
         return None
+    if isinstance(path, StorePath) and suffix in FORMATS:
+        return suffix
     with naming(path):
         is_folder, is_there = path.is_dir(), path.exists()
     if is_folder:
@@ -237,7 +239,8 @@ def as_shard(source: AnyPath, target: AnyPath, input_format: str | None = None) 
     with naming(source):
         status = source.stat()
     tag = status.tag if isinstance(status, StoreStatus) else None
-    return Shard(source, kind, compression, target, status.st_size, status.st_mtime_ns, tag)
+    size = 0 if is_stream else status.st_size  # macOS says what waits in a pipe.
+    return Shard(source, kind, compression, target, size, status.st_mtime_ns, tag)
 
 
 def _check_streamable(source: Paths | AnyPath, kind: str | None) -> None:

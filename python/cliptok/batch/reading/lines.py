@@ -41,18 +41,24 @@ def read_json_lines(source: Source, column: str, keep: list[str], lists: bool, p
         _check_field(source, column)
     row, line = place.row, place.line
     for block, offset in _blocks(source.stream, place.offset):
+        feeds = _line_feeds(block)
         if not block.isspace():
-            table = _parsed(block, line, column, keep, lists, schema)
+            table = _parsed(block, line, feeds, column, keep, lists, schema)
             schema = table.schema
             yield Raw(table, source.position(), source.place(row, offset, line))
             row += len(table)
-        line += _line_feeds(block)
+        line += feeds
     if schema is None:
         yield Raw(pa.table({column: pa.nulls(0, pa.string())}), 0, place)
 
 
-def _parsed(block: bytes, line: int, column: str, keep: list[str], lists: bool, schema: pa.Schema | None) -> pa.Table:
-    """The objects of a block that begins at a line: the texts, then the fields to keep as in `schema`, if given."""
+def _parsed(
+    block: bytes, line: int, feeds: int, column: str, keep: list[str], lists: bool, schema: pa.Schema | None
+) -> pa.Table:
+    """The objects of a block that begins at a line and has so many line feeds.
+
+    The table has the texts, then the fields to keep as in `schema`, if given.
+    """
     known = [(column, pa.list_(pa.string()) if lists else pa.string())]
     # What was text stays text, also where all texts of a block look like times.
     known += [(field.name, field.type) for field in list(schema or ())[1:] if pa.types.is_string(field.type)]
@@ -64,7 +70,7 @@ def _parsed(block: bytes, line: int, column: str, keep: list[str], lists: bool, 
     except pa.ArrowException as error:
         trouble = _bad_line(block, line, column, lists) or f"in the block that line {line} begins, {error}"
         raise BadInputError(trouble) from error
-    if len(table) != _line_feeds(block) + (not block.endswith(b"\n")) and len(table) != _count_rows(block):
+    if len(table) != feeds + (not block.endswith(b"\n")) and len(table) != _count_rows(block):
         raise BadInputError(f"from line {line} on, lines are not one object each")
     table = _chosen(table, column, keep)
     try:
@@ -84,7 +90,7 @@ def _schema_of_first_block(source: Source, column: str, keep: list[str], lists: 
     blocks = (block for block, _ in _blocks(stream, 0) if not block.isspace())
     first = next(blocks, None)
     source.raw.seek(before)
-    return None if first is None else _parsed(first, 1, column, keep, lists, None).schema
+    return None if first is None else _parsed(first, 1, _line_feeds(first), column, keep, lists, None).schema
 
 
 def _check_field(source: Source, column: str) -> None:

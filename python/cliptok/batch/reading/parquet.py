@@ -15,6 +15,7 @@ from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.list_columns import check_type, text_fields
 from cliptok.batch.reading.places import BEGIN, Place, Raw
+from cliptok.batch.stores.reading_ahead import BlockFile
 
 _ROWS = 1 << 15
 _BYTES = 1 << 25
@@ -36,6 +37,8 @@ def read_parquet(
     """
     options = {"pre_buffer": False, "buffer_size": 1 << 20, "page_checksum_verification": True}
     with _opened(shard) as source, ExitStack() as stack:
+        if isinstance(source, BlockFile):
+            source.read_ahead()
         with damage("its footer"):
             file = stack.enter_context(pq.ParquetFile(source, **options))
             schema = file.schema_arrow

@@ -13,6 +13,7 @@ from cliptok._common.signatures import check_is_text
 from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import STDIN, Shard
 from cliptok.batch.reading.places import BEGIN, Place
+from cliptok.batch.stores.reading_ahead import BlockFile
 
 BYTE_ORDER_MARK = "\ufeff".encode()
 _FIRST = 1 << 12
@@ -48,6 +49,8 @@ def opened(shard: Shard, offset: int = 0, fingerprint: Fingerprint | None = None
             raw: BinaryIO = sys.stdin.buffer
         else:
             raw = stack.enter_context(shard.source.open("rb"))
+            if isinstance(raw, BlockFile):
+                raw.read_ahead(offset)
             if offset:
                 raw.seek(offset)
         if fingerprint is not None:

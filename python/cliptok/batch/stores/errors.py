@@ -32,6 +32,8 @@ def told(url: Url) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "no such file or folder", url.shown) from None
+    except IsADirectoryError:
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", url.shown) from None
     except Exception as error:
         reason = without_secrets(next(iter(str(error).strip().splitlines()), "") or type(error).__name__, url)
         is_refused = isinstance(error, PermissionError) or "ACCESS_DENIED" in reason or " 403" in reason

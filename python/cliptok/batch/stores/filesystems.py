@@ -19,6 +19,8 @@ ATTEMPTS = 6
 """Of each request, with pauses that double: about half a minute in all."""
 RETRY_SECONDS = 60
 """For which a request to Google's store is tried again."""
+SMALL = 5 << 20
+"""Bytes of which Arrow never makes several requests."""
 _TIMEOUT = 60.0
 WEB = ("http", "https")
 _MODULES = {"hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp"}
@@ -36,12 +38,15 @@ class Location(NamedTuple):
     """The fsspec file system that it wraps; None for one of pyarrow's own."""
 
 
-def locate(url: Url) -> Location:
+def locate(url: Url, *, is_tried_again: bool = True, is_small: bool = False) -> Location:
     """The file system and the path in it.
+
+    Of S3 also one whose requests are not tried again, and one that writes an object in one request, for `is_small`
+    ones: of more than SMALL bytes it leaves an empty object where its first request fails.
 
     Raises BadInputError for options that a scheme has not, ImportError where its library is missing.
     """
-    filesystem, wrapped = _filesystem(url._replace(path=""))
+    filesystem, wrapped = _filesystem(url._replace(path=""), ATTEMPTS if is_tried_again else 1, is_small)
     if wrapped is not None:
         return Location(filesystem, str(url) if url.scheme in WEB else wrapped._strip_protocol(str(url)), wrapped)
     bucket = url.user if url.scheme.startswith("abfs") else url.host
@@ -49,11 +54,11 @@ def locate(url: Url) -> Location:
 
 
 @lru_cache(64)
-def _filesystem(url: Url) -> tuple[Any, Any]:
+def _filesystem(url: Url, attempts: int, is_small: bool) -> tuple[Any, Any]:
     """(the file system, the one of fsspec that it wraps or None), of a URL without its path."""
     options = dict(pair.partition("=")[::2] for pair in url.query.split("&") if pair)
     if url.scheme in ("s3", "s3a"):
-        return _s3(url, options), None
+        return _s3(url, options, attempts, is_small), None
     if options and url.scheme not in WEB:
         raise BadInputError(f"{url.shown}: options behind a ? are for s3://: {', '.join(_S3_OPTIONS)}")
     if url.scheme in ("gs", "gcs"):
@@ -63,7 +68,7 @@ def _filesystem(url: Url) -> tuple[Any, Any]:
     return _fsspec(url)
 
 
-def _s3(url: Url, options: dict[str, str]) -> Any:
+def _s3(url: Url, options: dict[str, str], attempts: int, is_small: bool) -> Any:
     from pyarrow import fs
 
     if wrong := options.keys() - set(_S3_OPTIONS):
@@ -86,8 +91,9 @@ def _s3(url: Url, options: dict[str, str]) -> Any:
         given["anonymous"] = True
     return fs.S3FileSystem(
         request_timeout=_TIMEOUT,
+        allow_delayed_open=is_small,
         connect_timeout=_TIMEOUT / 6,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
         **{name: value for name, value in given.items() if value},
     )
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from urllib.request import url2pathname
@@ -42,10 +42,8 @@ class StagedFile:
         self.file.flush()
         target.upload(self._temporary.name)
 
-    def __enter__(self) -> "StagedFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Remove the temporary file."""
         self.file.close()
 
 
@@ -57,9 +55,8 @@ class NewFile(Protocol):
     def commit(self, path: Any = None) -> None:
         """Give it its path, or another one in the same file system. Raises OSError."""
 
-    def __enter__(self) -> "NewFile": ...
-
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Remove it, unless it was committed. Raises nothing."""
 
 
 def new_file(path: AnyPath) -> NewFile:
@@ -70,7 +67,7 @@ def new_file(path: AnyPath) -> NewFile:
 @contextmanager
 def atomic(path: AnyPath) -> Iterator[BinaryIO]:
     """The file of `new_file`, committed when the block succeeds."""
-    with new_file(path) as made:
+    with closing(new_file(path)) as made:
         yield made.file
         made.commit()
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from fnmatch import fnmatchcase
 from itertools import takewhile
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
 from cliptok._common.urls import Url
 from cliptok.batch.stores.errors import told, trying
-from cliptok.batch.stores.filesystems import WEB, Location, locate
+from cliptok.batch.stores.filesystems import SMALL, WEB, Location, locate
 from cliptok.batch.stores.reading_ahead import BlockFile
 
 _UPLOADED = 1 << 26
@@ -114,8 +114,11 @@ class StorePath:
         return self._kind() is not None
 
     def is_file(self) -> bool:
-        """Whether there is an object."""
-        return self._status is not None or self._kind() == "file"
+        """Whether there is an object. Of one that there was, nothing is asked again."""
+        if self._status is None:
+            with suppress(FileNotFoundError, IsADirectoryError):
+                self.stat()
+        return self._status is not None
 
     def is_dir(self) -> bool:
         """Whether there are objects below it."""
@@ -211,13 +214,15 @@ class StorePath:
     def remove_tree(self) -> None:
         """Remove all objects below it, if there are any. Raises OSError."""
         with told(self.url):
-            place = locate(self.url)
-            try:
+            if next(self.rglob("*"), None) is None:
+                return
+            with suppress(OSError):
+                # Once: servers that keep files in folders may fail to look for one, always.
+                place = locate(self.url, is_tried_again=False)
                 place.filesystem.delete_dir(place.path)
-            except OSError:
-                # Google's store misses the folder itself, which is no object.
-                if next(self.rglob("*"), None) is not None:
-                    raise
+            # Google's store has removed all and then misses the folder itself, which is no object.
+            for path in self.rglob("*"):
+                path.unlink(missing_ok=True)
 
     def upload(self, name: str) -> None:
         """Make the object of a file of this machine. It appears whole, or not at all. Raises OSError."""
@@ -227,7 +232,7 @@ class StorePath:
 
     def _upload(self, name: str) -> None:
         with told(self.url):
-            place = locate(self.url)
+            place = locate(self.url, is_small=Path(name).stat().st_size < SMALL)
             if place.fsspec is not None:
                 trying(lambda: place.fsspec.put_file(name, place.path))
                 return

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -27,52 +27,69 @@ class PartFile(NamedTuple):
     path: AnyPath
     size: int
     """Bytes of the output."""
+    copy: BinaryIO | None = None
+    """The same file on this machine, open; whoever made the part closes it."""
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file, to be read. Raises OSError."""
+        if self.copy is not None:
+            self.copy.seek(0)
+            yield self.copy
+            return
+        with self.path.open("rb") as file:
+            yield file
 
 
 def join(format: str, parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
     """Write one output that has the rows of all parts, in this order, and the record.
 
+    Parts are opened one by one: there may be more of them than a process may have open files.
     Raises ValueError where a part is not an output of that format.
     """
-    joins: dict[str, Callable[[Sequence[tuple[BinaryIO, int]], BinaryIO, Record], None]] = {
+    joins: dict[str, Callable[[Sequence[PartFile], BinaryIO, Record], None]] = {
         "parquet": _join_parquet,
         "npy": _join_npy,
         "safetensors": _join_safetensors,
         "arrow": _join_arrow,
         "tar": _join_tar,
     }
-    with ExitStack() as stack:
-        opened = [(stack.enter_context(part.path.open("rb")), part.size) for part in parts]
-        joins[format](opened, file, record)
+    joins[format](parts, file, record)
 
 
-def _join_parquet(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
-    footers = [Footer.read(part, size) for part, size in parts]
-    joined = JoinedFooter(footers[0])
+def _join_parquet(parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
+    joined: JoinedFooter | None = None
     file.write(MAGIC)
-    for (part, _), footer in zip(parts, footers, strict=True):
-        joined.add(footer)
-        copy_range(part, file, len(MAGIC), footer.start - len(MAGIC))
+    for part in parts:
+        with part.opened() as source:
+            footer = Footer.read(source, part.size)
+            joined = joined or JoinedFooter(footer)
+            joined.add(footer)
+            copy_range(source, file, len(MAGIC), footer.start - len(MAGIC))
+    assert joined is not None  # There is a part.
     file.write(joined.to_bytes({RECORD: json.dumps(record)}))
 
 
-def _join_npy(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+def _join_npy(parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
     shapes, starts = [], []
-    for part, _ in parts:
-        np.lib.format.read_magic(part)
-        shape, _, dtype = np.lib.format.read_array_header_1_0(part)
-        shapes.append(shape)
-        starts.append(part.tell())
+    for part in parts:
+        with part.opened() as source:
+            np.lib.format.read_magic(source)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(source)
+            shapes.append(shape)
+            starts.append(source.tell())
     file.write(npy_header(dtype, (sum(shape[0] for shape in shapes), *shapes[0][1:])))
-    for (part, size), start in zip(parts, starts, strict=True):
-        copy_range(part, file, start, size - start)
+    for part, start in zip(parts, starts, strict=True):
+        with part.opened() as source:
+            copy_range(source, file, start, part.size - start)
 
 
-def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+def _join_safetensors(parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
     headers: list[tuple[int, dict[str, Any]]] = []
-    for part, _ in parts:
-        length = int.from_bytes(part.read(8), "little")
-        header = json.loads(part.read(length))
+    for part in parts:
+        with part.opened() as source:
+            length = int.from_bytes(source.read(8), "little")
+            header = json.loads(source.read(length))
         header.pop("__metadata__")
         headers.append((8 + length, header))
     tensors = {}
@@ -83,30 +100,35 @@ def _join_safetensors(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, rec
         tensors[name] = (dtype, (rows, *one["shape"][1:]))
     file.write(safetensors_header(tensors, record))
     for name in tensors:
-        for (part, _), (start, header) in zip(parts, headers, strict=True):
+        for part, (start, header) in zip(parts, headers, strict=True):
             begin, end = header[name]["data_offsets"]
-            copy_range(part, file, start + begin, end - begin)
+            with part.opened() as source:
+                copy_range(source, file, start + begin, end - begin)
 
 
-def _join_arrow(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
-    readers = arrow_readers(parts)
-    output = ArrowOutput(file, readers[0].schema.empty_table(), record)
-    for reader in readers:
+def _join_arrow(parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
+    output: ArrowOutput | None = None
+    for reader in arrow_readers(parts):
+        output = output or ArrowOutput(file, reader.schema.empty_table(), record)
         for number in range(reader.num_record_batches):
             output.write(pa.Table.from_batches([reader.get_batch(number)]))
+    assert output is not None  # There is a part.
     output.finish(record)
 
 
-def arrow_readers(parts: Sequence[tuple[BinaryIO, int]]) -> list[Any]:
-    """Readers of parts that are Arrow files. Values are not compressed, so reading them decodes nothing."""
-    return [pa.ipc.open_file(pa.PythonFile(_Beginning(part, size), "r")) for part, size in parts]
+def arrow_readers(parts: Sequence[PartFile]) -> Iterator[Any]:
+    """Readers of parts that are Arrow files, one after another. Values are not compressed, so nothing is decoded."""
+    for part in parts:
+        with part.opened() as source:
+            yield pa.ipc.open_file(pa.PythonFile(_Beginning(source, part.size), "r"))
 
 
-def _join_tar(parts: Sequence[tuple[BinaryIO, int]], file: BinaryIO, record: Record) -> None:
+def _join_tar(parts: Sequence[PartFile], file: BinaryIO, record: Record) -> None:
     output = TarOutput(file, pa.table({}), record)
-    for part, size in parts:
-        start, end = samples_in(part, size)
-        copy_range(part, file, start, end - start)
+    for part in parts:
+        with part.opened() as source:
+            start, end = samples_in(source, part.size)
+            copy_range(source, file, start, end - start)
     output.finish(record)
 
 

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +37,14 @@ def write_dataset(parts: Sequence[PartFile], scratch: Path, target: Path, record
 
     made = scratch / f"joined{SUFFIX}"
     shutil.rmtree(made, ignore_errors=True)
-    with ExitStack() as stack:
-        opened = [(stack.enter_context(part.path.open("rb")), part.size) for part in parts]
-        readers = arrow_readers(opened)
-        schema = readers[0].schema.remove_metadata()
+    schema = next(arrow_readers(parts)).schema.remove_metadata()
 
-        def batches() -> Iterator[pa.RecordBatch]:
-            for reader in readers:
-                for number in range(reader.num_record_batches):
-                    yield reader.get_batch(number).replace_schema_metadata(None)
+    def batches() -> Iterator[pa.RecordBatch]:
+        for reader in arrow_readers(parts):
+            for number in range(reader.num_record_batches):
+                yield reader.get_batch(number).replace_schema_metadata(None)
 
-        dataset = lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches()), str(made))
+    dataset = lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches()), str(made))
     digest = _digest(dataset, made)
     dataset.update_config({RECORD: json.dumps({**record, "sha256": digest})})
     for path in made.rglob("*"):

@@ -22,6 +22,8 @@ from cliptok.batch.writing.tar_output import check_names_differ
 
 _MAGIC = b"cliptok1"
 _BLOCK = 1 << 22
+_COPIED = 1 << 32
+"""Bytes of an output's parts in a store that stay on this machine too until they are joined."""
 
 
 class Part(NamedTuple):
@@ -55,6 +57,8 @@ class Parts:
         self.doubtful: dict[int, Part] = {}
         """Parts that `find` found whose input had another name or time: whether it was the same, its content says."""
         self._made_of = {**made_of, "part_rows": rows}
+        self._copies: dict[int, NewFile] = {}
+        """Of parts in a store, those whose content is still here, so that joining need not fetch them."""
 
     def find(self) -> None:
         """Look for the parts that earlier runs committed of the same input, with the same settings.
@@ -112,8 +116,11 @@ class Parts:
         """Where a part is."""
         return self.folder / f"{number:06}.part"
 
-    def commit(self, made: NewFile, end: Piece, names: tuple[str, str] | None = None) -> None:
-        """Add the part that `end` marks the end of, an output that is complete but has no name yet. Raises OSError."""
+    def commit(self, made: NewFile, end: Piece, names: tuple[str, str] | None = None) -> bool:
+        """Add the part that `end` marks the end of, an output that is complete but has no name yet. Raises OSError.
+
+        Returns whether `made` is kept here until the parts are removed; else the caller closes it.
+        """
         size = made.file.seek(0, 2)
         record = {
             "made_of": self._made_of,
@@ -131,12 +138,12 @@ class Parts:
         self.folder.mkdir(exist_ok=True)
         path = self.path(end.part)
         made.commit(path)
+        is_kept = not isinstance(path, Path) and sum(part.file.size for part in self.done.values()) < _COPIED
+        if is_kept:
+            self._copies[end.part] = made
         file = PartFile(path, size)
         self.done[end.part] = Part(file, end.counts.as_dict(), end.bytes, end.next, end.origin, names)
-
-    def first_row(self, number: int) -> int:
-        """Rows of the input before a part."""
-        return number * (self.rows or 0)
+        return is_kept
 
     @property
     def number(self) -> int | None:
@@ -190,11 +197,19 @@ class Parts:
 
     def files(self) -> list[PartFile]:
         """The parts in their order."""
-        return [part.file for _, part in sorted(self.done.items())]
+        copies = {number: made.file for number, made in self._copies.items()}
+        return [part.file._replace(copy=copies.get(number)) for number, part in sorted(self.done.items())]
 
     def remove(self) -> None:
         """Remove all parts, as when they have become an output."""
+        self.close()
         remove_tree(self.folder)
+
+    def close(self) -> None:
+        """Let go of what is here of parts in a store."""
+        for made in self._copies.values():
+            made.close()
+        self._copies = {}
 
 
 def folder_of(target: AnyPath) -> AnyPath:

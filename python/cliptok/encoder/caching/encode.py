@@ -37,8 +37,10 @@ class Packed(NamedTuple):
 
     def take(self, rows: npt.NDArray[np.int64]) -> Packed:
         """Some of the texts."""
-        parts = [self.input_ids[self.offsets[row] : self.offsets[row + 1]] for row in rows]
-        return Packed(np.concatenate(parts), np.concatenate([[0], np.cumsum([len(part) for part in parts])]))
+        lengths = np.diff(self.offsets)[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        moved = np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Packed(self.input_ids[np.arange(offsets[-1]) + moved], offsets)
 
 
 def cached_blocks(

@@ -160,8 +160,10 @@ class EmbeddingCache:
                 head = _ROWS.pack(stop - start) + b"".join(keys[start:stop])
                 txn.put(_NUMBER.pack(number), head + values[start:stop].tobytes(), append=True, db=tables.blocks)
                 number += 1
+            packed, size = places.tobytes(), _PLACE.itemsize
+            found = [packed[begin : begin + size] for begin in range(0, len(packed), size)]
             with txn.cursor(tables.index) as cursor:
-                cursor.putmulti(sorted(zip(keys, (place.tobytes() for place in places), strict=True)))
+                cursor.putmulti(sorted(zip(keys, found, strict=True)))
 
     def _make_room(self, tables: _Tables, limit: int) -> None:
         """Evict the oldest blocks until pages in use take at most `limit` bytes."""
