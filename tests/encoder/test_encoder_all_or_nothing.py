@@ -71,6 +71,23 @@ def test_an_inversion_that_fails(encoder, what):
     assert same(before, state(encoder, tokenizer))
 
 
+@pytest.mark.parametrize("params", [None, 5, [torch.zeros(1, 32)], torch.zeros(1, 32)])
+def test_an_inversion_whose_embeddings_have_no_names(encoder, params, tmp_path):
+    """Other entries of the file are no embeddings then, nor is this one a file of another kind."""
+    tokenizer = Tokenizer()
+    before = state(encoder, tokenizer)
+    torch.save({"string_to_param": params, "name": "n"}, tmp_path / "x.pt")
+    with pytest.raises(ValueError, match=r"x\.pt: string_to_param is .*; expected Mapping"):
+        encoder.load_textual_inversion(tmp_path / "x.pt", tokenizer, "<new>")
+    assert same(before, state(encoder, tokenizer))
+
+
+def test_an_inversion_whose_token_exists(encoder, tmp_path):
+    torch.save({"photo</w>": torch.zeros(32)}, tmp_path / "x.bin")
+    with pytest.raises(ValueError, match=r"x\.bin: token 'photo</w>' is in the tokenizer already"):
+        encoder.load_textual_inversion(tmp_path / "x.bin", Tokenizer())
+
+
 @pytest.mark.parametrize("params", [{}, {"*": torch.zeros(1, 32), "+": torch.zeros(1, 32)}])
 def test_an_inversion_of_none_or_several_embeddings(encoder, params):
     with pytest.raises(ValueError, match="embeddings in string_to_param; expected one"):

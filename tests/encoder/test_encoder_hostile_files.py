@@ -181,11 +181,19 @@ def folder(saved, tmp_path):
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings")
 OTHERS = ("vocab_size", "bos_token_id", "eos_token_id", "pad_token_id", "layer_norm_eps", "projection_dim")
-MAY_BE_NULL = ("bos_token_id", "eos_token_id", "pad_token_id", "projection_dim", "model_type", "architectures")
-MAY_BE = {("architectures", "[]")} | {(name, "[1]") for name in MAY_BE_NULL if name.endswith("_id")}
+MAY_BE_NULL = (
+    *("bos_token_id", "eos_token_id", "pad_token_id", "projection_dim", "model_type", "architectures"),
+    *("attention_dropout", "quantization_config"),
+)
+MAY_BE = {("architectures", "[]"), ("quantization_config", "{}"), ("attention_dropout", "0")} | {
+    (name, "[1]") for name in MAY_BE_NULL if name.endswith("_id")
+}
 
 
-@pytest.mark.parametrize("key", [*SIZES, *OTHERS, "hidden_act", "model_type", "architectures", "text_config"])
+NAMES = ("hidden_act", "model_type", "architectures", "text_config", "attention_dropout", "quantization_config")
+
+
+@pytest.mark.parametrize("key", [*SIZES, *OTHERS, *NAMES])
 def test_configurations(saved, folder, key):
     content = json.loads((saved / "config.json").read_text())
     for value in (*FOREIGN, 0):
@@ -197,32 +205,21 @@ def test_configurations(saved, folder, key):
         refused(folder / "config.json", source=folder)
 
 
-@pytest.mark.parametrize(
-    "key",
-    [
-        "width",
-        "heads",
-        "layers",
-        "vocab_size",
-        "context_length",
-        "pad_id",
-        "norm_kwargs",
-        "embed_cls",
-        "no_causal_mask",
-    ],
-)
+FLAGS = ("embed_cls", "no_causal_mask", "quick_gelu")
+OPTIONS = (*FLAGS, "norm_kwargs", "hf_model_name", "hf_tokenizer_name")
+
+
+@pytest.mark.parametrize("key", ["width", "heads", "layers", "vocab_size", "context_length", "pad_id", *OPTIONS])
 def test_open_clips_configurations(saved, folder, key):
     text = {"width": 32, "heads": 2, "layers": 2, "vocab_size": 600, "context_length": 16}
     for value in FOREIGN:
-        empty = key in ("norm_kwargs", "embed_cls", "no_causal_mask") and not value
-        if (
-            empty
-            or (value is True and key in ("embed_cls", "no_causal_mask"))
-            or (key, value) == ("norm_kwargs", {"a": 1})
-        ):
+        is_meant = (value is True and key in FLAGS) or (value == "" and key.startswith("hf_"))
+        if is_meant or (value is None and key in OPTIONS) or (key == "norm_kwargs" and value in ({}, {"a": 1})):
             continue
-        content = {"model_cfg": {"embed_dim": 32, "text_cfg": {**text, key: value}}}
-        (folder / "open_clip_config.json").write_text(json.dumps(content))
+        model = {"embed_dim": 32, "text_cfg": {**text, key: value}}
+        if key == "quick_gelu":
+            model = {"embed_dim": 32, "text_cfg": text, key: value}
+        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": model}))
         refused(folder / "open_clip_config.json", source=folder)
 
 

@@ -11,35 +11,37 @@ import pytest
 from cliptok._engine import fix_text
 from support.scripts import run_python
 from support.shared import tokenizer
-from support.signals import longest_wait
+from support.signals import assert_seen_at_once
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals and limits of POSIX")
 
 
 WORDS, DIRTY = "qzx7 wvu8 kjh9 ", "“é” &amp; "
-CALLS: dict[str, Callable[[], Callable[[], object]]] = {
-    "encode": lambda: partial(tokenizer("transformers").encode, WORDS * 1_000_000),
-    "call": lambda: partial(tokenizer("transformers"), [WORDS * 400_000]),
-    "packed": lambda: partial(tokenizer("transformers").encode_packed, [WORDS * 4_000_000], threads=2),
-    "batch": lambda: partial(tokenizer("transformers").encode_batch, ["é" * 400] * 200_000, max_length=8),
-    "offsets": lambda: partial(tokenizer("transformers"), WORDS * 200_000, return_offsets_mapping=True),
-    "count": lambda: partial(tokenizer("transformers").count, ["a photo of a cat"] * 4_000_000),
-    "count of a column": lambda: partial(tokenizer("transformers").count, pa.repeat("a photo of a cat", 4_000_000)),
-    "cleaning": lambda: partial(tokenizer("open_clip").count, [DIRTY * 2_000_000]),
-    "cleaning alone": lambda: partial(fix_text, DIRTY * 2_000_000),
-    "decode": lambda: partial(tokenizer("transformers").decode, [320, 2368] * 1_500_000),
+CALLS: dict[str, Callable[[Any, int], Callable[[], object]]] = {
+    "encode": lambda tok, size: partial(tok.encode, WORDS * 1_500_000 * size),
+    "one word": lambda tok, size: partial(tok.encode, "xq" * 5_000_000 * size),
+    "beyond ASCII": lambda tok, size: partial(tok.encode, "é" * 8_000_000 * size),
+    "call": lambda tok, size: partial(tok, [WORDS * 400_000 * size]),
+    "packed": lambda tok, size: partial(tok.encode_packed, [WORDS * 6_000_000 * size], threads=1),
+    "packed by two": lambda tok, size: partial(tok.encode_packed, [WORDS * 6_000_000 * size] * 2, threads=2),
+    "batch": lambda tok, size: partial(tok.encode_batch, ["é" * 400] * 200_000 * size, max_length=8),
+    "offsets": lambda tok, size: partial(tok, WORDS * 250_000 * size, return_offsets_mapping=True),
+    "offsets beyond ASCII": lambda tok, size: partial(tok, "é qzx " * 400_000 * size, return_offsets_mapping=True),
+    "count": lambda tok, size: partial(tok.count, ["a photo of a cat"] * 10_000_000 * size, threads=1),
+    "count of a column": lambda tok, size: partial(tok.count, pa.repeat("a photo of a cat", 6_000_000 * size)),
+    "cleaning": lambda tok, size: partial(tokenizer("open_clip").count, [DIRTY * 1_500_000 * size]),
+    "cleaning alone": lambda tok, size: partial(fix_text, DIRTY * 2_500_000 * size),
+    "decode": lambda tok, size: partial(tok.decode, [320, 2368] * 2_000_000 * size),
+    "tokenize": lambda tok, size: partial(tok.tokenize, WORDS * 200_000 * size),
+    "ids to tokens": lambda tok, size: partial(tok.convert_ids_to_tokens, [320, 2368] * 5_000_000 * size),
+    "tokens to ids": lambda tok, size: partial(tok.convert_tokens_to_ids, ["a</w>", "cat</w>"] * 4_000_000 * size),
 }
 
 
 @POSIX
 @pytest.mark.parametrize("name", CALLS)
 def test_ctrl_c_is_seen_at_once(name: str) -> None:
-    """Nowhere in a call has a signal to wait for half of it."""
-    work = CALLS[name]()
-    work_is_ready = longest_wait(lambda: None)[0]
-    longest, whole = longest_wait(work)
-    assert whole > 4 * work_is_ready
-    assert longest < max(0.5 * whole, 0.12), f"{longest:.2f} of {whole:.2f} s"
+    assert_seen_at_once(partial(CALLS[name], tokenizer("transformers")))
 
 
 @POSIX

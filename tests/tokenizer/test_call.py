@@ -278,3 +278,23 @@ def test_what_is_unknown_says_so(name: str) -> None:
 def test_wrong_values_are_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         tokenizer("transformers")(SHORT, **options)
+
+
+@pytest.mark.parametrize("padding", [False, True, "max_length"])
+@pytest.mark.parametrize("limit", [None, 2, 5, 77, 200_000])
+@pytest.mark.parametrize("specials", [True, False])
+def test_one_text_to_arrays_is_the_row_of_a_batch_of_one(
+    padding: bool | str, limit: int | None, specials: bool
+) -> None:
+    """It has a shorter way to the engine, in which ids and mask are written apart from those of batches."""
+    for side in ("right", "left"):
+        tok = Tokenizer(padding_side=side, truncation_side=side, pad_token="!")
+        for text in ("", "a cat", "a photo of a cat, " * 30, "\u043a\u043e\u0442 " * 90, "x" * 17_000):
+            for truncation in (False, True):
+                options = {"padding": padding, "truncation": truncation, "add_special_tokens": specials}
+                one = tok(text, max_length=limit, return_tensors="np", **options)
+                batch = tok([text], max_length=limit, return_tensors="np", **options)
+                assert one.keys() == batch.keys()
+                for name, values in batch.items():
+                    assert (one[name].dtype, one[name].shape) == (np.int64, values.shape)
+                    np.testing.assert_array_equal(one[name], values)

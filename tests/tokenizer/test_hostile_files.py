@@ -54,6 +54,7 @@ def test_rubbish_as_tokenizer_json(whole: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     "content",
     [
+        "", "#version: 0.2\n",
         "#version: 0.2\na\n", "#version: 0.2\na b c\n", "#version: 0.2\nno such\n", "#version: 0.2\n\n\n", "\ud7ff",
         "a  b\n", "#version: 0.2\n t h\n",
         "#version: 0.2\nzzzz qqqq\n", "<html>not found</html>",
@@ -125,6 +126,23 @@ CHANGES: list[tuple[str, Any]] = [
     ("normalizer", {"type": "BertNormalizer"}),
     ("pre_tokenizer", {"type": "Whitespace"}),
     ("pre_tokenizer", None),
+    ("normalizer.type", "Other"),
+    ("normalizer.normalizers.1.pattern", {"String": " "}),
+    ("normalizer.normalizers.1.pattern", None),
+    ("normalizer.normalizers.1.content", "_"),
+    ("pre_tokenizer.type", None),
+    ("pre_tokenizer.pretokenizers.0.behavior", "Isolated"),
+    ("pre_tokenizer.pretokenizers.0.invert", False),
+    ("pre_tokenizer.pretokenizers.0.invert", 1),
+    ("pre_tokenizer.pretokenizers.1.add_prefix_space", True),
+    ("pre_tokenizer.pretokenizers.1.use_regex", False),
+    ("model.dropout", 0.1),
+    ("model.dropout", False),
+    ("model.byte_fallback", True),
+    ("model.ignore_merges", True),
+    ("model.merges", []),
+    ("padding", []),
+    ("truncation", 0),
     ("added_tokens", 5),
     ("added_tokens", [{"id": 5}]),
     ("added_tokens", [{"id": -1, "content": "x"}]),
@@ -138,7 +156,11 @@ def test_another_kind_of_tokenizer(whole: Path, key: str, value: Any) -> None:
     """The files of other models are refused, since their ids would be wrong."""
     path = whole / "tokenizer.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    content[key] = value
+    *around, last = (int(part) if part.isdecimal() else part for part in key.split("."))
+    inner: Any = content
+    for part in around:
+        inner = inner[part]
+    inner[last] = value
     write_json(path, content)
     (whole / "tokenizer_config.json").unlink()
     with pytest.raises(ValueError, match=r"tokenizer\.json"):
@@ -149,6 +171,9 @@ def test_another_kind_of_tokenizer(whole: Path, key: str, value: Any) -> None:
     "change",
     [
         {"model_max_length": "77"}, {"model_max_length": [77]}, {"padding_side": 5}, {"padding_side": "up"},
+        {"model_max_length": 1.5}, {"model_max_length": 0.5}, {"tokenizer_class": []}, {"tokenizer_class": 5},
+        {"clean_up_tokenization_spaces": ""}, {"clean_up_tokenization_spaces": 0}, {"split_special_tokens": []},
+        {"extra_special_tokens": ""}, {"extra_special_tokens": 0},
         {"truncation_side": None},
         {"pad_token": 5}, {"pad_token": ["!"]}, {"bos_token": {"no": "content"}}, {"bos_token": {"content": 5}},
         {"extra_special_tokens": 5},

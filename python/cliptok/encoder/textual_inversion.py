@@ -127,7 +127,9 @@ def load(
     tokens = (token, *(f"{token}_{i}" for i in range(1, len(vectors))))
     known = tokenizer.get_vocab()
     if taken := [t for t in (*tokens, f"{token}_1") if t in known]:
-        raise ValueError(f"token {taken[0]!r} is in the tokenizer already; choose another with token=, or unload it")
+        raise ValueError(
+            f"{where}: token {taken[0]!r} is in the tokenizer already; choose another with token=, or unload it"
+        )
     # All that can fail for want of memory is done before anything is changed.
     rows = max(known.values(), default=-1) + 1 + len(tokens)
     larger = _resized(table, max(rows, table.num_embeddings))
@@ -165,7 +167,8 @@ def read_vectors(source: Any, width: int) -> tuple[str, str | None, Any]:
             if not isinstance(loaded, Mapping):
                 raise ValueError(f"{where} holds a {type(loaded).__name__}, not a textual inversion")
             content = loaded
-    if isinstance(params := content.get("string_to_param"), Mapping):
+    if "string_to_param" in content:
+        params = wanted(content["string_to_param"], Mapping, f"{where}: string_to_param")
         if len(params) != 1:
             raise ValueError(f"{where} has {len(params)} embeddings in string_to_param; expected one")
         name = wanted(content.get("name") or stem, (str, type(None)), f"{where}: name")

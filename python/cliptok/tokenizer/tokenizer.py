@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
-from cliptok.tokenizer.calls.call import Call
+from cliptok.tokenizer.calls.call import SHORT, Call, one_row
 from cliptok.tokenizer.calls.encoding import BatchEncoding
 from cliptok.tokenizer.calls.options import PLAIN, UNUSUAL, Returned, check_stride, side, strategies, unusual
 from cliptok.tokenizer.profiles import DEFAULT_LENGTH, is_unlimited, preset_named, profile_named
@@ -341,13 +341,17 @@ class Tokenizer(TransformersApi):
                 bool(return_length),
                 bool(return_overflowing_tokens),
             )
+        tokens, row = self._tokens, how.row
+        pad_id = None if how.padding is None else self._role_id("pad_token")
+        pad_left = (padding_side or self.padding_side) == "left"
+        truncate_left = self.truncation_side == "left"
         call = tuple.__new__(
             Call,
             (
-                self._tokens,
-                None if how.padding is None else self._role_id("pad_token"),
-                (padding_side or self.padding_side) == "left",
-                self.truncation_side == "left",
+                tokens,
+                pad_id,
+                pad_left,
+                truncate_left,
                 how,
                 wanted,
                 specials,
@@ -356,7 +360,18 @@ class Tokenizer(TransformersApi):
                 on_null != "error",
             ),
         )
-        encoding = call.encoding(text)
+        if (
+            return_tensors is not None
+            and row is not None
+            and wanted is PLAIN
+            and not truncate_left
+            and isinstance(text, str)
+            and len(text) < SHORT
+            and (pad_id is not None or how.padding is None)
+        ):
+            encoding = one_row(text, tokens.engine, row, pad_id or 0, specials, pad_left, return_tensors)
+        else:
+            encoding = call.encoding(text)
         encoding._source = self, call, text
         return encoding
 

@@ -109,12 +109,45 @@ impl RawArray {
         if !wanted.contains(&self.buffer_count) || self.buffers.is_null() {
             return Err(format!("it has {} buffers for the format {format:?}", self.buffer_count));
         }
+        // SAFETY: the interface says that a buffer is null or as long as the format and the array say: there is an offset
+        // for each row and one more, and a size for each buffer of a view's bytes.
+        #[allow(unsafe_code)]
+        unsafe {
+            match format {
+                "u" if self.length + self.offset > 0 => self.check_numbers::<i32>(1, self.length + self.offset, 1)?,
+                "U" if self.length + self.offset > 0 => self.check_numbers::<i64>(1, self.length + self.offset, 1)?,
+                "vu" if self.buffer_count > 3 => {
+                    self.check_numbers::<i64>(self.buffer_count - 1, 0, self.buffer_count - 3)?;
+                }
+                _ => {}
+            }
+        }
         // SAFETY: the interface says that the pointers are null or to structures that live as long as those around them.
         #[allow(unsafe_code)]
         match unsafe { (self.dictionary.as_ref(), schema.dictionary.as_ref()) } {
             (None, None) => Ok(()),
             (Some(values), Some(schema)) => values.check(schema),
             _ => Err("of its array and its schema only one has a dictionary".to_owned()),
+        }
+    }
+
+    /// Checks a buffer of numbers, of which those from `first` on are the lengths of other buffers.
+    ///
+    /// # Safety
+    ///
+    /// There are as many buffers, and the buffer is null or has as many numbers.
+    #[allow(unsafe_code)]
+    unsafe fn check_numbers<N: Copy + Into<i64>>(&self, buffer: i64, first: i64, count: i64) -> Result<(), String> {
+        // SAFETY: the caller vouches for the buffer.
+        let numbers = unsafe { *self.buffers.add(buffer as usize) }.cast::<N>();
+        if numbers.is_null() || !numbers.is_aligned() {
+            return Err(format!("its buffer {buffer} lies at {numbers:?}"));
+        }
+        // SAFETY: the caller vouches for its length, and it is aligned.
+        let lengths = unsafe { std::slice::from_raw_parts(numbers.add(first as usize), count as usize) };
+        match lengths.iter().copied().map(Into::into).find(|&length| length < 0) {
+            Some(length) => Err(format!("a buffer has {length} bytes")),
+            None => Ok(()),
         }
     }
 }

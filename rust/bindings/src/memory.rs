@@ -114,17 +114,11 @@ impl<T: Id + Element> Target<T> for GrowingArray<T> {
             Self::Large { failure: Some(_), .. } => {}
             Self::Large { memory, len, failure } => {
                 let end = *len + ids.len();
-                if end * size_of::<T>() > memory.len() {
-                    match large(2 * end * size_of::<T>()) {
-                        Ok(mut larger) => {
-                            slice_of::<T>(&mut larger)[..*len].copy_from_slice(&slice_of(memory)[..*len]);
-                            release(std::mem::replace(memory, larger));
-                        }
-                        Err(error) => {
-                            *failure = Some(error);
-                            return;
-                        }
-                    }
+                if end * size_of::<T>() > memory.len()
+                    && let Err(error) = grow(memory, 2 * end * size_of::<T>())
+                {
+                    *failure = Some(error);
+                    return;
                 }
                 slice_of(memory)[*len..end].copy_from_slice(ids);
                 *len = end;
@@ -176,6 +170,23 @@ fn array_in<T: Id + Element, D: Dimension>(
 fn large(bytes: usize) -> PyResult<MmapMut> {
     let size = bytes.max(1).checked_next_multiple_of(STEP).ok_or_else(out_of_memory)?;
     pooled(size).map_or_else(|| mapped(size), Ok).map_err(|_| out_of_memory())
+}
+
+/// Makes memory larger. A copy of what is in it would take most of the call, in which nothing looks for Ctrl-C.
+#[cfg(target_os = "linux")]
+fn grow(memory: &mut MmapMut, bytes: usize) -> PyResult<()> {
+    let size = bytes.checked_next_multiple_of(STEP).ok_or_else(out_of_memory)?;
+    // SAFETY: the mapping is anonymous, so that all of it can be used whatever its size.
+    #[allow(unsafe_code)]
+    unsafe { memory.remap(size, memmap2::RemapOptions::new().may_move(true)) }.map_err(|_| out_of_memory())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn grow(memory: &mut MmapMut, bytes: usize) -> PyResult<()> {
+    let mut larger = large(bytes)?;
+    larger[..memory.len()].copy_from_slice(memory);
+    release(std::mem::replace(memory, larger));
+    Ok(())
 }
 
 /// The smallest mapping in the pool of `size..=2 * size` bytes; of equal ones the newest, since its pages are likeliest to

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::normalise::normalise_into;
 use crate::profile::Profile;
 use crate::words::is_space;
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use std::ops::Range;
 
 /// A token that is matched as a whole in the text, before the text is split into words.
@@ -44,6 +44,7 @@ impl Finder {
     ///
     /// [`Error::AddedToken`] when the tokens together are too large for the automaton.
     pub(crate) fn new(tokens: &[AddedToken], normalized: bool, profile: Profile) -> Result<Option<Self>, Error> {
+        const LONG: usize = 1 << 12; // bytes of all patterns
         // transformers 4's slow tokenizer matches in the original text only.
         let in_text = |token: &&AddedToken| (token.normalized && profile == Profile::Transformers) == normalized;
         let tokens: Vec<AddedToken> =
@@ -51,7 +52,7 @@ impl Finder {
         if tokens.is_empty() || !profile.finds_added_tokens() {
             return Ok(None);
         }
-        let patterns = tokens.iter().map(|token| {
+        let pattern = |token: &AddedToken| {
             let mut pattern = String::new();
             if normalized {
                 normalise_into(&mut pattern, &token.content, profile);
@@ -59,10 +60,14 @@ impl Finder {
                 pattern.push_str(&token.content);
             }
             pattern
-        });
+        };
+        let patterns: Vec<String> = tokens.iter().map(pattern).collect();
+        // Of few patterns the library makes a table of all transitions, in the square of a pattern's length at worst.
+        let bytes: usize = patterns.iter().map(String::len).sum();
         let searcher = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(patterns)
+            .kind((bytes > LONG).then_some(AhoCorasickKind::ContiguousNFA))
+            .build(&patterns)
             .map_err(|error| Error::AddedToken(format!("added tokens: {error}")))?;
         let strips_tokens = profile == Profile::TransformersSlow;
         Ok(Some(Self { searcher, tokens, strips_tokens }))
@@ -206,5 +211,28 @@ fn insert_as_written(set: &mut ByteSet, byte: u8) {
     set.insert(byte.to_ascii_uppercase());
     if is_space(byte) {
         (0..128).filter(|&byte| is_space(byte)).for_each(|space| set.insert(space));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn token(content: String) -> AddedToken {
+        let [special, normalized, lstrip, rstrip, single_word] = [false; 5];
+        AddedToken { id: 0, content, special, normalized, lstrip, rstrip, single_word }
+    }
+
+    /// One of 200,000 letters took minutes, since all its beginnings are its ends too.
+    #[test]
+    fn a_long_token_takes_time_in_proportion_to_its_length() {
+        let content = "a".repeat(200_000);
+        let began = Instant::now();
+        let finder = Finder::new(&[token(content.clone())], false, Profile::Transformers).unwrap().unwrap();
+        let text = format!("a {content}a");
+        let found: Vec<_> = finder.find(&text).map(|(range, _)| range).collect();
+        assert_eq!(found, [2..content.len() + 2]);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 }

@@ -93,7 +93,7 @@ pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &MergeTable) -> impl Iterato
     let last = symbols.len().saturating_sub(1);
     let mut nodes: Vec<Node> = Vec::new();
     reserve(&mut nodes, symbols.len());
-    let all = symbols.iter().enumerate().map(|(i, &id)| Node {
+    let all = symbols.iter().enumerate().inspect(|_| poll()).map(|(i, &id)| Node {
         id,
         live: true,
         previous: (i as u32).wrapping_sub(1), // END before the first
@@ -102,15 +102,15 @@ pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &MergeTable) -> impl Iterato
     nodes.extend(all);
     // A candidate: rank, position of the left symbol, merged id. The smallest is merged next.
     let candidate = |merge: Merge, at: u32| Reverse((merge.rank, at, merge.id));
-    let mut candidates = Vec::new();
-    reserve(&mut candidates, 2 * symbols.len()); // a merge makes two candidates at most
-    let all = symbols
-        .windows(2)
-        .enumerate()
-        .inspect(|_| poll())
-        .filter_map(|(i, pair)| pairs.get(pair[0], pair[1]).map(|merge| candidate(merge, i as u32)));
-    candidates.extend(all);
-    let mut heap = BinaryHeap::from(candidates);
+    let mut room = Vec::new();
+    reserve(&mut room, 2 * symbols.len()); // a merge makes two candidates at most
+    let mut heap = BinaryHeap::from(room);
+    for (i, pair) in symbols.windows(2).enumerate() {
+        poll(); // a heap made of all at once could not be interrupted
+        if let Some(merge) = pairs.get(pair[0], pair[1]) {
+            heap.push(candidate(merge, i as u32));
+        }
+    }
     while let Some(Reverse((rank, at, id))) = heap.pop() {
         poll();
         let (live, next, left) = {
@@ -139,6 +139,7 @@ pub(crate) fn merge_by_heap(symbols: &[u16], pairs: &MergeTable) -> impl Iterato
     }
     let mut at = if nodes.is_empty() { END } else { 0 };
     std::iter::from_fn(move || {
+        poll();
         let here = at;
         let node = nodes.get(here as usize)?;
         at = node.next;

@@ -49,7 +49,7 @@ impl Writer {
 
 fn is_nfc(text: &str, table: &Table) -> bool {
     let mut check = NfcCheck::default();
-    text.chars().all(|c| check.allows(table.get(c)))
+    text.chars().inspect(|_| poll()).all(|c| check.allows(table.get(c)))
 }
 
 /// A normalised text, and for each of its bytes the byte range of the original character that it comes from.

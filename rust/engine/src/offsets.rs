@@ -115,9 +115,11 @@ impl Engine {
         reserve(&mut characters, places);
         characters.resize(places, 0);
         for (i, (byte, c)) in text.char_indices().enumerate() {
+            poll();
             characters[byte + c.len_utf8()] = i as i64 + 1;
         }
         for (id, range) in self.encode_offsets(text) {
+            poll();
             found.push(id, [characters[range.start], characters[range.end]]);
         }
     }

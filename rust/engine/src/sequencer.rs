@@ -1,6 +1,8 @@
 //! An in-order sequencer: threads that finish in any order append to one value in a fixed order.
 
+use crate::interrupt::poll_now;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A value that is updated by the holders of tickets 0, 1, 2, … one after the other.
 pub(crate) struct Sequencer<V> {
@@ -44,11 +46,16 @@ impl<V> Sequencer<V> {
 }
 
 impl<V> Ticket<'_, V> {
-    /// Blocks until the ticket is due, then calls `update`, unless the sequence is broken.
+    /// Blocks until the ticket is due, then calls `update`, unless the sequence is broken. Unwinds if the call is
+    /// interrupted meanwhile: the thread before this one may have a text of 100 MB in hand.
     pub(crate) fn update(mut self, update: impl FnOnce(&mut V)) {
-        let state = self.sequencer.locked();
-        let waiting = |state: &mut State<V>| state.next != self.number && !state.broken;
-        let mut state = self.sequencer.changed.wait_while(state, waiting).unwrap_or_else(PoisonError::into_inner);
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let mut state = self.sequencer.locked();
+        while state.next != self.number && !state.broken {
+            drop(self.sequencer.changed.wait_timeout(state, PATIENCE));
+            poll_now();
+            state = self.sequencer.locked();
+        }
         if !state.broken {
             update(&mut state.value);
             state.next += 1;
@@ -69,6 +76,8 @@ impl<V> Drop for Ticket<'_, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interrupt::{Interrupt, Interrupted, interruptible};
+    use std::sync::Arc;
 
     #[test]
     fn updates_come_in_order() {
@@ -80,6 +89,25 @@ mod tests {
             }
         });
         assert_eq!(sequencer.into_inner(), (0..8).collect::<Vec<_>>());
+    }
+
+    /// Says at once that work should stop.
+    struct Stop;
+
+    impl Interrupt for Stop {
+        fn is_interrupted(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_wait_can_be_interrupted() {
+        let sequencer = Sequencer::new(0);
+        let [first, second] = [0, 1].map(|number| sequencer.ticket(number));
+        let waited = interruptible(Arc::new(Stop), || second.update(|value| *value += 1));
+        assert_eq!(waited, Err(Interrupted));
+        first.update(|value| *value += 1); // the sequence is broken
+        assert_eq!(sequencer.into_inner(), 0);
     }
 
     #[test]

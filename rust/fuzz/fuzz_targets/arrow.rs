@@ -66,7 +66,7 @@ enum Lie {
         at: u16,
         value: u8,
     },
-    /// An offset becomes another.
+    /// An offset becomes another. The last one is also the size of a view's bytes.
     At {
         at: u16,
         value: i64,
@@ -231,13 +231,13 @@ fn texts_array(texts: &[Option<String>], layout: usize, offset: usize, lies: &[L
         0 => vec![Some(validity), Some(narrow()), Some(data)],
         1 => vec![Some(validity), Some(offsets.iter().flat_map(|offset| offset.to_le_bytes()).collect()), Some(data)],
         _ => {
-            let sizes = (data.len() as i64).to_le_bytes().to_vec();
+            let sizes = offsets[last].to_le_bytes().to_vec();
             vec![Some(validity), Some(views), Some(data), Some(sizes)]
         }
     };
     for lie in lies {
         match lie {
-            Lie::NullBuffer(at) if layout < 2 || *at < 2 => {
+            Lie::NullBuffer(at) => {
                 let at = usize::from(*at) % buffers.len();
                 buffers[at] = None;
             }

@@ -76,16 +76,16 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
         return None
     if "auto_map" in content:
         raise ValueError(f"{path} names code of its own (auto_map), which is never run; what it computes is not known")
-    if content.get("quantization_config"):
-        quantization = wanted(content["quantization_config"], dict, "quantization_config")
+    if quantization := _optional(content, "quantization_config", dict, {}):
         method = quantization.get("quant_method", "an unknown method")
         raise ValueError(
             f"{path} says that the weights are quantized ({method}); load the original, or dequantize them"
         )
-    if text.get("attention_dropout"):
-        message = (
-            f"{path} has attention_dropout {text['attention_dropout']}; there is no dropout here, in training either"
-        )
+    dropout = _optional(text, "attention_dropout", (int, float), 0.0)
+    if not 0 <= dropout <= 1:
+        raise ValueError(f"{path}: attention_dropout is {dropout}; expected 0 to 1")
+    if dropout:
+        message = f"{path} has attention_dropout {dropout}; there is no dropout here, in training either"
         warnings.warn(message, UserWarning, stacklevel=5)
     config = TextConfig.from_transformers(content)
     stated = {name: getattr(config, name) for name in ("width", "layers", "mlp", "positions", "vocabulary")}
@@ -99,6 +99,12 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
     if "cliptok_architecture" in content and config.projection is not None:
         config = dataclasses.replace(config, architecture=content["cliptok_architecture"])
     return Configuration(path, config, stated, projected, "transformers")
+
+
+def _optional(content: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any) -> Any:
+    """The value, of this type; what is absent or null is the default."""
+    value = content.get(name)
+    return default if value is None else wanted(value, kind, name)
 
 
 def _is_class_of(family: str, architecture: str | None) -> bool:
@@ -122,14 +128,14 @@ def _open_clip(path: Path, model: Mapping[str, Any]) -> Configuration:
         )
     text = wanted(model.get("text_cfg"), dict, "text_cfg")
     pool = text.get("pool_type", "argmax")
-    norm = dict(wanted(text.get("norm_kwargs") or {}, dict, "norm_kwargs"))
+    norm = dict(_optional(text, "norm_kwargs", dict, {}))
     eps = norm.pop("eps", 1e-5)
     flags = {
-        name: wanted(of.get(name) or False, bool, name)
+        name: _optional(of, name, bool, False)
         for of, name in ((text, "embed_cls"), (text, "no_causal_mask"), (model, "quick_gelu"))
     }
     for option in ("hf_model_name", "hf_tokenizer_name"):
-        if text.get(option):
+        if _optional(text, option, str, ""):
             what = "a text tower of" if option == "hf_model_name" else "a text tower with the tokenizer of"
             raise ValueError(f"{path} describes {what} {text[option]}, which is no CLIP tower; open_clip computes it")
     foreign = [

@@ -2,13 +2,30 @@
 
 from typing import Any, NamedTuple
 
+from cliptok._engine import Engine
 from cliptok.tokenizer.calls.encoding import BatchEncoding, converter, from_array
 from cliptok.tokenizer.calls.options import PLAIN, Returned, Strategies
 from cliptok.tokenizer.texts import as_batch, threads_for
 from cliptok.tokenizer.tokens.token_table import TokenTable
 
-_SHORT = 1 << 14
+SHORT = 1 << 14
 """Characters that are encoded before anybody notices."""
+
+
+def one_row(
+    text: str,
+    engine: Engine,
+    row: tuple[int | None, int],
+    pad_id: int,
+    specials: bool,
+    pad_left: bool,
+    tensor_type: str,
+) -> BatchEncoding:
+    """One short text to arrays or tensors, without threads or Ctrl-C. `row` is that of the call's strategies."""
+    limit, length = row
+    convert = from_array(tensor_type)
+    ids, mask = engine.row(text, limit, length, pad_id, specials, pad_left)
+    return BatchEncoding.of({"input_ids": convert(ids), "attention_mask": convert(mask)})
 
 
 class Call(NamedTuple):
@@ -36,8 +53,6 @@ class Call(NamedTuple):
             return BatchEncoding.of({"input_ids": ids, "attention_mask": [1] * len(ids)})
         if how.padding is not None and self.pad_id is None:
             raise ValueError("padding needs a pad token; set one, as in tok.pad_token = tok.eos_token")
-        if single and wanted is PLAIN and self.return_tensors is not None and self._is_one_row(text):
-            return self._row(text, self.return_tensors)
         convert = None if self.return_tensors is None else converter(self.return_tensors)
         batch = (text,) if single else as_batch(text)
         only_ids = wanted is PLAIN or not any(wanted[1:])
@@ -74,21 +89,6 @@ class Call(NamedTuple):
         if self.truncate_left:
             return ids[:around] + ids[len(ids) - limit + around :]
         return ids[: limit - around] + ids[len(ids) - around :]
-
-    def _is_one_row(self, text: str) -> bool:
-        """Whether the engine truncates and pads the text as this call asks for, without threads or Ctrl-C."""
-        limit = self.how.limit
-        whole = limit is None or (limit >= 2 and not self.truncate_left)
-        return whole and self.how.multiple is None and len(text) < _SHORT
-
-    def _row(self, text: str, tensor_type: str) -> BatchEncoding:
-        """One short text to tensors, which is most calls of a pipeline."""
-        limit, padding, length, _ = self.how
-        target = length if padding == "max_length" else 0
-        convert = from_array(tensor_type)
-        engine = self.tokens.engine
-        ids, mask = engine.row(text, limit, target, self.pad_id or 0, self.add_special_tokens, self.pad_left)
-        return BatchEncoding.of({"input_ids": convert(ids), "attention_mask": convert(mask)})
 
     def _matrix(self, batch: Any) -> dict[str, Any]:
         """Every row truncated and padded to one length: the engine writes ids and mask where they will stay."""

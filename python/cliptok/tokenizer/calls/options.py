@@ -22,6 +22,8 @@ class Strategies(NamedTuple):
     """The length to pad to with `max_length`."""
     multiple: int | None
     """Padded lengths are multiples of this."""
+    row: tuple[int | None, int] | None = None
+    """`limit`, and what `Engine.row` pads to: where it can make the row of a text that is truncated at its end."""
 
 
 class Returned(NamedTuple):
@@ -85,7 +87,8 @@ def _strategies(
         )
     # Start and end alone take two places: transformers leaves texts whole where those do not fit.
     limit = max_length if truncates and (max_length >= 2 or not specials) else None
-    return Strategies(limit, padding, max_length, multiple)
+    row = (limit, max_length if padding == "max_length" else 0) if multiple is None and limit not in (0, 1) else None
+    return Strategies(limit, padding, max_length, multiple, row)
 
 
 _cached_strategies = lru_cache(maxsize=64, typed=True)(_strategies)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cliptok._common.parts import AT_ONCE, parts
 from cliptok.tokenizer.calls.options import Returned, Strategies, padded_length
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
@@ -111,12 +112,7 @@ def values(
         columns["offset_mapping"] = rows.spans, 0
     found: dict[str, Any] = {}
     if target >= longest or lengths.min() == longest:
-        width = max(target, longest)
-        places = np.arange(width)
-        real = places >= (width - lengths)[:, None] if pad_left else places < lengths[:, None]
-        for name, (flat, filler) in columns.items():
-            matrix = np.full((*real.shape, *np.shape(flat)[1:]), filler, np.int64)
-            matrix[real] = flat
+        for name, matrix in _matrices(columns, rows, max(target, longest), pad_left).items():
             found[name] = matrix if arrays else _lists(matrix)
     else:
         for name, (flat, filler) in columns.items():
@@ -129,6 +125,35 @@ def values(
     return found
 
 
+def _matrices(
+    columns: dict[str, tuple[Integers | int, int]], rows: Rows, width: int, pad_left: bool
+) -> dict[str, Integers]:
+    """Each column as int64 (rows, width) or (rows, width, 2), padded."""
+    lengths = rows.lengths
+    shapes = {name: (len(lengths), width, *np.shape(flat)[1:]) for name, (flat, _) in columns.items()}
+    matrices = {name: np.empty(shape, np.int64) for name, shape in shapes.items()}
+    if width > AT_ONCE:  # A mask of such a row takes many times as long.
+        for row, (begin, end) in enumerate(pairwise(rows.bounds.tolist())):
+            first = width - (end - begin) if pad_left else 0
+            last = first + end - begin
+            for name, (flat, filler) in columns.items():
+                matrix = matrices[name][row]
+                matrix[:first], matrix[last:] = filler, filler
+                matrix[first:last] = flat if isinstance(flat, int) else flat[begin:end]
+        return matrices
+    places, step = np.arange(width), AT_ONCE // max(width, 1)
+    for begin in range(0, len(lengths), step):
+        part = slice(begin, begin + step)
+        ends = lengths[part, None]
+        real = places >= width - ends if pad_left else places < ends
+        first, last = rows.bounds[begin], rows.bounds[min(begin + step, len(lengths))]
+        for name, (flat, filler) in columns.items():
+            matrix = matrices[name][part]
+            matrix[...] = filler
+            matrix[real] = flat if isinstance(flat, int) else flat[first:last]
+    return matrices
+
+
 def _edges(rows: Rows, specials: bool) -> Integers:
     """Ones for start and end."""
     edges = np.zeros_like(rows.ids)
@@ -138,31 +163,26 @@ def _edges(rows: Rows, specials: bool) -> Integers:
     return edges
 
 
-_AT_ONCE = 1 << 20
-"""Numbers that become Python's between two looks for Ctrl-C."""
-
-
 def _items(flat: Integers) -> list[Any]:
     """A list of ints, or of pairs as tuples."""
-    if len(flat) > _AT_ONCE:
-        parts = (flat[begin : begin + _AT_ONCE] for begin in range(0, len(flat), _AT_ONCE))
-        return list(chain.from_iterable(_items(part) for part in parts))
+    if len(flat) > AT_ONCE:
+        return list(chain.from_iterable(map(_items, parts(flat))))
     if flat.ndim == 1:
         return list(flat.tolist())
     return list(zip(flat[:, 0].tolist(), flat[:, 1].tolist(), strict=True))
 
 
 def _lists(matrix: Integers) -> list[list[Any]]:
-    if matrix.ndim == 2 and matrix.shape[1] > _AT_ONCE:
+    if matrix.ndim == 2 and matrix.shape[1] > AT_ONCE:
         return [_items(row) for row in matrix]
-    if matrix.ndim == 2 and matrix.size > _AT_ONCE:
-        step = max(1, _AT_ONCE // matrix.shape[1])
-        parts = (matrix[begin : begin + step] for begin in range(0, len(matrix), step))
-        return list(chain.from_iterable(part.tolist() for part in parts))
+    if matrix.ndim == 2 and matrix.size > AT_ONCE:
+        step = AT_ONCE // matrix.shape[1]
+        blocks = (matrix[begin : begin + step] for begin in range(0, len(matrix), step))
+        return list(chain.from_iterable(block.tolist() for block in blocks))
     if matrix.ndim == 2:
         return list(matrix.tolist())
     items, width = _items(matrix.reshape(-1, 2)), matrix.shape[1]
-    return [items[row * width : (row + 1) * width] for row in range(len(matrix))]
+    return [items] if len(matrix) == 1 else [items[row * width : (row + 1) * width] for row in range(len(matrix))]
 
 
 def _ragged(flat: Integers | int, rows: Rows) -> list[list[Any]]:

@@ -89,19 +89,20 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
         engine = vocabulary_engine(profile, vocabulary)
     with Trouble(config_path):
         length = config.get("model_max_length", config.get("max_len"))
-        length = NO_LIMIT if length is None else int(wanted(length, (int, float), "model_max_length"))
-        if length < 1:
-            raise ValueError(f"model_max_length is {length}; expected 1 or more")
+        length = NO_LIMIT if length is None else wanted(length, (int, float), "model_max_length")
+        if length < 1 or length != int(length):
+            raise ValueError(f"model_max_length is {length}; expected a whole number from 1 on")
         return Settings(
             profile,
             roles,
             extra,
             added,
             vocabulary,
-            length,
+            int(length),
             side("padding_side", config.get("padding_side", padding)),
             side("truncation_side", config.get("truncation_side", truncation)),
-            wanted(config.get("clean_up_tokenization_spaces", False) or False, bool, "clean_up_tokenization_spaces"),
+            wanted(config.get("clean_up_tokenization_spaces"), (bool, type(None)), "clean_up_tokenization_spaces")
+            or False,
             name,
             engine,
         )
@@ -109,7 +110,11 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
 
 def _refuse_foreign(kind: Any) -> None:
     """ValueError for a class of transformers that splits or cleans otherwise, whatever its vocabulary looks like."""
-    if isinstance(kind, str) and "CLIP" not in kind and kind not in ("PreTrainedTokenizerFast", "TokenizersBackend"):
+    if (
+        wanted(kind, (str, type(None)), "tokenizer_class")
+        and "CLIP" not in kind
+        and kind not in ("PreTrainedTokenizerFast", "TokenizersBackend")
+    ):
         raise ValueError(f"tokenizer_class is {kind!r}, which is not CLIP's; give profile= where CLIP's is meant")
 
 
@@ -143,7 +148,7 @@ def _read_tokens(
     by_content: dict[str, AddedToken] = {}
     added: dict[int, AddedToken] = {}
     with Trouble(config_path):
-        if config.get("split_special_tokens"):
+        if wanted(config.get("split_special_tokens"), (bool, type(None)), "split_special_tokens"):
             raise ValueError("split_special_tokens is not supported; special tokens in a text are always found")
         _rename_extra(config)
         decoder = config.get("added_tokens_decoder")
@@ -208,7 +213,8 @@ def _roles(
     config: dict[str, Any], by_content: dict[str, AddedToken], profile: Profile
 ) -> tuple[dict[str, AddedToken], list[AddedToken]]:
     roles = default_roles(profile)
-    extra = config.get("extra_special_tokens") or []
+    extra = config.get("extra_special_tokens")
+    extra = [] if extra is None else wanted(extra, (list, tuple, dict), "extra_special_tokens")
     slow = profile.name == "transformers-slow"
     named = {key: value for key, value in config.items() if key in NAMES or (not slow and _is_role(key, value))}
     if isinstance(extra, dict):

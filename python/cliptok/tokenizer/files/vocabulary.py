@@ -72,6 +72,7 @@ def _read_model(content: dict[str, Any]) -> tuple[dict[str, int], list[tuple[str
     pattern = splitter[0].get("pattern")
     if not isinstance(pattern, dict) or pattern.get("Regex") not in (SPLIT, _WORDS):
         raise ValueError("pre_tokenizer splits by another pattern than CLIP's")
+    _check_options(model, normalizer[1], *splitter)
     pairs = []
     for rank, merge in enumerate(wanted(model.get("merges"), list, "model.merges")):
         parts = merge.split(" ") if isinstance(merge, str) else merge
@@ -79,8 +80,32 @@ def _read_model(content: dict[str, Any]) -> tuple[dict[str, int], list[tuple[str
     return _checked(wanted(model.get("vocab"), dict, "model.vocab")), pairs
 
 
+def _check_options(
+    model: dict[str, Any], space: dict[str, Any], split: dict[str, Any], letters: dict[str, Any]
+) -> None:
+    """ValueError for options with which a tokenizer of these parts gives other ids."""
+    off, zero = (None, False), (None, 0, 0.0)
+    expected: list[tuple[str, dict[str, Any], str, tuple[Any, ...]]] = [
+        ("normalizer", space, "pattern", ({"Regex": r"\s+"},)),
+        ("normalizer", space, "content", (" ",)),
+        ("pre_tokenizer", split, "behavior", ("Removed",)),
+        ("pre_tokenizer", split, "invert", (True,)),
+        ("pre_tokenizer", letters, "add_prefix_space", (False,)),
+        ("pre_tokenizer", letters, "use_regex", (None, True)),
+        ("model", model, "dropout", zero),
+        ("model", model, "byte_fallback", off),
+        ("model", model, "ignore_merges", off),
+    ]
+    for part, options, name, allowed in expected:
+        value = options.get(name)
+        if not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed):
+            raise ValueError(f"{part} has {name} {value!r}, which is not CLIP's")
+
+
 def _kinds(content: dict[str, Any], name: str, parts: str) -> list[dict[str, Any]]:
     value = wanted(content.get(name), dict, name)
+    if value.get("type") != "Sequence":
+        raise ValueError(f"{name} is not CLIP's, which is a Sequence")
     listed = wanted(value.get(parts, []), list, f"{name}.{parts}")
     return [wanted(part, dict, f"a part of {name}") for part in listed]
 
@@ -97,7 +122,7 @@ def _read_added(content: dict[str, Any]) -> dict[int, AddedToken]:
 
 
 def _side(content: dict[str, Any], name: str) -> str:
-    settings = wanted(content.get(name) or {}, dict, name)
+    settings = {} if content.get(name) is None else wanted(content[name], dict, name)
     return str(wanted(settings.get("direction", "Right"), str, f"{name}.direction")).lower()
 
 
@@ -135,6 +160,8 @@ def _pair(parts: Any, what: str) -> tuple[str, str]:
 
 
 def _check_merges(tokens: dict[str, int], merges: list[tuple[str, str]]) -> None:
+    if not merges and any(len(token.removesuffix("</w>")) > 1 and token.isalpha() for token in tokens):
+        raise ValueError("it has no merges, without which most tokens of the vocabulary are never found")
     for left, right in merges:
         for token in (left, right, left + right):
             if token not in tokens:

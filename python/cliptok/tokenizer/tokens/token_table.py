@@ -1,7 +1,10 @@
 """Token to id and back: a vocabulary, the tokens added to it, and the engine that knows both."""
 
 from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import Any
 
+from cliptok._common.parts import parts
 from cliptok._engine import Engine
 from cliptok.tokenizer.profiles import Profile, bundled_ids
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, AddedTokens
@@ -90,21 +93,22 @@ class TokenTable:
         """The id of each token, None for what is no token."""
         if len(tokens) >= _MANY:
             try:
-                return list(map(self.encoder().get, tokens))
+                return _looked_up(self.encoder(), tokens)
             except TypeError:  # Something that cannot be looked up is among them.
                 pass
         return [self.token_to_id(token) if isinstance(token, str) else None for token in tokens]
 
     def tokens_of(self, ids: Iterable[int]) -> list[str | None]:
         """The token of each id, None for what is no token's."""
-        ids = ids.tolist() if hasattr(ids, "tolist") else list(ids)
-        if len(ids) < _MANY:
-            return [self.id_to_token(int(id)) for id in ids]
+        keys: Any = ids if hasattr(ids, "tolist") else list(ids)
+        if len(keys) < _MANY:
+            return [self.id_to_token(int(id)) for id in (keys.tolist() if hasattr(keys, "tolist") else keys)]
         if self._spelled is None:
             self._spelled = {**self.decoder(), **self._spellings}
-        found = list(map(self._spelled.get, ids))
+        found = _looked_up(self._spelled, keys)
         if None in found:  # Perhaps of tensors, which are never equal to their hash's int.
-            return [self.id_to_token(int(id)) if token is None else token for id, token in zip(ids, found, strict=True)]
+            pairs = zip(keys, found, strict=True)
+            return [self.id_to_token(int(id)) if token is None else token for id, token in pairs]
         return found
 
     def tokens(self) -> dict[str, int]:
@@ -148,3 +152,9 @@ class TokenTable:
         if self.profile.name == "transformers-slow" and contents and max(kept, default=0) > first_gone:
             raise ValueError(f"{kept[max(kept)].content!r} was added after {contents[0]!r}; remove it as well")
         return self.replaced(AddedTokens(kept, self.added.special.difference(contents)))
+
+
+def _looked_up(table: dict[Any, Any], keys: Any) -> list[Any]:
+    """What the table has for each of a list or an array."""
+    lists = (part.tolist() if hasattr(part, "tolist") else part for part in parts(keys))
+    return list(chain.from_iterable(map(table.get, part) for part in lists))
