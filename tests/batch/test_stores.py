@@ -21,7 +21,7 @@ import pytest
 from pyarrow import fs
 
 from cliptok.batch import BadInputError, check_outputs, tokenize_files
-from cliptok.batch.stores import errors, filesystems
+from cliptok.batch.stores import errors, filesystems, reading_ahead
 from cliptok.batch.stores.reading_ahead import BLOCK, TAIL, BlockFile
 from cliptok.batch.stores.store_path import StorePath, _matches
 from cliptok.batch.writing import parts
@@ -338,7 +338,7 @@ def test_an_object_that_changes_while_it_is_read(server: S3Server, bucket: fs.Fi
     def change(method: str, path: str, query: str) -> None:
         if method == "GET" and path.endswith("a.txt"):
             server.fault = lambda method, path, query: None
-            put(bucket, "a.txt", text_file(["other"] * 3))
+            put(bucket, "a.txt", text_file(TEXTS)[::-1])  # As long as before.
 
     server.fault = change
     with pytest.raises(BadInputError, match=r"a\.txt: it changed while it was read"):
@@ -434,8 +434,9 @@ def test_reading_ahead_reads_the_same() -> None:
         file.read()
 
 
-def test_what_is_read_twice_is_fetched_once() -> None:
+def test_what_is_read_twice_is_fetched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """As Parquet is read: the footer, then a row group for its fingerprint, and what lies before it for its rows."""
+    monkeypatch.setattr(reading_ahead, "_KEPT", 8)
     size, asked = 30 * BLOCK, []
 
     def fetch(begin: int, end: int) -> bytes:
