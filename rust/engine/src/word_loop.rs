@@ -93,9 +93,10 @@ impl Engine {
             }
             let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
             let bytes = &lower[start & MASK..];
-            flow(match LONG {
-                true => self.encode_long_word(bytes, limit - start, sink, words),
-                false => self.encode_rare_word(bytes, limit - start, sink, words),
+            flow(if LONG {
+                self.encode_long_word(bytes, limit - start, sink, words)
+            } else {
+                self.encode_rare_word(bytes, limit - start, sink, words)
             })?;
             word += 1;
             at = words.buffer.end();
