@@ -109,9 +109,9 @@ class Engine:
         pad_left: bool,
     ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Ids and mask of one text, int64 (1, n): truncated to `max_length` ids if that is given, padded to `length`
-        if they are fewer. For short texts: Ctrl-C waits.
+        if they are fewer. For short texts and rows: Ctrl-C waits.
 
-        Raises as `rows`.
+        Raises as `rows`, and OverflowError for a length of 65,536 or more.
         """
 
     def pack(

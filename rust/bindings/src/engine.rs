@@ -159,15 +159,15 @@ impl PyEngine {
     fn row<'py>(
         &self,
         text: &Bound<'py, PyAny>,
-        max_length: Option<usize>,
-        length: usize,
+        max_length: Option<u16>,
+        length: u16,
         pad_id: u32,
         add_special_tokens: bool,
         pad_left: bool,
     ) -> PyResult<rows::Row<'py>> {
         import_numpy(text.py())?;
-        let options = RowOptions { width: length, pad: pad_id, add_special_tokens, pad_left };
-        guarded(|| rows::one(&self.engine, text, max_length, options))
+        let options = RowOptions { width: length.into(), pad: pad_id, add_special_tokens, pad_left };
+        guarded(|| rows::one(&self.engine, text, max_length.map(usize::from), options))
     }
 
     #[pyo3(signature = (texts, dtype, max_length, *, add_special_tokens=true, null_as_empty=false, threads=1))]

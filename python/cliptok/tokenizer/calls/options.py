@@ -10,6 +10,9 @@ _PADDING = ("longest", "max_length", "do_not_pad")
 _TRUNCATION = ("only_first", "only_second", "longest_first", "do_not_truncate")
 UNUSUAL = ("text_pair", "text_target", "text_pair_target", "is_split_into_words", "split_special_tokens")
 
+_LONG = 1 << 16
+"""Lengths from which on `Engine.row` takes none."""
+
 
 class Strategies(NamedTuple):
     """The padding and truncation strategies of a call."""
@@ -87,7 +90,9 @@ def _strategies(
         )
     # Start and end alone take two places: transformers leaves texts whole where those do not fit.
     limit = max_length if truncates and (max_length >= 2 or not specials) else None
-    row = (limit, max_length if padding == "max_length" else 0) if multiple is None and limit not in (0, 1) else None
+    length = max_length if padding == "max_length" else 0
+    has_row = multiple is None and limit not in (0, 1) and max(limit or 0, length) < _LONG
+    row = (limit, length) if has_row else None
     return Strategies(limit, padding, max_length, multiple, row)
 
 
