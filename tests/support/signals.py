@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from itertools import pairwise
 
-ATTEMPTS = 3
+ATTEMPTS = 6
 """Other processes may take the CPU from one that is measured, but hardly at each attempt."""
 
 
