@@ -19,6 +19,7 @@ from cliptok import Tokenizer
 from cliptok.batch import BadInputError, check_outputs, tokenize_files
 from cliptok.batch.writing.tar_output import _Headers
 from support.made import TEXTS, expected, parquet, tar, text_file, tree
+from support.scripts import names_in
 
 
 def samples(path: Path) -> list[dict[str, Any]]:
@@ -104,6 +105,7 @@ def test_rows_as_samples(tmp_path: Path) -> None:
     pq.write_table(pa.table({"caption": ["a"], "URL": ["x"]}), tmp_path / "a.parquet")
     with pytest.raises(BadInputError, match="'URL' cannot be an extension"):
         tokenize_files(tmp_path / "a.parquet", tmp_path / "o.tar", column="caption", keep="URL")
+    assert names_in(tmp_path) == ["a.parquet", "a.txt", "o.tar"]
     for options, message in (
         ({"format": "npy", "members": "npy"}, "members is for tar; npy has none"),
         ({"format": "tar", "members": "pt"}, "members is 'pt'; choose one of npy, safetensors"),

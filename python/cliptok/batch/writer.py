@@ -59,7 +59,7 @@ class Writer:
     def __init__(self, job: Job, work: Work, clock: Clock, listener: Listener) -> None:
         self._job, self._work, self._clock, self._listener = job, work, clock, listener
         self._output: Output | None = None
-        self._made: NewFile
+        self._made: NewFile | None = None
         self._pool = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="cliptok-upload")
         self._uploads: deque[tuple[Future[None], Piece, Record | None]] = deque()
 
@@ -92,6 +92,7 @@ class Writer:
     def _finish(self, end: Piece) -> tuple[Callable[[], None], Record | None]:
         """Complete a part. Returns what commits it, and the record of an output that has no other part."""
         assert self._output is not None  # Every part has a table.
+        assert self._made is not None
         output, made, target, parts = self._output, self._made, end.shard.target, self._work[end.shard]
         record = record_of(self._job, end.shard, end.counts, "" if end.origin is None else end.origin.sha256)
         output.finish(record)
@@ -99,7 +100,7 @@ class Writer:
         if is_whole:
             record["sha256"] = seal(made.file, target.suffix[1:])
         names = output.names if isinstance(output, TarOutput) else None
-        self._output = None
+        self._output = self._made = None
 
         def commit() -> None:
             is_kept = False
@@ -141,6 +142,7 @@ class Writer:
     ) -> None:
         if self._output is not None:
             self._output.abandon()
+        if self._made is not None:
             self._made.close()
         failed = error
         while self._uploads:
