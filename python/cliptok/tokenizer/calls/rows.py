@@ -138,8 +138,11 @@ def _matrices(
             last = first + end - begin
             for name, (flat, filler) in columns.items():
                 matrix = matrices[name][row]
-                matrix[:first], matrix[last:] = filler, filler
-                matrix[first:last] = flat if isinstance(flat, int) else flat[begin:end]
+                values = np.broadcast_to(flat, end - begin) if isinstance(flat, int) else flat[begin:end]
+                for padding in chain(parts(matrix[:first]), parts(matrix[last:])):
+                    padding[...] = filler
+                for to, part_of_row in zip(parts(matrix[first:last]), parts(values), strict=True):
+                    to[...] = part_of_row
         return matrices
     places, step = np.arange(width), AT_ONCE // max(width, 1)
     for begin in range(0, len(lengths), step):
