@@ -298,3 +298,20 @@ def test_one_text_to_arrays_is_the_row_of_a_batch_of_one(
                 for name, values in batch.items():
                     assert (one[name].dtype, one[name].shape) == (np.int64, values.shape)
                     np.testing.assert_array_equal(one[name], values)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("at_once", [1, 3, 5])
+def test_rows_made_part_by_part(side: str, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As rows of a hundred million ids are, so that Ctrl-C is seen meanwhile."""
+    options: dict[str, Any] = {
+        "padding": True,
+        "padding_side": side,
+        "return_offsets_mapping": True,
+        "return_special_tokens_mask": True,
+    }
+    captions = ["a photo of a cat with a dog", "", "a cat"]
+    wanted = tokenizer("transformers")(captions, **options)
+    for module in ("cliptok._common.parts", "cliptok.tokenizer.calls.rows"):
+        monkeypatch.setattr(f"{module}.AT_ONCE", at_once)
+    assert tokenizer("transformers")(captions, **options) == wanted

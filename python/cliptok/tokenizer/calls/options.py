@@ -25,7 +25,7 @@ class Strategies(NamedTuple):
     """The length to pad to with `max_length`."""
     multiple: int | None
     """Padded lengths are multiples of this."""
-    row: tuple[int | None, int] | None = None
+    row: tuple[int | None, int] | None
     """`limit`, and what `Engine.row` pads to: where it can make the row of a text that is truncated at its end."""
 
 
