@@ -90,7 +90,7 @@ def test_an_input_that_changes_while_it_is_read(change: str, tmp_path: Path, mon
                 path.write_bytes(new)
             yield block
 
-    monkeypatch.setattr(lines, "_BLOCK", 50_000)
+    monkeypatch.setattr(lines, "BLOCK", 50_000)
     monkeypatch.setattr(lines, "_blocks", changing)
     with pytest.raises(BadInputError, match=r"a\.txt: it changed while it was read"):
         tokenize_files(path, tmp_path / "out")

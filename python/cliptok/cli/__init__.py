@@ -72,6 +72,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(f"{error}; {how_to_install([name])}" if name else str(error))
     except (BadInputError, OSError, ValueError, ImportError) as error:
         return _fail(str(error) or type(error).__name__)
+    except MemoryError as error:
+        return _fail(str(error) or "there is not enough memory")
     except Exception as error:
         if os.environ.get("CLIPTOK_TRACEBACK"):
             raise
@@ -87,7 +89,10 @@ class _WithoutPandas:
 
 
 def _fail(message: str) -> int:
-    print(f"cliptok: {' '.join(message.splitlines())}", file=sys.stderr)
+    line = " ".join(message.splitlines())
+    # What an input holds, a terminal must not take for commands.
+    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+    print(f"cliptok: {shown}", file=sys.stderr)
     return 2
 
 

@@ -155,10 +155,12 @@ def _expand(name: str, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]
     if isinstance(path, StorePath):
         yield from _expand_url(path, out)
         return
-    if name == STDIN or (path.exists() and not path.is_dir()):
+    with naming(path):  # Of a name that is too long, the system says so.
+        is_folder, is_there = path.is_dir(), path.exists()
+    if name == STDIN or (is_there and not is_folder):
         yield path, Path(path.name)
         return
-    if path.is_dir():
+    if is_folder:
         root, found = path, sorted(path.rglob("*"))
         found = [file for file in found if kind_of(file) and not _is_hidden(file.relative_to(path))]
     elif glob.has_magic(name):
@@ -172,7 +174,7 @@ def _expand(name: str, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]
     ours = out.resolve() if isinstance(out, Path) and root.resolve() in out.resolve().parents else None
     files = [file for file in found if file.is_file() and not (ours and file.resolve().is_relative_to(ours))]
     if not files:
-        raise _nothing_in(name, path.is_dir())
+        raise _nothing_in(name, is_folder)
     yield from ((file, file.relative_to(root)) for file in files)
 
 
