@@ -42,14 +42,16 @@ def read_objects(
 
     Raises BadInputError that names the line for anything else.
     """
-    blank = _check_begins(block, starts, first)
-    if options.unexpected_field_behavior == "infer":
-        _check_depth(block, starts, first)
-    try:
-        table = _parsed(block, options)
-    except pa.ArrowException as error:
-        raise BadInputError(_bad_line(block, first, column, lists) or _refused(block, first, options)) from error
-    if len(table) != len(starts) - blank:
+    blank = _blank_lines(block, starts)
+    table = None
+    if blank is not None:
+        if options.unexpected_field_behavior == "infer":
+            _check_depth(block, starts, first)
+        try:
+            table = _parsed(block, options)
+        except pa.ArrowException as error:
+            raise BadInputError(_bad_line(block, first, column, lists) or _refused(block, first, options)) from error
+    if table is None or len(table) != len(starts) - (blank or 0):
         trouble = _bad_line(block, first, column, lists) or f"from line {first} on, lines are not one object each"
         raise BadInputError(trouble)
     return table
@@ -65,26 +67,16 @@ def _parsed(block: bytes, options: Any) -> pa.Table:
     return pa.json.read_json(pa.py_buffer(block), pa.json.ReadOptions(block_size=len(block) + 1), options)
 
 
-def _check_begins(block: bytes, starts: "npt.NDArray[np.int64]", first: int) -> int:
-    """How many lines are blank. Raises BadInputError where another begins with something else than an object."""
+def _blank_lines(block: bytes, starts: "npt.NDArray[np.int64]") -> int | None:
+    """How many lines are blank; None where another begins with something else than an object."""
     blank = 0
-    for line in np.flatnonzero(np.frombuffer(block, np.uint8)[starts] != ord("{")).tolist():
-        begin = int(starts[line])
+    for begin in starts[np.frombuffer(block, np.uint8)[starts] != ord("{")].tolist():
         end = block.find(b"\n", begin)
         content = block[begin : len(block) if end < 0 else end].lstrip(_SPACE)
-        if not content:
-            blank += 1
-        elif not content.startswith(b"{"):
-            raise BadInputError(_not_an_object(content, first + line))
+        if content and not content.startswith(b"{"):
+            return None
+        blank += not content
     return blank
-
-
-def _not_an_object(content: bytes, number: int) -> str:
-    try:
-        parsed(content)
-    except (ValueError, RecursionError) as error:
-        return f"line {number} is no JSON: {error}"
-    return f"line {number} is no JSON object"
 
 
 def _check_depth(block: bytes, starts: "npt.NDArray[np.int64]", first: int) -> None:
@@ -112,7 +104,7 @@ def _bad_line(block: bytes, first: int, column: str, lists: bool) -> str | None:
         if not line.strip():
             continue
         try:
-            value = parsed(line.decode("utf-8-sig", "replace"))
+            value = parsed(line.decode(errors="replace"))
         except (ValueError, RecursionError) as error:
             return f"line {number} is no JSON: {error}"
         if not isinstance(value, dict):
