@@ -186,7 +186,7 @@ clean: ## remove everything that was built or installed
 # Everything that we depend on at its lower bound, the newest references and test tools that go with that, and the package
 # as a wheel, as users have it. transformers 5 wants a newer huggingface_hub than we do, so that one lies aside.
 .venv-oldest/installed: .venv/built pyproject.toml $(shell find python -name '*.py')
-	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | head -n 1)" .venv-oldest
+	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | sed -n 1p)" .venv-oldest
 	$(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --resolution lowest-direct --all-extras \
 	    --python .venv-oldest/bin/python pyproject.toml --output-file .venv-oldest/all.txt > /dev/null
 	grep -v '^huggingface-hub' .venv-oldest/all.txt > .venv-oldest/lowest.txt
