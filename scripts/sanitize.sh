@@ -53,6 +53,11 @@ if [ ${#tests[@]} -eq 0 ]; then
         tests+=(tests/tokenizer/test_arrow.py) # It imports polars, which does not load under the thread sanitizer.
     fi
 fi
-ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1" \
+# pytest would take a report and be ended before it shows it.
+reports=$PWD/$out/report
+rm -f "$reports".*
+trap 'cat "$reports".* 2> /dev/null || true' EXIT
+ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:log_path=$reports \
+    TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1:log_path=$reports \
     LD_PRELOAD=$runtimes PYTHONPATH=$out/package PYTHONMALLOC=malloc \
     .venv/bin/python -m pytest -q -p no:cacheprovider "${tests[@]}"
