@@ -171,7 +171,7 @@ def _expand(name: str, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]
         if " " in name and not path.suffix:
             hint = "; inputs are names of files, and a text goes in by standard input"
         raise BadInputError(f"{name}: no such file or folder{hint}")
-    ours = real(out) if isinstance(out, Path) and real(root) in real(out).parents else None
+    ours = Path(os.path.realpath(out)) if isinstance(out, Path) and real(root) in real(out).parents else None
     files = [file for file in found if file.is_file() and not (ours and real(file).is_relative_to(ours))]
     if not files:
         raise _nothing_in(name, is_folder)
