@@ -35,3 +35,12 @@ class PrintableErrors(ContextDecorator):
     ) -> None:
         if isinstance(error, ValueError) and len(error.args) == 1:
             error.args = (printable(str(error)),)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Also torch's errors, a class of its own for GPUs and none for CPUs; torch is not imported to recognise them."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "you tried to allocate" in str(error))
+    )
