@@ -75,7 +75,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
 
 def _is_folder(member: zipfile.ZipInfo) -> bool:
-    return member.is_dir() or bool(member.external_attr & 0x10)
+    return member.filename.endswith("/") or bool(member.external_attr & 0x10)
 
 
 def check_zipped(path: Path) -> None:
