@@ -93,10 +93,8 @@ class _WithoutPandas:
 
 
 def _fail(message: str) -> int:
-    line = " ".join(message.splitlines())
     # What an input holds, a terminal must not take for commands.
-    shown = "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
-    print(f"cliptok: {shown}", file=sys.stderr)
+    print(f"cliptok: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
     return 2
 
 
