@@ -1,5 +1,6 @@
 """Checksums find every damaged byte, and inputs that change while they are read are not taken for whole."""
 
+import json
 import random
 import subprocess
 import sys
@@ -41,6 +42,22 @@ def test_every_flipped_byte_is_found(format: str, inputs: Path, tmp_path: Path) 
     report = tokenize_files(inputs, out, format=format, resume=True, check=True)
     assert (report.finished_before, report.made_anew) == (1, 1)
     assert tree(out) == whole
+
+
+@pytest.mark.parametrize("shape", [["x"], [None], [[1]], [1.5]])
+def test_a_number_of_rows_that_is_none(shape: list[object], inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ids.safetensors"
+    tokenize_files(inputs / "a.txt", out)
+    content = out.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    for tensor in header.values():
+        if "shape" in tensor:
+            tensor["shape"] = shape
+    changed = json.dumps(header).encode()
+    out.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
+    (found,) = check_outputs(out)
+    assert "damaged" in found.what
 
 
 def test_single_files_and_what_is_missing(inputs: Path, tmp_path: Path) -> None:

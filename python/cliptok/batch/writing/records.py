@@ -105,7 +105,8 @@ def _look(path: AnyPath) -> tuple[int, Record | None] | None:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
-            return looks[path.suffix](file, size)
+            rows, record = looks[path.suffix](file, size)
+            return (rows, record) if type(rows) is int else None
     except Exception:  # Whatever a damaged file does to one of the parsers, it is not finished.
         return None
 
