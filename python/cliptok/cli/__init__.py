@@ -77,7 +77,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(str(error) or "there is not enough memory")
     except Exception as error:
         if is_out_of_memory(error):
-            reason = str(error).partition(" If ")[0] or type(error).__name__  # torch goes on about its settings.
+            # torch goes on about its settings and about debugging.
+            reason = next(iter(str(error).splitlines()), "").partition(" If ")[0] or type(error).__name__
             return _fail(f"out of memory: {reason}; {_NEEDS_LESS}")
         if os.environ.get("CLIPTOK_TRACEBACK"):
             raise
