@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cliptok._common.errors import BadInputError, is_out_of_memory
+from cliptok._common.errors import BadInputError, is_out_of_memory, printable
 from cliptok._engine import __version__
 from cliptok.cli import check, clean, jobs, prompts, report, show, texts, verify
 from cliptok.cli.completion import HOW, SHELLS, script
@@ -73,8 +73,6 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(f"{error}; {how_to_install([name])}" if name else str(error))
     except (BadInputError, OSError, ValueError, ImportError) as error:
         return _fail(str(error) or type(error).__name__)
-    except MemoryError as error:
-        return _fail(str(error) or "there is not enough memory")
     except Exception as error:
         if is_out_of_memory(error):
             # torch goes on about its settings and about debugging.
