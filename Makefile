@@ -5,7 +5,7 @@ UV := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constrai
 RUST := $(shell find rust -name '*.rs' -o -path '*/data/*' -o -name 'Cargo.toml' | grep -v /target/) Cargo.toml Cargo.lock
 TARGETS := aarch64-apple-darwin x86_64-pc-windows-msvc
 
-.PHONY: help demo test fuzz asan tsan loom mutants mutants-python test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
+.PHONY: help demo test fuzz fuzz-readers fuzz-engine asan tsan loom mutants mutants-python test-rust test-arm test-windows check-targets test-forced test-python test-oldest kills lost-nodes ftfy-twin parity lint check bench bench-smoke bench-loader bench-encoder bench-batch gpu dist docs constraints clean
 
 help: ## list the targets
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,12 +51,16 @@ lost-nodes: .venv/tests ## kill a machine of a Ray cluster of two in the middle 
 ftfy-twin: .venv/tests ## compare the cleaning with ftfy on ten million generated strings (COUNT=...)
 	$(BIN)/python tests/ftfy_twin.py $(or $(COUNT),10000000)
 
-fuzz: .venv/tests ## damaged files and hostile input for SECONDS=60 each target; needs nightly and cargo-fuzz
+fuzz: fuzz-readers fuzz-engine ## damaged files and hostile input for SECONDS=60 each target
+
+fuzz-readers: .venv/tests ## damaged files for Python's readers (SECONDS=60 each)
 	PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60)
+
+fuzz-engine: ## hostile input for the engine (SECONDS=60 each, TARGET=encode, WORKERS=4); needs nightly and cargo-fuzz
 	mkdir -p rust/fuzz/corpus && cp -r rust/fuzz/seeds/. rust/fuzz/corpus
-	for target in $$(cargo +nightly fuzz list --fuzz-dir rust/fuzz); do \
-	    cargo +nightly fuzz run --fuzz-dir rust/fuzz $$target -- \
-	        -max_total_time=$(or $(SECONDS),60) -max_len=4096 -print_final_stats=1 || exit 1; \
+	for target in $(or $(TARGET),$$(cargo +nightly fuzz list --fuzz-dir rust/fuzz)); do \
+	    cargo +nightly fuzz run --fuzz-dir rust/fuzz $$target -- -max_total_time=$(or $(SECONDS),60) \
+	        -max_len=4096 -timeout=60 -print_final_stats=1 $(if $(WORKERS),-jobs=$(WORKERS) -workers=$(WORKERS)) || exit 1; \
 	done
 
 asan tsan: .venv/tests ## the tests of arrays, threads, Arrow and interrupts under a sanitizer; needs nightly with rust-src
@@ -182,7 +186,7 @@ clean: ## remove everything that was built or installed
 # Everything that we depend on at its lower bound, the newest references and test tools that go with that, and the package
 # as a wheel, as users have it. transformers 5 wants a newer huggingface_hub than we do, so that one lies aside.
 .venv-oldest/installed: .venv/built pyproject.toml $(shell find python -name '*.py')
-	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | head -n 1)" .venv-oldest
+	$(BIN)/uv venv --quiet --clear --python "$$($(BIN)/python scripts/pythons.py | sed -n 1p)" .venv-oldest
 	$(BIN)/uv pip compile --quiet --no-deps --no-header --no-annotate --resolution lowest-direct --all-extras \
 	    --python .venv-oldest/bin/python pyproject.toml --output-file .venv-oldest/all.txt > /dev/null
 	grep -v '^huggingface-hub' .venv-oldest/all.txt > .venv-oldest/lowest.txt

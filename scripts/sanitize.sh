@@ -44,9 +44,20 @@ tests=("$@")
 if [ ${#tests[@]} -eq 0 ]; then
     tests=(tests/tokenizer/test_{batch,concurrency,boundary,bindings,memory}.py
         --deselect tests/tokenizer/test_boundary.py::test_no_memory_is_a_memory_error)
-    # It imports polars, which does not load under the thread sanitizer.
-    [ "$sanitizer" = thread ] || tests+=(tests/tokenizer/test_arrow.py)
+    if [ "$sanitizer" = thread ]; then
+        # Its runtime holds a signal back until the thread calls something that it intercepts: no wait is as it is without.
+        for test in 'is_seen_at_once[decode]' ends_a_call 'while_numpy_is_imported[datetime]' 'while_numpy_is_imported[numpy.lib]'; do
+            tests+=(--deselect "tests/tokenizer/test_boundary.py::test_ctrl_c_$test")
+        done
+    else
+        tests+=(tests/tokenizer/test_arrow.py) # It imports polars, which does not load under the thread sanitizer.
+    fi
 fi
-ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 TSAN_OPTIONS="halt_on_error=1:ignore_noninstrumented_modules=1" \
+# pytest would take a report and be ended before it shows it.
+reports=$PWD/$out/report
+rm -f "$reports".*
+trap 'cat "$reports".* 2> /dev/null || true' EXIT
+ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:log_path=$reports \
+    TSAN_OPTIONS=halt_on_error=1:ignore_noninstrumented_modules=1:log_path=$reports \
     LD_PRELOAD=$runtimes PYTHONPATH=$out/package PYTHONMALLOC=malloc \
     .venv/bin/python -m pytest -q -p no:cacheprovider "${tests[@]}"

@@ -1,5 +1,6 @@
 """Checksums find every damaged byte, and inputs that change while they are read are not taken for whole."""
 
+import json
 import random
 import subprocess
 import sys
@@ -43,6 +44,22 @@ def test_every_flipped_byte_is_found(format: str, inputs: Path, tmp_path: Path) 
     assert tree(out) == whole
 
 
+@pytest.mark.parametrize("shape", [["x"], [None], [[1]], [1.5]])
+def test_a_number_of_rows_that_is_none(shape: list[object], inputs: Path, tmp_path: Path) -> None:
+    out = tmp_path / "ids.safetensors"
+    tokenize_files(inputs / "a.txt", out)
+    content = out.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    for tensor in header.values():
+        if "shape" in tensor:
+            tensor["shape"] = shape
+    changed = json.dumps(header).encode()
+    out.write_bytes(len(changed).to_bytes(8, "little") + changed + content[8 + length :])
+    (found,) = check_outputs(out)
+    assert "damaged" in found.what
+
+
 def test_single_files_and_what_is_missing(inputs: Path, tmp_path: Path) -> None:
     tokenize_files(inputs / "a.txt", tmp_path / "ids.parquet")
     assert check_outputs(tmp_path / "ids.parquet") == []
@@ -79,7 +96,7 @@ def test_an_input_that_changes_while_it_is_read(change: str, tmp_path: Path, mon
 
     path = tmp_path / "a.txt"
     path.write_bytes(text_file(TEXTS) * 100)
-    blocks = lines._blocks
+    blocks = lines.blocks_of_lines
 
     def changing(stream: object, offset: int) -> object:
         for number, block in enumerate(blocks(stream, offset)):
@@ -90,8 +107,8 @@ def test_an_input_that_changes_while_it_is_read(change: str, tmp_path: Path, mon
                 path.write_bytes(new)
             yield block
 
-    monkeypatch.setattr(lines, "_BLOCK", 50_000)
-    monkeypatch.setattr(lines, "_blocks", changing)
+    monkeypatch.setattr(lines, "BLOCK", 50_000)
+    monkeypatch.setattr(lines, "blocks_of_lines", changing)
     with pytest.raises(BadInputError, match=r"a\.txt: it changed while it was read"):
         tokenize_files(path, tmp_path / "out")
     assert not list(tmp_path.glob("out/*.parquet"))

@@ -21,6 +21,7 @@ from cliptok.encoder.sharing.execution import CUDA, Computation
 from cliptok.encoder.sharing.linear_layers import Workspace, compute_dtype
 from cliptok.encoder.sharing.nodes import encode_nodes
 from cliptok.encoder.sharing.plan import CanonicalSize, Window, build_canonical
+from support.signals import assert_seen_at_once
 from support.towers import FAMILIES, relative
 
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -187,3 +188,29 @@ def test_batch_invariant_is_bitwise_on_a_gpu(small, tokenizer):
     together = encoder.encode(TEXTS, tokenizer, batch_invariant=True)
     alone = torch.cat([encoder.encode([t], tokenizer, batch_invariant=True) for t in TEXTS])
     assert torch.equal(together, alone)
+
+
+@pytest.mark.cuda
+@needs_gpu
+def test_after_a_gpu_was_full(small, tokenizer):
+    """Plainly, with a graph to capture, and with one to replay: the same numbers as before."""
+    encoder = copy.deepcopy(small).to("cuda", torch.float16)
+    many = [f"a photo of {number} cats on a long, long road" for number in range(20_000)]
+    for _ in range(4):
+        torch.cuda.empty_cache()
+        torch.cuda.set_per_process_memory_fraction(1e-9)
+        try:
+            with pytest.raises(torch.OutOfMemoryError):
+                encoder.encode(many, tokenizer)
+        finally:
+            torch.cuda.set_per_process_memory_fraction(1.0)
+        assert relative(encoder.encode(TEXTS, tokenizer).cpu(), small.encode(TEXTS, tokenizer)) < 1e-2
+
+
+@pytest.mark.cuda
+@needs_gpu
+def test_signals_are_seen_on_a_gpu(small, tokenizer):
+    encoder = copy.deepcopy(small).to("cuda", torch.float16)
+    texts = [f"a photo of {number} cats on a long, long road" for number in range(20_000)]
+    encoder.encode(texts, tokenizer)
+    assert_seen_at_once(lambda size: lambda: encoder.encode(texts * size, tokenizer))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from cliptok.encoder.checkpoints.sources import open_source
 from support.refused import refused
 
 
@@ -116,3 +117,73 @@ def script_tensor(offset: object = 0, shape: object = (2, 2), strides: object = 
 @pytest.mark.parametrize("field", ["offset", "shape", "strides"])
 def test_tensors_of_a_script(tmp_path, field, value):
     refused(archive(tmp_path / "x.pt", script_tensor(**{field: value})))
+
+
+def rewritten(path: Path, changed: dict[str, bytes], again: dict[str, bytes] | None = None) -> None:
+    """The archive with other members of these names, and more members."""
+    with zipfile.ZipFile(path) as file:
+        members = {name: file.read(name) for name in file.namelist()}
+    root = next(name for name in members if name.endswith("data.pkl")).removesuffix("data.pkl")
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in members.items():
+            file.writestr(name, changed.get(name.removeprefix(root), content))
+        for name, content in (again or {}).items():
+            file.writestr(root + name, content)
+
+
+@pytest.fixture(params=["zip", "script"])
+def checkpoint(request, tmp_path):
+    """A sound archive, whose storage data/1 has 64 numbers."""
+    tensors = {"token_embedding.weight": torch.ones(4, 8), "positional_embedding": torch.ones(8, 8)}
+    path = tmp_path / "x.pt"
+    if request.param == "zip":
+        torch.save(tensors, path)
+    else:
+        module = torch.nn.Module()
+        for name, value in tensors.items():
+            module.register_parameter(name.replace(".weight", ""), torch.nn.Parameter(value))
+        torch.jit.save(torch.jit.script(module), path)
+    return path
+
+
+@pytest.mark.parametrize("length", [0, 100, 255, 257, 400])
+def test_storages_of_another_size(checkpoint, length):
+    """torch maps the file, and for a storage that is too short gives the bytes that come behind."""
+    assert open_source(checkpoint).read("positional_embedding").eq(1).all()
+    rewritten(checkpoint, {"data/1": bytes(length)})
+    with pytest.raises(ValueError, match=r"x\.pt.*(data/1 in it has \d+ bytes, and should have 256|cut short)"):
+        open_source(checkpoint).read("positional_embedding")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_two_members_of_one_name(checkpoint):
+    """Readers take the first or the last of them."""
+    rewritten(checkpoint, {}, {"data/1": bytes(256)})
+    with pytest.raises(ValueError, match=r"x\.pt is damaged: 'x/data/1' is in it twice"):
+        open_source(checkpoint)
+
+
+def test_a_storage_that_is_a_folder(checkpoint):
+    content = bytearray(checkpoint.read_bytes())
+    content[content.index(b"PK\x01\x02") + 38] |= 0x10
+    checkpoint.write_bytes(content)
+    with pytest.raises(ValueError, match=r"x\.pt is damaged: .* a folder"):
+        open_source(checkpoint)
+
+
+@pytest.mark.parametrize("kind", ["legacy", "zip", "script"])
+def test_a_class_with_a_long_name(tmp_path, kind):
+    """torch takes minutes to say that it was refused."""
+    pickled = b"c" + b"a" * 1_000_000 + b"\n" + b"b" * 1_000_000 + b"\n."
+    path = tmp_path / "x.pt"
+    if kind == "legacy":
+        path.write_bytes(pickled)
+    else:
+        archive(path, pickled, script=kind == "script")
+    refused(path, "it names a class of 2,000,001 characters")
+
+
+def test_an_object_that_is_no_storage(tmp_path):
+    path = tmp_path / "x.pt"
+    archive(path, script_tensor().replace(b"storage", b"zebraic"))
+    refused(path, "another kind")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cliptok.encoder import TextConfig, TextEncoder
+from cliptok import Tokenizer
+from cliptok._common.errors import MAX_MESSAGE
+from cliptok.encoder import TextConfig, TextEncoder, verify
+from cliptok.encoder.checkpoints.sources import open_source
 from cliptok.prompts.sources import from_folder
 from support.refused import refused
 
@@ -229,3 +233,79 @@ def test_indexes_of_pipelines(tmp_path, value):
     with pytest.raises((ValueError, FileNotFoundError)) as caught:
         from_folder(tmp_path, None, "cpu", torch.float32, {})
     assert type(caught.value) in (ValueError, FileNotFoundError) and str(tmp_path) in str(caught.value)
+
+
+NAMES_OF_TENSORS = ["a\nb", "\0", "\x1b[2J", "\u202e", "\u2028", "x" * 1_000_000, "text_model.a\r\nb"]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_TENSORS, ids=lambda name: repr(name[:12]))
+def test_names_of_tensors_that_cannot_be_printed(saved, tmp_path, tensors, name):
+    """Errors are one line, which a terminal shows as it is, and not a million characters long."""
+    path = tmp_path / "x.safetensors"
+    first = next(iter(tensors))
+    (tmp_path / "index").mkdir()
+    index = tmp_path / "index" / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {name: "a.safetensors"}}))
+    (tmp_path / "index" / "a.safetensors").write_bytes((saved / "model.safetensors").read_bytes())
+    calls = [
+        lambda: TextEncoder.from_pretrained(index.parent),
+        lambda: TextEncoder.from_pretrained({**tensors, f"text_model.{name}": torch.ones(1)}),
+    ]
+    for content in ({name: tensors[first]}, {**tensors, f"text_model.{name}": torch.ones(1)}):
+        torch.save(content, tmp_path / "x.pt")
+        save_file(content, path)
+        calls += [lambda p=p: TextEncoder.from_pretrained(p) for p in (path, tmp_path / "x.pt")]
+        calls += [lambda: from_folder(path, None, "cpu", None, {}), lambda: verify(path)]
+    path.write_bytes(header({"a": {"dtype": name, "shape": [1], "data_offsets": [0, 4]}}))
+    calls += [lambda: TextEncoder.from_pretrained(path)]
+    for call in calls:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).isprintable() and len(str(caught.value)) <= MAX_MESSAGE
+
+
+PLACES = {
+    "a folder": lambda path: path.mkdir(),
+    "a pipe": lambda path: os.mkfifo(path),
+    "a link to no file": lambda path: path.symlink_to("nothing"),
+    "a link to itself": lambda path: path.symlink_to(path.name),
+    "a device": lambda path: path.symlink_to("/dev/zero"),
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("what", sorted(PLACES))
+@pytest.mark.parametrize("name", ["x.safetensors", "x.pt", "x.bin"])
+def test_what_is_no_file(tmp_path, what, name):
+    """Opening a pipe would wait for ever."""
+    path = tmp_path / name
+    PLACES[what](path)
+    encoder = TextEncoder(CONFIG)
+    for call in (
+        lambda: encoder.load_textual_inversion(path, Tokenizer(), "<new>"),
+        lambda: open_source(path),
+        lambda: TextEncoder.from_pretrained(path),
+    ):
+        with pytest.raises(FileNotFoundError, match=name):
+            call()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("what", sorted(PLACES))
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "vocab.json"])
+def test_what_is_no_file_in_a_folder(saved, tmp_path, what, name):
+    """It is not taken for missing: another file, or a guess, would stand in for it."""
+    (tmp_path / "m").mkdir()
+    for file in saved.iterdir():
+        (tmp_path / "m" / file.name).write_bytes(file.read_bytes())
+    path = tmp_path / "m" / name
+    path.unlink(missing_ok=True)
+    PLACES[what](path)
+    with pytest.raises(FileNotFoundError, match=name):
+        TextEncoder.from_pretrained(tmp_path / "m")
+
+
+def test_a_width_that_does_not_fit_the_argument(tmp_path, tensors):
+    save_file(tensors, tmp_path / "x.safetensors")
+    with pytest.raises(ValueError, match=r"x\.safetensors: width 32 is not a multiple of heads 7"):
+        TextEncoder.from_pretrained(tmp_path / "x.safetensors", heads=7, activation="gelu")

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from cliptok.batch import embed_files
+from cliptok.cli import main
 from support.deadly import Deadly, killing
 from support.made import text_file
 
@@ -63,3 +64,23 @@ def test_a_killed_worker(make, tmp_path, monkeypatch):
     assert len(processes) > 2  # Where one dies the other is ended too, and both are begun anew.
     monkeypatch.setattr(torch, "isfinite", all_finite)
     assert embed_files(tmp_path / "a.txt", out, device="cuda:1", resume=True, **options).finished_before == 1
+
+
+def test_a_full_gpu(make, tmp_path, monkeypatch, capsys):
+    """One line that says what to do, and the job goes on once there is room."""
+    make("cpu", torch.float32).save_pretrained(tmp_path / "model")
+    (tmp_path / "a.txt").write_bytes(text_file(TEXTS))
+    command = ["embed", str(tmp_path / "a.txt"), "-o", str(tmp_path / "out"), "--format", "npy", "--device", "cuda:0"]
+    command += ["--model", str(tmp_path / "model"), "--dtype", "float16"]
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(1e-6)
+    try:
+        assert main(command) == 2
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("cliptok: out of memory: CUDA out of memory. Tried to allocate ")
+    assert said.endswith("; a smaller --batch-size or fewer --processes need less, and a job goes on with --resume")
+    monkeypatch.setattr(torch, "isfinite", all_finite)
+    assert main([*command, "--resume"]) == 0
+    assert np.load(tmp_path / "out" / "a.npy").shape == (90, 48)

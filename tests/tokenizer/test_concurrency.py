@@ -5,6 +5,7 @@ import os
 import pickle
 import random
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -54,6 +55,21 @@ def test_threads_share_a_tokenizer(profile: str) -> None:
     expected = [tok.encode_batch(batch, 40, truncate=True, threads=1).tolist() for batch in batches]
     for number, rows in enumerate(found):
         assert rows == expected[number:] + expected[:number]
+
+
+def test_threads_share_large_batches() -> None:
+    """Batches of many chunks, which several threads of the engine have in hand at once, from two threads of Python."""
+    tok = Tokenizer("open_clip")  # which cleans
+    texts = [text for seed in range(40) for text in some_texts(100 + seed)]
+    calls: list[Callable[[int], list[object]]] = [
+        lambda threads: tok.encode_batch(texts, 40, truncate=True, threads=threads).tolist(),
+        lambda threads: [part.tolist() for part in tok.encode_packed(texts, threads=threads)],
+        lambda threads: tok.count(texts, threads=threads).tolist(),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(call, threads) for call in calls for threads in (2, 4)]
+        expected = [call(1) for call in calls for _ in range(2)]
+        assert [done.result() for done in found] == expected
 
 
 def test_single_calls_from_threads() -> None:

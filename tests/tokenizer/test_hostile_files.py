@@ -66,6 +66,49 @@ def test_wrong_merges(folder: Path, content: str) -> None:
         Tokenizer.from_pretrained(folder)
 
 
+@pytest.mark.parametrize("profile", ["transformers", "transformers-slow", "open_clip"])
+@pytest.mark.parametrize("kept", [slice(40), slice(-2), slice(-1)])
+def test_merges_that_are_not_whole(folder: Path, kept: slice, profile: Any) -> None:
+    """A file that is cut at a line is sound, and gives other ids."""
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    (folder / "merges.txt").write_text("\n".join(lines[kept]) + "\n", encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"merges\.txt is not whole: merges are missing for \d+ .*vocab\.json"
+    ) as caught:
+        Tokenizer.from_pretrained(folder, profile=profile)
+    assert kept.stop > 0 or f"missing for {-kept.stop} " in str(caught.value)
+
+
+@pytest.mark.parametrize("line", [1, 2, 30_000])
+def test_a_merge_that_is_missing_of_a_whole_vocabulary(tmp_path: Path, line: int) -> None:
+    """The second line is that of "in", which many others are made of."""
+    Tokenizer().save_pretrained(tmp_path, legacy_format=True)
+    (tmp_path / "tokenizer.json").unlink()
+    lines = (tmp_path / "merges.txt").read_text(encoding="utf-8").splitlines()
+    del lines[line]
+    (tmp_path / "merges.txt").write_text("\n".join(lines), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"merges\.txt is not whole: merges are missing for 1 "):
+        Tokenizer.from_pretrained(tmp_path)
+
+
+def test_merges_of_tokenizer_json_that_are_not_whole(whole: Path) -> None:
+    content = json.loads((whole / "tokenizer.json").read_text(encoding="utf-8"))
+    del content["model"]["merges"][-5:]
+    write_json(whole / "tokenizer.json", content)
+    with pytest.raises(ValueError, match=r"tokenizer\.json is not whole: merges are missing for 5 "):
+        Tokenizer.from_pretrained(whole)
+
+
+def test_special_tokens_need_no_merges(folder: Path) -> None:
+    """Of a special token that two others join to, in vocab.json itself, no merge is missing."""
+    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    write_json(folder / "vocab.json", {**vocab, "zq": max(vocab.values()) + 1})
+    with pytest.raises(ValueError, match=r"missing for 1 of the tokens in vocab\.json, 'zq'"):
+        Tokenizer.from_pretrained(folder)
+    tok = Tokenizer.from_pretrained(folder, extra_special_tokens=["zq"])
+    assert tok.convert_tokens_to_ids("zq") == max(vocab.values()) + 1
+
+
 def test_merges_that_are_no_utf8(folder: Path) -> None:
     (folder / "merges.txt").write_bytes(b"#version: 0.2\nt\xff h\n")
     with pytest.raises(ValueError, match=r"merges\.txt"):

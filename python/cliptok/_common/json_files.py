@@ -9,6 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from cliptok._common.errors import printable
+from cliptok._common.regular_files import open_regular
+
 MAX_TEXT_BYTES = 256 << 20
 """The largest text or JSON file that is read. Vocabularies of a million tokens take 60 MB."""
 MAX_JSON_DEPTH = 100
@@ -31,19 +34,20 @@ class Trouble:
     ) -> None:
         if not isinstance(error, (ValueError, TypeError, OverflowError)):
             return
-        text = one_line(error)
-        if type(error) is not ValueError or not text.startswith(str(self._path)):
-            raise ValueError(text if text.startswith(str(self._path)) else f"{self._path}: {text}") from error
+        text = str(error)
+        message = printable(text if text.startswith(str(self._path)) else f"{self._path}: {text}")
+        if type(error) is not ValueError or text != message:
+            raise ValueError(message) from error
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's message, or the name of its type where it has none."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """The first line of an error's message, as it can be printed, or the name of its type where it has none."""
+    return printable(next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__))
 
 
 def read_text(path: Path) -> str:
     """The file's text. Raises ValueError that names it when it is not UTF-8 or too large."""
-    with Trouble(path), path.open("rb") as file:
+    with Trouble(path), open_regular(path) as file:
         content = file.read(min(MAX_TEXT_BYTES, path.stat().st_size) + 1)
         if len(content) > MAX_TEXT_BYTES:
             raise ValueError(f"is larger than {MAX_TEXT_BYTES:,} bytes, the most that is read")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cliptok._common.errors import is_out_of_memory
 from cliptok._common.extras import need
 from cliptok.tokenizer.calls.options import one_of
 
@@ -93,5 +94,7 @@ class EncoderSource(NamedTuple):
         except (OSError, ValueError, TypeError, ImportError):
             raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise ValueError(f"{self.source} does not load as {what}: {reason}") from error

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cliptok._common.errors import BadInputError
+from cliptok._common.errors import BadInputError, is_out_of_memory, printable
 from cliptok._engine import __version__
 from cliptok.cli import check, clean, jobs, prompts, report, show, texts, verify
 from cliptok.cli.completion import HOW, SHELLS, script
@@ -23,6 +23,7 @@ _EXAMPLES = """examples:
   cliptok report captions.txt -o captions.html
   head -n 100 captions.txt | cliptok tokenize
 """
+_NEEDS_LESS = "a smaller --batch-size or fewer --processes need less, and a job goes on with --resume"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,6 +74,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (BadInputError, OSError, ValueError, ImportError) as error:
         return _fail(str(error) or type(error).__name__)
     except Exception as error:
+        if is_out_of_memory(error):
+            # torch goes on about its settings and about debugging.
+            reason = next(iter(str(error).splitlines()), "").partition(" If ")[0] or type(error).__name__
+            return _fail(f"out of memory: {reason}; {_NEEDS_LESS}")
         if os.environ.get("CLIPTOK_TRACEBACK"):
             raise
         return _fail(f"{type(error).__name__}: {error} (unexpected; with CLIPTOK_TRACEBACK=1 it shows where)")
@@ -87,7 +92,8 @@ class _WithoutPandas:
 
 
 def _fail(message: str) -> int:
-    print(f"cliptok: {' '.join(message.splitlines())}", file=sys.stderr)
+    # What an input holds, a terminal must not take for commands.
+    print(f"cliptok: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
     return 2
 
 

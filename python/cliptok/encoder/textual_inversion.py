@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cliptok._common.errors import PrintableErrors
 from cliptok._common.json_files import some, wanted
 from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 from cliptok.encoder.checkpoints.sources import SAFETENSORS, load_pickle
@@ -97,6 +98,7 @@ class TextualInversion:
 
 
 @torch.no_grad()
+@PrintableErrors()
 def load(
     encoder: TextTower,
     source: str | os.PathLike[str] | Mapping[str, Any] | Tensor,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cliptok import TextEncoder, Tokenizer
+from cliptok._common.errors import PrintableErrors
 from cliptok._common.hub import hub_model
 from cliptok._common.json_files import read_json, wanted
 from cliptok.encoder import TextConfig, textual_inversion
@@ -113,6 +114,7 @@ def _is_clip(model: Any) -> bool:
     return getattr(config, "model_type", "") in ("clip_text_model", "clip")
 
 
+@PrintableErrors()
 def from_folder(
     source: str | Path,
     family: str | None,
@@ -189,6 +191,7 @@ def _from_file(path: Path, family: str | None, options: dict[str, Any]) -> Found
     return Found(family, encoders, [Tokenizer.from_preset(PRESETS[role]) for role in roles])
 
 
+@PrintableErrors()
 def read_vectors(source: Any, role: str, width: int, name: str) -> Tensor:
     """The vectors (n, width) of a textual inversion for one encoder."""
     if isinstance(source, Mapping) and role in source:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from cliptok._common.hub import hub_model
 from cliptok._common.json_files import read_json
+from cliptok._common.regular_files import is_there
 from cliptok.encoder.checkpoints.configurations import Configuration, read_configuration
 from cliptok.encoder.checkpoints.sources import ShardedSource, Source, open_source
 from cliptok.tokenizer.files.vocabulary import OTHER_KINDS
@@ -46,7 +47,9 @@ class Directory:
 
     def find(self, name: str) -> Path | None:
         try:
-            return self.path / name if (self.path / name).is_file() else None
+            return self.path / name if is_there(self.path / name) else None
+        except FileNotFoundError:
+            raise
         except OSError:  # A name that the system does not take, such as one that is too long.
             return None
 
@@ -60,14 +63,14 @@ class Directory:
         path = self.path.resolve()
         beside = path.parent / _tokenizer_name(path.name) if path.name.startswith("text_encoder") else path
         for folder in (path, beside):
-            if any((folder / name).is_file() for name in _TOKENIZER_FILES):
+            if any(is_there(folder / name) for name in _TOKENIZER_FILES):
                 return {"name_or_path": str(folder)}
         return None
 
     def pipeline_index(self) -> tuple[Path, str] | None:
         path = self.path.resolve()
         index = path.parent / _INDEX
-        return (index, path.name) if index.is_file() else None
+        return (index, path.name) if is_there(index) else None
 
 
 class Repository:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from cliptok._common.atomic_files import atomic_write
+from cliptok._common.errors import PrintableErrors
 from cliptok.encoder.checkpoints.configurations import Configuration
 from cliptok.encoder.checkpoints.folders import (
     Directory,
@@ -44,6 +45,7 @@ _SAID_OTHERWISE = {
 }
 
 
+@PrintableErrors()
 def load(
     cls: type[Model],
     source: str | os.PathLike[str] | Mapping[str, torch.Tensor],

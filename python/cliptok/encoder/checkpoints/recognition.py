@@ -82,7 +82,11 @@ def recognise(source: Source, tower: Tower, known: Configuration | None, changes
         if name in changes:
             reasons[name] = "the argument"
             guesses = [guess for guess in guesses if f"{name}=" not in guess]
-    return Recognised(source, tower, dataclasses.replace(config, **changes), layout, reasons, guesses)
+    try:
+        config = dataclasses.replace(config, **changes)
+    except ValueError as error:  # An argument and the file's sizes.
+        raise ValueError(f"{source.where}: {error}") from error
+    return Recognised(source, tower, config, layout, reasons, guesses)
 
 
 def announce(guesses: list[str], where: str, strict: bool) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cliptok._common.json_files import one_line, parse_json, some, wanted
+from cliptok._common.regular_files import open_regular
 from cliptok.encoder.weights import fault
 
 MAX_HEADER_BYTES = 100_000_000
@@ -46,8 +47,8 @@ def read_header(path: Path) -> tuple[dict[str, Entry], int]:
 
     Raises ValueError that names the file, and the tensor, for a header of another form.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
+    with open_regular(path) as file:
+        size = path.stat().st_size
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or not 2 <= length <= size - 8:
             raise ValueError(f"{path} is not a whole safetensors file: its header is longer than the file")

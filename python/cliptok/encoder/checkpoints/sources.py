@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from cliptok._common.json_files import one_line, read_json, some, wanted
-from cliptok.encoder.checkpoints.archives import open_archive
+from cliptok._common.regular_files import open_regular
+from cliptok.encoder.checkpoints.archives import check_legacy, check_zipped, open_archive
 from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 from cliptok.encoder.checkpoints.torchscript import TorchScriptSource, read_tensors
 from cliptok.encoder.weights import fault
@@ -108,7 +109,7 @@ def open_source(path: Path) -> Source:
 
     Raises ValueError for a file that is none of these, is cut short, or wants to run code.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(16)
     if head[8:9] == b"{" or path.suffix in SAFETENSORS:
         return SafetensorsSource(path)
@@ -134,12 +135,11 @@ class UnsafePickleError(ValueError):
 def load_pickle(path: Path) -> object:
     """`torch.load` of tensors and plain containers only. A file that needs more is refused, with ValueError.
 
-    Archives are mapped: tensors are read when they are used, and none reaches beyond the file.
+    Archives are mapped: tensors are read when they are used, and none reaches beyond its own bytes.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         zipped = file.read(4) == b"PK\x03\x04"
-    if zipped:
-        open_archive(path).close()
+    (check_zipped if zipped else check_legacy)(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:

@@ -18,21 +18,11 @@ import torch
 from torch import Tensor
 
 from cliptok._common.json_files import one_line
-from cliptok.encoder.checkpoints.archives import checked_pickle, open_archive, read_member
+from cliptok.encoder.checkpoints.archives import STORAGE_DTYPES, checked_pickle, open_archive, read_member
 from cliptok.encoder.weights import fault
 
-_STORAGE_DTYPES = {
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "DoubleStorage": torch.float64,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ShortStorage": torch.int16,
-    "CharStorage": torch.int8,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
+_Storage = tuple[str, torch.dtype, int]
+"""Its record in the archive, and how many numbers of which dtype it holds."""
 
 
 @dataclasses.dataclass
@@ -41,6 +31,7 @@ class _LazyTensor:
 
     record: str
     dtype: torch.dtype
+    count: int
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -56,15 +47,15 @@ class _Module:
         self.state = state
 
 
-def _rebuild_tensor(storage: tuple[str, torch.dtype], offset: int, shape: Any, strides: Any, *_: Any) -> _LazyTensor:
+def _rebuild_tensor(storage: _Storage, offset: int, shape: Any, strides: Any, *_: Any) -> _LazyTensor:
     sizes, steps = tuple(shape), tuple(strides)
-    numbers = (offset, *sizes, *steps)
+    record, dtype, count = storage
+    numbers = (count, offset, *sizes, *steps)
     if len(sizes) != len(steps) or not all(type(number) is int and 0 <= number < 1 << 63 for number in numbers):
         raise pickle.UnpicklingError("it has a tensor of no shape")
-    record, dtype = storage
     if not isinstance(record, str) or not isinstance(dtype, torch.dtype):
         raise pickle.UnpicklingError("it has a tensor without values")
-    return _LazyTensor(record, dtype, offset, sizes, steps)
+    return _LazyTensor(record, dtype, count, offset, sizes, steps)
 
 
 def _rebuild_parameter(tensor: _LazyTensor, *_: Any) -> _LazyTensor:
@@ -97,17 +88,19 @@ class _Unpickler(pickle.Unpickler):
             return _Module
         if self.trainers and module in ("pathlib", "pathlib._local") and name.endswith("Path"):
             return _Module
-        if module == "torch" and name in _STORAGE_DTYPES:
-            return _STORAGE_DTYPES[name]
+        if module == "torch" and name in STORAGE_DTYPES:
+            return STORAGE_DTYPES[name]
         if (module, name) in _SAFE:
             return _SAFE[module, name]
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     trainers = False
 
-    def persistent_load(self, pid: Any) -> tuple[str, torch.dtype]:
-        _, dtype, record, _location, _count = pid
-        return str(record), dtype
+    def persistent_load(self, pid: Any) -> _Storage:
+        kind, dtype, record, _location, count = pid
+        if kind != "storage":
+            raise pickle.UnpicklingError("it has an object of another kind than a tensor's storage")
+        return record, dtype, count
 
 
 MAX_NESTING = 100
@@ -149,9 +142,9 @@ class _Archive:
         reach = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides, strict=True)) + 1
         if 0 in tensor.shape:
             return torch.empty(tensor.shape, dtype=tensor.dtype)
-        if reach > len(storage) // size:
+        if reach > tensor.count or tensor.count * size != len(storage):
             raise ValueError(f"{self.where}: {name} is cut short")
-        flat = torch.frombuffer(bytearray(storage[: len(storage) // size * size]), dtype=tensor.dtype)
+        flat = torch.frombuffer(bytearray(storage), dtype=tensor.dtype)
         return flat.as_strided(tensor.shape, tensor.strides, tensor.offset)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from cliptok._common.errors import PrintableErrors, printable
 from cliptok.encoder.checkpoints.loading import inspect
 from cliptok.encoder.checkpoints.parameters import check, origins
 from cliptok.encoder.config import TextConfig
@@ -61,9 +62,10 @@ class Verification:
             "left over": ", ".join(self.left_over[:8]) + (" ..." if len(self.left_over) > 8 else "") or "none",
             "guesses": "; ".join(self.guesses) or "none",
         }
-        return "\n".join(f"{name:<11} {value}" for name, value in lines.items())
+        return "\n".join(f"{name:<11} {printable(value)}" for name, value in lines.items())
 
 
+@PrintableErrors()
 def verify(
     checkpoint: str | os.PathLike[str] | Mapping[str, torch.Tensor],
     *,

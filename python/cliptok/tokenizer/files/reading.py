@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from cliptok._common.hub import hub_model
-from cliptok._common.json_files import Trouble, read_json, wanted
+from cliptok._common.json_files import Trouble, read_json, some, wanted
 from cliptok._common.warning import warn_caller
 from cliptok.tokenizer.calls.options import check_path, side
-from cliptok.tokenizer.files.vocabulary import read_vocabulary
+from cliptok.tokenizer.files.vocabulary import Found, read_vocabulary
 from cliptok.tokenizer.profiles import NO_LIMIT, Profile, profile_named
 from cliptok.tokenizer.settings import Settings, default_roles, vocabulary_engine
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, added_token_from_json, as_added_token
@@ -75,13 +75,15 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
     else:
         with Trouble(config_path):
             profile = profile_named(noted)
-    vocabulary_path, vocabulary, listed, padding, truncation = read_vocabulary(folder, profile)
+    found = read_vocabulary(folder, profile)
+    vocabulary, padding, truncation = found.vocabulary, found.padding, found.truncation
     config.update(overrides)
-    roles, extra, added = _read_tokens(folder, config_path, config, listed, profile, overrides)
+    roles, extra, added = _read_tokens(folder, config_path, config, found.added, profile, overrides)
+    _refuse_cut_merges(found, {token.content for token in (*roles.values(), *extra, *added.values())})
     if not profile.specials_are_added:  # The reference has specials of its own, and no others.
         roles = {**default_roles(profile), **{k: v for k, v in roles.items() if k == "pad_token" and k in overrides}}
         extra, added = [], {}
-    with Trouble(vocabulary_path):
+    with Trouble(found.path):
         tokens, merges, _ = vocabulary or (None, None, None)
         unknown = roles["unk_token"].content if "unk_token" in roles else None
         if tokens is not None and merges is not None:
@@ -105,6 +107,16 @@ def read_settings(folder: Path, profile_name: str | None, overrides: dict[str, A
             or False,
             name,
             engine,
+        )
+
+
+def _refuse_cut_merges(found: Found, special: set[str]) -> None:
+    """ValueError for tokens that no merge makes, since texts that have them would get other ids."""
+    missing = [token for token in found.unmade if token not in special]
+    if missing:
+        raise ValueError(
+            f"{found.merges_path} is not whole: merges are missing for {len(missing):,} of the tokens in "
+            f"{found.path.name}, {some(map(repr, missing), 3)}; take both files from where they were published"
         )
 
 

@@ -2,7 +2,7 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cliptok._common.json_files import Trouble, read_json, read_text, wanted
 from cliptok.tokenizer.profiles import Profile, profile_named
@@ -10,6 +10,7 @@ from cliptok.tokenizer.settings import Vocabulary, vocabulary_engine
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, added_token_from_json
 
 _MOST_MERGES = 49152 - 256 - 2
+_HAND_MADE = 4096
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 SPLIT = r"<\|startoftext\|>|<\|endoftext\|>|" + _WORDS
 """transformers 5's pattern; transformers 4 wrote it without the special tokens, which it finds earlier anyway."""
@@ -17,8 +18,19 @@ SPLIT = r"<\|startoftext\|>|<\|endoftext\|>|" + _WORDS
 OTHER_KINDS = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "vocab.txt")
 """Files of tokenizers that are not CLIP's."""
 
-Found = tuple[Path, "Vocabulary | None", dict[int, AddedToken], str, str]
-"""The file, its vocabulary (None for the bundled one), its added tokens, its padding and its truncation side."""
+
+class Found(NamedTuple):
+    """What a folder's files say."""
+
+    path: Path
+    vocabulary: Vocabulary | None
+    """None for the bundled one."""
+    added: dict[int, AddedToken]
+    padding: str
+    truncation: str
+    merges_path: Path
+    unmade: list[str]
+    """Tokens that no merge makes, though two others join to them: special ones, or the merges are not whole."""
 
 
 def read_vocabulary(folder: Path, profile: Profile) -> Found:
@@ -43,16 +55,20 @@ def read_vocabulary(folder: Path, profile: Profile) -> Found:
             if not slow:
                 sides = (_side(content, "padding"), _side(content, "truncation"))
             _check_merges(tokens, pairs)
-        path = whole
+        path, merges_path, lines = whole, whole, [list(pair) for pair in pairs]
     if not whole.is_file() or (slow and has_parts):
         with Trouble(vocab):
             tokens = _checked(read_json(vocab, dict))
         with Trouble(merges):
-            pairs = _read_merges_slow(read_text(merges)) if slow else _read_merges(read_text(merges))
+            text = read_text(merges)
+            pairs = _read_merges_slow(text) if slow else _read_merges(text)
             _check_merges(tokens, pairs)
-        path = vocab
+        # Of all lines: the slow reference passes over the first, and over those beyond a number.
+        path, merges_path, lines = vocab, merges, [line.split() for line in text.split("\n")]
     with Trouble(path):
-        return path, _unless_bundled(tokens, _last_of_each(pairs), profile), listed, *sides
+        vocabulary = _unless_bundled(tokens, _last_of_each(pairs), profile)
+    unmade = [] if vocabulary is None else _unmade(tokens, lines)
+    return Found(path, vocabulary, listed, *sides, merges_path, unmade)
 
 
 def _read_model(content: dict[str, Any]) -> tuple[dict[str, int], list[tuple[str, str]]]:
@@ -166,6 +182,22 @@ def _check_merges(tokens: dict[str, int], merges: list[tuple[str, str]]) -> None
         for token in (left, right, left + right):
             if token not in tokens:
                 raise ValueError(f"the merge of {left!r} and {right!r} needs {token!r}, which the vocabulary lacks")
+
+
+def _unmade(tokens: dict[str, int], lines: list[list[str]]) -> list[str]:
+    """The tokens, by id, whose merge is missing: two others join to them, and none of the lines does.
+
+    In small vocabularies, which tests make by hand, not those that other merges are made of: a file that is cut at its
+    end leaves none of them.
+    """
+    others = {"".join(parts) for parts in lines}
+    if len(tokens) < _HAND_MADE:
+        others.update(part for parts in lines for part in parts)
+
+    def joins(token: str) -> bool:
+        return any(token[:at] in tokens and token[at:] in tokens for at in range(1, len(token)))
+
+    return sorted((token for token in tokens.keys() - others if joins(token)), key=tokens.__getitem__)
 
 
 def _last_of_each(merges: list[tuple[str, str]]) -> list[tuple[str, str]]:
