@@ -177,7 +177,9 @@ class Runner:
                 break
             known[item.nodeid] = (time.monotonic() - began, sorted(state()._stats))
         Path("..", CALLS).write_text(json.dumps(known))
-        Path("..", MODULES).write_text(json.dumps(list(sys.modules)))
+        modules = Path("..", MODULES)
+        before = json.loads(modules.read_text()) if modules.exists() else []
+        modules.write_text(json.dumps(list(dict.fromkeys([*before, *sys.modules]))))
 
     def run(self, name: str, tests: list[tuple[float, pytest.Item]]) -> tuple[str, str]:
         seconds = sum(took for took, _ in tests)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+import zipfile
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from cliptok.encoder import TextConfig, TextEncoder
+from cliptok.encoder.checkpoints import safetensors_file
 from cliptok.encoder.checkpoints.folders import Directory
 from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 from cliptok.encoder.checkpoints.sources import ShardedSource
@@ -170,6 +172,43 @@ def test_the_smallest_safetensors_files(tmp_path):
     save_file({"a": torch.ones(1, 2), "b": torch.zeros(0)}, path)
     assert SafetensorsSource(path).shapes() == {"a": (1, 2), "b": (0,)}
     assert SafetensorsSource(path).read("a").tolist() == [[1, 1]]
+
+
+def test_the_longest_header(tmp_path, monkeypatch):
+    path = tmp_path / "one.safetensors"
+    save_file({"a": torch.ones(1)}, path)
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    monkeypatch.setattr(safetensors_file, "MAX_HEADER_BYTES", length)
+    assert SafetensorsSource(path).shapes() == {"a": (1,)}
+    monkeypatch.setattr(safetensors_file, "MAX_HEADER_BYTES", length - 1)
+    with pytest.raises(ValueError, match="header") as error:
+        SafetensorsSource(path)
+    assert str(error.value) == f"{path} has a header of {length} bytes; at most {length - 1} are read"
+
+
+def test_pickles_of_a_gpu_load_without_one(weights, tmp_path):
+    torch.save(dict(weights), tmp_path / "cpu.pt")
+    with zipfile.ZipFile(tmp_path / "cpu.pt") as old, zipfile.ZipFile(tmp_path / "cuda.pt", "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("data.pkl"):
+                content = content.replace(b"X\x03\0\0\0cpu", b"X\x07\0\0\0cuda:99")
+                assert b"cuda:99" in content
+            new.writestr(name, content)
+    encoder = TextEncoder.from_pretrained(tmp_path / "cuda.pt", activation="gelu")
+    assert torch.equal(encoder.state_dict()["text_projection.weight"], weights["text_projection.weight"])
+
+
+@pytest.mark.parametrize("changes", [{"causal": False}, {"class_token": True}])
+def test_towers_that_transformers_has_no_class_for(tmp_path, changes):
+    encoder = TextEncoder(TextConfig(width=64, layers=1, heads=1, mlp=64, vocabulary=600, **changes))
+    with pytest.raises(ValueError, match="causal") as error:
+        encoder.save_pretrained(tmp_path)
+    assert str(error.value) == (
+        "transformers' CLIP text models have a causal mask and no class token, so this tower has no such files; keep "
+        "the checkpoint that it came from, or torch.save its state_dict()"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 INDEXES = [
