@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cliptok.batch import BadInputError, check_outputs, tokenize_files
+from cliptok.batch import BadInputError, check_outputs, clean_outputs, tokenize_files
 from cliptok.batch.reading.inputs import find
 from cliptok.batch.writing.records import Index
 from cliptok.report import write_report
@@ -110,6 +110,50 @@ def test_a_loop_of_links_in_the_way(tmp_path: Path) -> None:
             tokenize_files(tmp_path / "in.txt", tmp_path / "ids.npy", resume=resume)
     write_report(tmp_path / "in.txt", tmp_path / "page.html")
     assert (tmp_path / "page.html").is_file()
+
+
+def test_any_flipped_byte_of_a_part(tmp_path: Path) -> None:
+    """Also one of where the next part begins, which would have read texts from the middle of a line."""
+    (tmp_path / "in.txt").write_bytes(text_file(["a cat"] * 60) + b"\xff\n")
+    parts = tmp_path / ".ids.npy.parts"
+
+    def run() -> dict[str, bytes]:
+        with pytest.raises(BadInputError, match="line 61 is not UTF-8"):
+            tokenize_files(tmp_path / "in.txt", tmp_path / "ids.npy", max_length=5, resume=True, part_rows=20)
+        return {path.name: path.read_bytes() for path in parts.iterdir()}
+
+    whole = run()
+    assert sorted(whole) == ["000000.part", "000001.part"]
+    content = whole["000001.part"]
+    for at in range(len(content) - 1, len(content) - 900, -9):
+        changed = bytearray(content)
+        changed[at] ^= 1 << at % 8
+        (parts / "000001.part").write_bytes(changed)
+        assert run() == whole, (at, bytes(changed[at - 20 : at + 20]))
+    for damage in (b"", b"[" * 100_000, b"{}" + (2).to_bytes(8, "little") + content[-8:], content[:-1]):
+        (parts / "000001.part").write_bytes(damage)
+        assert run() == whole, damage[:20]
+    if hasattr(os, "mkfifo"):
+        (parts / "000001.part").unlink()
+        os.mkfifo(parts / "000001.part")
+        assert run() == whole
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_in_the_place_of_parts(tmp_path: Path) -> None:
+    """What they lead to stays."""
+    (tmp_path / "in.txt").write_bytes(text_file(["a cat"] * 100))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "000000.part").write_bytes(b"precious")
+    tokenize_files(tmp_path / "in.txt", tmp_path / "whole.npy", part_rows=20)
+    for how in ({"resume": True}, {}, {"resume": True, "part_rows": 20}):
+        parts = tmp_path / ".ids.npy.parts"
+        parts.unlink(missing_ok=True)
+        parts.symlink_to("other")
+        assert clean_outputs(tmp_path / "ids.npy" if (tmp_path / "ids.npy").exists() else tmp_path) == []
+        tokenize_files(tmp_path / "in.txt", tmp_path / "ids.npy", **how)  # type: ignore[arg-type]
+        assert (tmp_path / "ids.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert [path.read_bytes() for path in (tmp_path / "other").iterdir()] == [b"precious"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")

@@ -9,6 +9,9 @@ from cliptok.batch.formats import WITH_COLUMNS
 from cliptok.batch.reading.reader import Reading
 from cliptok.tokenizer.calls.options import check_int, check_path, one_of
 
+MAX_PROCESSES = 1024
+"""Of one machine, for a job."""
+
 
 def devices_of(device: Any, processes: int | None) -> list[str]:
     """What each process computes on: several devices with commas between, or `processes` times one, "" the default."""
@@ -35,6 +38,8 @@ def check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modu
         check_int("part_rows", part_rows, 1)
     if processes is not None:
         check_int("processes", processes, 1)
+        if processes > MAX_PROCESSES:
+            raise ValueError(f"processes is {processes}; expected at most {MAX_PROCESSES:,}")
         if ray is not False and processes > 1:
             raise ValueError("processes are of this machine, and ray has its own")
     if ray is not False:
