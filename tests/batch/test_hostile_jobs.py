@@ -175,3 +175,15 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     tokenize_files(folder / os.fsdecode(b"\xfe.parquet"), tmp_path / "out", column="text", resume=True)
     write_report(folder / os.fsdecode(b"\xff.txt"), tmp_path / "page.html")
     assert "\ufffd.txt" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_log_that_is_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes(text_file(["a cat"]))
+    for name in ("in.txt", "ids.npy"):
+        with pytest.raises(BadInputError, match="is an input or an output; choose another file for the log"):
+            tokenize_files(path, tmp_path / "ids.npy", json_log=tmp_path / name)
+    assert path.read_bytes() == b"a cat\n"
+    if Path("/dev/full").exists():
+        with pytest.raises(BadInputError, match="/dev/full: No space left on device"):
+            tokenize_files(path, tmp_path / "ids.npy", json_log="/dev/full")

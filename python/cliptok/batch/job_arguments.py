@@ -4,9 +4,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cliptok._common.errors import BadInputError
 from cliptok._common.extras import need
 from cliptok.batch.formats import WITH_COLUMNS
+from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
+from cliptok.batch.stores.paths import real
 from cliptok.tokenizer.calls.options import check_int, check_path, one_of
 
 MAX_PROCESSES = 1024
@@ -23,9 +26,14 @@ def devices_of(device: Any, processes: int | None) -> list[str]:
     return names
 
 
-def log_path(path: Any) -> Path | None:
-    """The file that gets a line for each part."""
-    return None if path is None else Path(check_path("json_log", path, "a file to add lines to"))
+def log_path(path: Any, shards: Iterable[Shard]) -> Path | None:
+    """The file that gets a line for each part. Raises BadInputError for one of the job's inputs or outputs."""
+    if path is None:
+        return None
+    log = Path(check_path("json_log", path, "a file to add lines to"))
+    if real(log) in {real(each) for shard in shards for each in (shard.source, shard.target)}:
+        raise BadInputError(f"{log} is an input or an output; choose another file for the log")
+    return log
 
 
 def check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modules: str) -> None:
