@@ -47,8 +47,8 @@ CALLS = Path("calls.json")
 MODULES = Path("modules.json")
 RESULTS = Path("results.jsonl")
 SURVIVED = Path("survived.txt")
-CPU_SECONDS = 10.0  # to which five times what the tests take is added
-WALL_SECONDS = 120.0  # for what waits for ever; to which ten times what the tests take is added
+CPU_SECONDS = 5.0  # to which three times what the tests take is added
+WALL_SECONDS = 30.0  # for what waits for ever; to which five times what the tests take is added
 DATA_BYTES = 8 << 30
 
 
@@ -130,8 +130,13 @@ class Runner:
                 by_function.setdefault(function, []).append((seconds, item))
         gc.collect()
         gc.freeze()  # or each fork copies every object when it collects
-        with Path("..", RESULTS).open("a", encoding="utf-8") as results:
+        with Path("..", RESULTS).open("a+", encoding="utf-8") as results:
+            results.seek(0)
+            self.results = [json.loads(line) for line in results]  # of a run that was interrupted
+            known = {result["mutant"] for result in self.results}
             for number, (name, path) in enumerate(self.mutants.items(), 1):
+                if name in known:
+                    continue
                 tests = sorted(by_function.get(name.partition("__mutmut_")[0], []), key=lambda test: test[0])
                 ends = itertools.accumulate(seconds for seconds, _ in tests)
                 tests = [test for test, end in zip(tests, ends, strict=True) if end <= max(self.most, tests[0][0])]
@@ -184,7 +189,7 @@ class Runner:
     def run(self, name: str, tests: list[tuple[float, pytest.Item]]) -> tuple[str, str]:
         seconds = sum(took for took, _ in tests)
         items = [item for _, item in tests]
-        return self.forked(name, items, self.until_failure, CPU_SECONDS + 5 * seconds, WALL_SECONDS + 10 * seconds)
+        return self.forked(name, items, self.until_failure, CPU_SECONDS + 3 * seconds, WALL_SECONDS + 5 * seconds)
 
     def until_failure(self, items: list[pytest.Item]) -> None:
         for item, after in zip(items, [*items[1:], None], strict=True):

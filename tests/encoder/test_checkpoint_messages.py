@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import struct
 import zipfile
 
@@ -11,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from cliptok.encoder import TextConfig, TextEncoder
-from cliptok.encoder.checkpoints import safetensors_file
-from cliptok.encoder.checkpoints.folders import Directory
+from cliptok.encoder.checkpoints import safetensors_file, torchscript
+from cliptok.encoder.checkpoints.folders import Directory, Repository
 from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 from cliptok.encoder.checkpoints.sources import ShardedSource
 
@@ -117,6 +118,12 @@ def test_arguments(weights, arguments, message):
     assert str(error.value) == message
 
 
+def test_what_is_no_checkpoint():
+    with pytest.raises(TypeError, match="checkpoint") as error:
+        TextEncoder.from_pretrained(3)
+    assert str(error.value) == ("the checkpoint is of type int; expected a file, a folder, a hub name or a state dict")
+
+
 def test_arguments_that_fit(weights):
     loaded = TextEncoder.from_pretrained(weights, activation="gelu", layers=1, projection=32, torch_dtype=torch.float16)
     assert (loaded.config.layers, loaded.config.projection, loaded.dtype) == (1, 32, torch.float16)
@@ -197,6 +204,59 @@ def test_pickles_of_a_gpu_load_without_one(weights, tmp_path):
             new.writestr(name, content)
     encoder = TextEncoder.from_pretrained(tmp_path / "cuda.pt", activation="gelu")
     assert torch.equal(encoder.state_dict()["text_projection.weight"], weights["text_projection.weight"])
+
+
+class Stored:
+    """A model of the hub with these files."""
+
+    def __init__(self, *files):
+        self.files = files
+
+    def has(self, name, folder):
+        return f"{folder or '.'}/{name}" in self.files
+
+
+@pytest.mark.parametrize(
+    ("subfolder", "file", "found"),
+    [
+        ("text_encoder", "tokenizer/vocab.json", "tokenizer"),
+        ("text_encoder_2", "tokenizer_2/tokenizer.json", "tokenizer_2"),
+        ("text_encoder_2", "tokenizer/tokenizer.json", None),
+        ("part", "part/vocab.json", "part"),
+        (None, "./vocab.json", ""),
+        (None, "tokenizer/vocab.json", None),
+    ],
+)
+def test_the_tokenizer_beside_an_encoder_of_the_hub(monkeypatch, subfolder, file, found):
+    monkeypatch.setattr("cliptok.encoder.checkpoints.folders.hub_model", lambda *_, **options: Stored(file))
+    repository = Repository("owner/name", subfolder, {"revision": "r"})
+    assert repository.where == ("owner/name" if subfolder is None else f"owner/name/{subfolder}")
+    expected = {"name_or_path": "owner/name", "subfolder": found, "revision": "r"}
+    assert repository.tokenizer() == (None if found is None else expected)
+
+
+TENSORS = [
+    (("data/0", torch.float32, 4), 0, (2, 2), (2, 1), None),
+    (("data/0", torch.float32, 4), (1 << 63) - 1, (), (), None),
+    (("data/0", torch.float32, 4), 1 << 63, (), (), "it has a tensor of no shape"),
+    (("data/0", torch.float32, 4), 0, (2, 2), (1,), "it has a tensor of no shape"),
+    (("data/0", torch.float32, 4), 0, (-1,), (1,), "it has a tensor of no shape"),
+    (("data/0", torch.float32, 4), 0, (1.0,), (1,), "it has a tensor of no shape"),
+    (("data/0", torch.float32, True), 0, (1,), (1,), "it has a tensor of no shape"),
+    ((0, torch.float32, 4), 0, (1,), (1,), "it has a tensor without values"),
+    (("data/0", "float32", 4), 0, (1,), (1,), "it has a tensor without values"),
+]
+
+
+@pytest.mark.parametrize(("storage", "offset", "shape", "strides", "message"), TENSORS)
+def test_tensors_in_archives(storage, offset, shape, strides, message):
+    if message is None:
+        tensor = torchscript._rebuild_tensor(storage, offset, shape, strides)
+        assert (tensor.shape, tensor.strides, tensor.offset, tensor.dtype) == (shape, strides, offset, torch.float32)
+        return
+    with pytest.raises(pickle.UnpicklingError) as error:
+        torchscript._rebuild_tensor(storage, offset, shape, strides)
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("changes", [{"causal": False}, {"class_token": True}])
