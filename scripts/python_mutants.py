@@ -73,7 +73,8 @@ def main() -> int:
     os.chdir("mutants")
     runner = Runner(mutants, options.most)
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = ["--rootdir=.", "-q", "-s", "-p", "no:xdist", "--tb=short", f"--basetemp={scratch}/tests"]
+        # Native tracebacks: for its own pytest parses the whole of a file, mutants included, for each frame.
+        arguments = ["--rootdir=.", "-q", "-s", "-p", "no:xdist", "--tb=native", f"--basetemp={scratch}/tests"]
         status = pytest.main(
             [*arguments, *config().pytest_add_cli_args, *config().pytest_add_cli_args_test_selection], plugins=[runner]
         )
