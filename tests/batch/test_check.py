@@ -96,7 +96,7 @@ def test_an_input_that_changes_while_it_is_read(change: str, tmp_path: Path, mon
 
     path = tmp_path / "a.txt"
     path.write_bytes(text_file(TEXTS) * 100)
-    blocks = lines._blocks
+    blocks = lines.blocks_of_lines
 
     def changing(stream: object, offset: int) -> object:
         for number, block in enumerate(blocks(stream, offset)):
@@ -107,8 +107,8 @@ def test_an_input_that_changes_while_it_is_read(change: str, tmp_path: Path, mon
                 path.write_bytes(new)
             yield block
 
-    monkeypatch.setattr(lines, "_BLOCK", 50_000)
-    monkeypatch.setattr(lines, "_blocks", changing)
+    monkeypatch.setattr(lines, "BLOCK", 50_000)
+    monkeypatch.setattr(lines, "blocks_of_lines", changing)
     with pytest.raises(BadInputError, match=r"a\.txt: it changed while it was read"):
         tokenize_files(path, tmp_path / "out")
     assert not list(tmp_path.glob("out/*.parquet"))

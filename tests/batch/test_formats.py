@@ -182,10 +182,10 @@ def test_lines_in_blocks_of_any_size(lines: list[str], is_ended: bool, size: int
     content = "\n".join(lines).encode() + (b"\n" if is_ended else b"")
     wanted = content.split(b"\n")[: -1 if content.endswith(b"\n") or not content else None]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(read_lines, "_BLOCK", size)
+        patch.setattr(read_lines, "BLOCK", size)
         found = [
             line
-            for block, _ in read_lines._blocks(io.BytesIO(content), 0)
+            for block, _ in read_lines.blocks_of_lines(io.BytesIO(content), 0)
             for line in read_lines._lines(block).to_pylist()
         ]
     assert found == wanted

@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from cliptok.batch import BadInputError, tokenize_files
+from cliptok.batch import BadInputError, check_outputs, tokenize_files
+from cliptok.batch.reading.inputs import find
+from cliptok.batch.writing.records import Index
+from cliptok.report import write_report
 from support.made import expected, ids_in, text_file
 
 HUGE = "20000000000"
@@ -60,10 +63,15 @@ def test_archives(pax: dict[str, str], is_packed: bool, tmp_path: Path) -> None:
 def test_records_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_bytes(text_file(["a cat", "a dog"]))
     out = tmp_path / "out"
+    tokenize_files([tmp_path / "in.txt"], out, format="npy")
+    sound = json.loads((out / "index.jsonl").read_text())
+    del sound["crc32"]  # As in 0.1.0.
     for line in (
         *("[]", "5", "{}", "null", '{"file": 5}', "[" * 100_000, '{"file": "in.npy"}', "\udcff"),
         *('{"file": "in.npy", "counts": "x"}', '{"file": "in.npy", "counts": {}}', '{"file": ["in.npy"]}'),
         json.dumps({"file": "in.npy", "counts": {"texts": "2"}, "settings": 1, "input": 2, "sha256": "x"}),
+        json.dumps({**sound, "sha256": "\ud800" * 64}),
+        *(json.dumps({**sound, "counts": {**sound["counts"], "tokens": count}}) for count in (-1, 10**30, 1.0, True)),
     ):
         shutil.rmtree(out, ignore_errors=True)
         tokenize_files([tmp_path / "in.txt"], out, format="npy")
@@ -72,12 +80,42 @@ def test_records_that_are_none(tmp_path: Path) -> None:
         assert (report.made_anew, report.counts.texts) == (1, 2), line[:40]
 
 
+def test_any_flipped_byte_of_an_index(tmp_path: Path) -> None:
+    """Also one in what no run compares, as in the checksum of an input that has not changed."""
+    (tmp_path / "in.txt").write_bytes(text_file(["a cat", "a dog"]))
+    out = tmp_path / "out"
+    tokenize_files([tmp_path / "in.txt"], out, format="npy")
+    before = (out / "index.jsonl").read_bytes()
+    index, (shard,) = Index(out), find([tmp_path / "in.txt"], out, "npy")[0]
+    for at in range(len(before) - 1):
+        changed = bytearray(before)
+        changed[at] ^= 1 << at % 8
+        (out / "index.jsonl").write_bytes(changed)
+        index.records.clear()
+        index.read()
+        assert index.name(shard) not in index.records, (at, bytes(changed))
+    (out / "index.jsonl").write_bytes(bytes(changed))
+    assert [damage.what for damage in check_outputs(out)] == ["without a sound record of how it was made"]
+    tokenize_files([tmp_path / "in.txt"], out, format="npy", resume=True)
+    assert (out / "index.jsonl").read_bytes() == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_loop_of_links_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_bytes(text_file(["a cat"]))
+    (tmp_path / "ids.npy").symlink_to("ids.npy")
+    (tmp_path / "page.html").symlink_to("page.html")
+    for resume in (False, True):
+        with pytest.raises(BadInputError, match=r"ids\.npy is in the way of an output and is no file; remove it"):
+            tokenize_files(tmp_path / "in.txt", tmp_path / "ids.npy", resume=resume)
+    write_report(tmp_path / "in.txt", tmp_path / "page.html")
+    assert (tmp_path / "page.html").is_file()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from cliptok.report import write_report
 
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     folder.mkdir()

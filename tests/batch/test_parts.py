@@ -39,7 +39,7 @@ class Killed(BaseException):
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(read_lines, "_BLOCK", 5000)
+    monkeypatch.setattr(read_lines, "BLOCK", 5000)
     monkeypatch.setattr(read_parquet, "_ROWS", 90)
     monkeypatch.setattr(read_tar, "ROWS", 70)
     monkeypatch.setattr(pipeline, "TAR_ROWS", 100)

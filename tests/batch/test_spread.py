@@ -161,9 +161,12 @@ def test_where_parts_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_lines_that_are_not_one_object_each(tmp_path: Path) -> None:
-    for content in (b'{"caption": "a"}{"caption": "b"}\n', b'{"caption":\n"a"}\n'):
+    for content, trouble in (
+        (b'{"caption": "a"}{"caption": "b"}\n', "Extra data"),
+        (b'{"caption":\n"a"}\n', "Expecting"),
+    ):
         (tmp_path / "a.jsonl").write_bytes(b'{"caption": "x"}\n' + content)
-        with pytest.raises(BadInputError, match=r"a\.jsonl: from line 1 on, lines are not one object each"):
+        with pytest.raises(BadInputError, match=rf"a\.jsonl: line 2 is no JSON: {trouble}"):
             tokenize_files(tmp_path / "a.jsonl", tmp_path / "out", column="caption")
 
 

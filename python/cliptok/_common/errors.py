@@ -38,9 +38,6 @@ class PrintableErrors(ContextDecorator):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Also torch's errors, a class of its own for GPUs and none for CPUs; torch is not imported to recognise them."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "you tried to allocate" in str(error))
-    )
+    """Also where torch says so, in words of its allocators or of the driver, in errors of no common class."""
+    said = str(error) if isinstance(error, RuntimeError) else ""
+    return isinstance(error, MemoryError) or "out of memory" in said or "you tried to allocate" in said

@@ -15,7 +15,16 @@ _SIGNATURES = (
     (re.compile(rb"PK\x03\x04"), "a zip archive", "unpack it"),
     (re.compile(rb"\x93NUMPY"), "a NumPy array", "cliptok reads texts"),
     (re.compile(rb"(?s).{257}ustar"), "a tar archive", "name it .tar or pass --input-format tar"),
+    (
+        re.compile(rb"\xff\xfe\0\0|\0\0\xfe\xff|(\0\0\0[ -~]){2}"),
+        "UTF-32",
+        "convert it to UTF-8, as in iconv -f UTF-32 -t UTF-8",
+    ),
     (re.compile(rb"\xff\xfe|\xfe\xff"), "UTF-16", "convert it to UTF-8, as in iconv -f UTF-16 -t UTF-8"),
+    # Without a byte order mark, where it begins with ASCII.
+    (re.compile(rb"([ -~]\0){4}"), "UTF-16", "convert it to UTF-8, as in iconv -f UTF-16LE -t UTF-8"),
+    (re.compile(rb"(\0[ -~]){4}"), "UTF-16", "convert it to UTF-8, as in iconv -f UTF-16BE -t UTF-8"),
+    (re.compile(rb"([ -~]\0\0\0){2}"), "UTF-32", "convert it to UTF-8, as in iconv -f UTF-32LE -t UTF-8"),
 )
 
 

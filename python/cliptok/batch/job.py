@@ -2,11 +2,11 @@
 
 import json
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
+from cliptok._common.warning import warn_caller
 from cliptok.batch import clip_retrieval
 from cliptok.batch.fingerprints import of_encoder, of_tokenizer
 from cliptok.batch.formats import WITH_COLUMNS, OutputFormat
@@ -264,11 +264,9 @@ def embed_files(
     given = os.fspath(named_or_loaded) if isinstance(named_or_loaded, os.PathLike) else named_or_loaded
     source = EncoderSource(given, subfolder, device, dtype, options)
     if str(dtype).removeprefix("torch.") == "bfloat16" and kind != "safetensors":
-        warnings.warn(
+        warn_caller(
             f"dtype is bfloat16, which {kind} does not have: the same values are written as float32; format "
-            "'safetensors' keeps it",
-            UserWarning,
-            stacklevel=2,
+            "'safetensors' keeps it"
         )
     clock = Clock()
     begin = perf_counter()

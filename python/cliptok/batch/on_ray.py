@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cliptok._common.errors import BadInputError
 from cliptok.batch.pipeline import Job
 from cliptok.batch.ray_actors import Actors
+from cliptok.batch.stores.paths import real
 from cliptok.batch.tasks import Made, Task
 from cliptok.batch.workers import Setup, setup
 
@@ -75,7 +76,7 @@ class OnRay:
 
     def submit(self, task: Task) -> Future[Made]:
         """Let the cluster do a task."""
-        resolved = task.shard._replace(source=task.shard.source.resolve(), target=task.shard.target.resolve())
+        resolved = task.shard._replace(source=real(task.shard.source), target=real(task.shard.target))
         task = task._replace(shard=resolved)
         return self._future(self._do(task)) if self._actors is None else self._actors.submit(task)
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cliptok._common.errors import BadInputError, is_out_of_memory
+from cliptok._common.errors import BadInputError, is_out_of_memory, printable
 from cliptok._engine import __version__
 from cliptok.cli import check, clean, jobs, prompts, report, show, texts, verify
 from cliptok.cli.completion import HOW, SHELLS, script
@@ -75,7 +75,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(str(error) or type(error).__name__)
     except Exception as error:
         if is_out_of_memory(error):
-            reason = str(error).partition(" If ")[0] or type(error).__name__  # torch goes on about its settings.
+            # torch goes on about its settings and about debugging.
+            reason = next(iter(str(error).splitlines()), "").partition(" If ")[0] or type(error).__name__
             return _fail(f"out of memory: {reason}; {_NEEDS_LESS}")
         if os.environ.get("CLIPTOK_TRACEBACK"):
             raise
@@ -91,7 +92,8 @@ class _WithoutPandas:
 
 
 def _fail(message: str) -> int:
-    print(f"cliptok: {' '.join(message.splitlines())}", file=sys.stderr)
+    # What an input holds, a terminal must not take for commands.
+    print(f"cliptok: {printable(' '.join(message.splitlines()))}", file=sys.stderr)
     return 2
 
 

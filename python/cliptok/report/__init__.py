@@ -12,7 +12,7 @@ from cliptok._common.errors import BadInputError
 from cliptok.batch.reading.inputs import STDIN, Paths, Shard
 from cliptok.batch.reading.options import reading_for
 from cliptok.batch.reading.texts import shards_of, texts_of
-from cliptok.batch.stores.paths import AnyPath
+from cliptok.batch.stores.paths import AnyPath, real
 from cliptok.batch.summary import Counts
 from cliptok.report.comparison import comparison_page
 from cliptok.report.differences import Differences
@@ -119,7 +119,7 @@ def _check_output(output: Path, shards: list[Shard]) -> None:
         raise BadInputError(f"{output}: the name of a page ends in .html")
     if not output.absolute().parent.is_dir():
         raise BadInputError(f"{output}: there is no folder {output.parent}")
-    if output.resolve() in {shard.source.resolve() for shard in shards}:
+    if real(output) in {real(shard.source) for shard in shards}:
         raise BadInputError(f"{output} is an input too; name another page")
 
 

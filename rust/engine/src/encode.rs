@@ -244,8 +244,6 @@ impl Engine {
     /// of ASCII behind it, or any white space from `least` or after 512 bytes, or the end of the text. Not before `least`,
     /// where white space or the end is. Also returns whether an added token may begin in the run.
     fn unicode_run_end(&self, text: &str, other: usize, least: usize) -> (usize, bool) {
-        const ASCII_AGAIN: usize = 16;
-        const LONG: usize = 512;
         let (bytes, starts) = (text.as_bytes(), &self.added.starts);
         let mut may_hold_token = false;
         for (at, &byte) in bytes.iter().enumerate().skip(other) {
@@ -256,8 +254,7 @@ impl Engine {
             if may_hold_token && self.added.any_has_space {
                 break;
             }
-            let is_end = || at >= LONG || least > 0 || bytes[at..bytes.len().min(at + ASCII_AGAIN)].is_ascii();
-            if is_space(byte) && at >= least && is_end() {
+            if is_space(byte) && at >= least && pays_to_stop(bytes, at, least) {
                 return (at, may_hold_token);
             }
         }
@@ -303,6 +300,14 @@ impl Engine {
             PreToken::Word(range) => flow(self.encode_new_word(&text.as_bytes()[range], sink, buffer, symbols)),
         })
     }
+}
+
+/// Whether a Unicode run ends at the white space at `at`, rather than later: anywhere from `least` on, or where it is long or
+/// ASCII follows.
+fn pays_to_stop(bytes: &[u8], at: usize, least: usize) -> bool {
+    const ASCII_AGAIN: usize = 16;
+    const LONG: usize = 512;
+    least > 0 || at >= LONG || bytes[at..bytes.len().min(at + ASCII_AGAIN)].is_ascii()
 }
 
 /// Calls `take` with each added token in `text` and with the text between them, in order.

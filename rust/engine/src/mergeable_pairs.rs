@@ -73,6 +73,11 @@ const fn find(bytes: &[[u16; 256]; 2], merges: &[Pair], edges: &mut [Edges]) -> 
     bits
 }
 
+/// Whether nothing has produced a symbol yet, and its parts are known.
+const fn is_in_order(before: Edges, now: Edges) -> bool {
+    before[0] == UNKNOWN && before[1] == UNKNOWN && now[0] != UNKNOWN && now[1] != UNKNOWN
+}
+
 /// Takes the edges of each merge's symbol from its parts. Returns whether that must be done again.
 const fn learn(edges: &mut [Edges], merges: &[Pair]) -> bool {
     let mut changed = false;
@@ -85,7 +90,7 @@ const fn learn(edges: &mut [Edges], merges: &[Pair]) -> bool {
         let (begin, end) = (edges[left as usize][0], edges[right as usize][1]);
         let now = [joined(begin_known, begin), joined(end_known, end)];
         changed |= now[0] != begin_known || now[1] != end_known;
-        in_order &= begin_known == UNKNOWN && end_known == UNKNOWN && begin != UNKNOWN && end != UNKNOWN;
+        in_order &= is_in_order(edges[merge.id as usize], [begin, end]);
         edges[merge.id as usize] = now;
         at += 1;
     }

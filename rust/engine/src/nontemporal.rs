@@ -46,35 +46,40 @@ pub(crate) fn fence() {
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn lines<S: Set, T: Pod>(to: &mut [T], from: &[T]) {
-    const LINE: usize = 64;
-    let head = to.as_ptr().align_offset(LINE).min(to.len());
-    let whole = (to.len() - head) * size_of::<T>() / LINE * LINE / size_of::<T>();
-    let ((to_head, to), (from_head, from)) = (to.split_at_mut(head), from.split_at(head));
-    let ((to, to_tail), (from, from_tail)) = (to.split_at_mut(whole), from.split_at(whole));
-    to_head.copy_from_slice(from_head);
-    to_tail.copy_from_slice(from_tail);
-    let (to, bytes, from) = (to.as_mut_ptr().cast::<u8>(), size_of_val(from), from.as_ptr().cast::<u8>());
-    for at in (0..bytes).step_by(LINE) {
-        // SAFETY: both slices have `bytes` bytes, of which there are whole lines, and `to` begins with one. The machine has
-        // the instructions, as said above.
-        unsafe { line::<S>(to.add(at), from.add(at)) };
+    // SAFETY: integers are bytes, and any bytes are integers.
+    let (head, lines, tail) = unsafe { to.align_to_mut::<Line>() };
+    let (from_head, from) = from.split_at(head.len());
+    let (from_lines, from_tail) = from.split_at(from.len() - tail.len());
+    head.copy_from_slice(from_head);
+    tail.copy_from_slice(from_tail);
+    // SAFETY: as above. Bytes begin anywhere, so these are as many.
+    let (_, from_lines, _) = unsafe { from_lines.align_to::<[u8; size_of::<Line>()]>() };
+    for (to, from) in lines.iter_mut().zip(from_lines) {
+        // SAFETY: the machine has the instructions, as said above.
+        unsafe { line::<S>(to, from) };
     }
 }
+
+/// A cache line.
+#[cfg(target_arch = "x86_64")]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
 
 /// Copies a cache line.
 ///
 /// # Safety
 ///
-/// Both pointers are to 64 bytes, and `to` to a cache line. The machine has the set's instructions.
+/// The machine has the set's instructions.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 #[allow(clippy::cast_ptr_alignment)] // loads are the unaligned ones, and `to` is a cache line
-unsafe fn line<S: Set>(to: *mut u8, from: *const u8) {
+unsafe fn line<S: Set>(Line(to): &mut Line, from: &[u8; 64]) {
     use std::arch::x86_64::{
         _mm_loadu_si128, _mm_stream_si128, _mm256_loadu_si256, _mm256_stream_si256, _mm512_loadu_si512,
         _mm512_stream_si512,
     };
-    // SAFETY: the caller vouches for the pointers and the instructions.
+    let (to, from) = (to.as_mut_ptr(), from.as_ptr());
+    // SAFETY: both have 64 bytes, and a line is aligned. The caller vouches for the instructions.
     unsafe {
         match S::INSTRUCTIONS {
             Instructions::Avx512 => _mm512_stream_si512(to.cast(), _mm512_loadu_si512(from.cast())),

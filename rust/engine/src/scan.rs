@@ -55,7 +55,7 @@ struct Masks {
 /// From each offset a whole step can be written, and a key read.
 const LOWER: usize = MASK + 1 + BLOCK;
 /// From each offset a whole step's words can be written.
-const STARTS: usize = MASK + 1 + BLOCK;
+pub(crate) const STARTS: usize = MASK + 1 + BLOCK;
 
 /// What stands behind the end of the last word.
 const STARTS_PADDING: u16 = u16::MAX;

@@ -66,7 +66,7 @@ impl<const KEY: usize, const REST: usize> SeqLock<KEY, REST> {
         }
         self.key[0].store(INVALID, Ordering::Relaxed);
         fence(Ordering::Release);
-        let new = (state & !(VERSION_STEP - 1)).wrapping_add(VERSION_STEP) | u64::from(bits);
+        let new = (state & !(VERSION_STEP - 1)).wrapping_add(VERSION_STEP) + u64::from(bits);
         self.state.store(new | BUSY, Ordering::Relaxed);
         fence(Ordering::Release);
         self.key.iter().zip(key).skip(1).for_each(|(slot, word)| slot.store(*word, Ordering::Relaxed));

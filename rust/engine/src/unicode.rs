@@ -235,6 +235,17 @@ impl NfcCheck {
     }
 }
 
+/// Whether ftfy's test for mojibake may need a character of the one class behind one of the other.
+#[inline(always)]
+fn may_be_mojibake(last: u32, next: u32) -> bool {
+    if last == 0 || next == 0 {
+        return false; // which holds for nearly all, and is in the table too
+    }
+    let row = 4 * last as usize;
+    let followers = u32::from_le_bytes([MOJIBAKE[row], MOJIBAKE[row + 1], MOJIBAKE[row + 2], MOJIBAKE[row + 3]]);
+    followers & 1 << next != 0
+}
+
 /// Whether ftfy, html or Python's `str.lower` could change `text` beyond what the engine does itself.
 ///
 /// False is a proof that they could not: no code point that one of them changes by itself, no entity, nothing for NFC,
@@ -253,15 +264,7 @@ pub(crate) fn needs_cleaning(text: &str) -> bool {
             }
             return true;
         }
-        if cleaning != 0 && last != 0 {
-            let row = 4 * last as usize;
-            let followers =
-                u32::from_le_bytes([MOJIBAKE[row], MOJIBAKE[row + 1], MOJIBAKE[row + 2], MOJIBAKE[row + 3]]);
-            if followers & 1 << cleaning != 0 {
-                return true;
-            }
-        }
-        if !nfc.allows(properties) {
+        if may_be_mojibake(last, cleaning) || !nfc.allows(properties) {
             return true;
         }
         last = cleaning;

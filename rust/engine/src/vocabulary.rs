@@ -56,7 +56,6 @@ impl Vocabulary {
             .get_or_init(|| Self {
                 source: Arc::new(Source::Clip { start: "<start_of_text>", end: "<end_of_text>" }),
                 names: Arc::default(),
-                lengths: Arc::default(),
                 ..Self::clip()
             })
             .clone()

@@ -214,14 +214,7 @@ impl WordCache {
     /// Inserts into the slot of the primary bucket that was written less often, and moves the evicted entry to its own
     /// secondary bucket.
     pub(crate) fn put(&self, key: Key, ids: Ids) {
-        // Words are spread over all pages, so that each new one would cost two or three page faults, many times what
-        // merging it does. A process that shows more words than a prompt takes all pages at once.
-        const MANY: u32 = 64;
-        let inserted = self.inserted.load(Ordering::Relaxed);
-        self.inserted.store(inserted.wrapping_add(1), Ordering::Relaxed);
-        if inserted == MANY {
-            self.slots.populate();
-        }
+        self.count_insertion();
         let slot = self.bucket(key.primary()).into_iter().min_by_key(|slot| slot.0.version());
         let Some(slot) = slot else { return };
         if let Some((old, old_ids)) = slot.read()
@@ -231,6 +224,17 @@ impl WordCache {
             other.put(old, old_ids);
         }
         slot.put(key, ids);
+    }
+
+    /// Words are spread over all pages, so that each new one would cost two or three page faults, many times what merging it
+    /// does. A process that shows more words than a prompt takes all pages at once.
+    fn count_insertion(&self) {
+        const MANY: u32 = 64;
+        let inserted = self.inserted.load(Ordering::Relaxed);
+        self.inserted.store(inserted.wrapping_add(1), Ordering::Relaxed);
+        if inserted == MANY {
+            self.slots.populate();
+        }
     }
 
     fn bucket(&self, number: usize) -> [&Slot; 2] {

@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::id_buffer::IdBuffer;
 use crate::interrupt::poll;
 use crate::long_word_cache::LongKey;
-use crate::scan::{MASK, ROOM, Scan};
+use crate::scan::{MASK, ROOM, STARTS, Scan};
 use crate::sink::Sink;
 use crate::word_cache::{KEY_BYTES, Key};
 use std::ops::ControlFlow;
@@ -78,12 +78,12 @@ impl Engine {
                     return GO_ON;
                 }
                 begins.record_begin(word, at);
-                let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
-                if PREFETCHED && limit - start > KEY_BYTES {
+                let [start, length] = place(starts, word);
+                if PREFETCHED && length > KEY_BYTES {
                     break; // longer than a key, white space left out: not waiting for a slot that does not have it
                 }
                 let Some(bytes) = lower[start & MASK..].first_chunk() else { break }; // never
-                let Some(ids) = cache.get(Key::first(bytes, limit - start)) else { break };
+                let Some(ids) = cache.get(Key::first(bytes, length)) else { break };
                 at = words.buffer.put(at, ids);
                 word += 1;
             }
@@ -91,12 +91,12 @@ impl Engine {
             if IdBuffer::is_full(at) {
                 flow(words.buffer.flush_into(sink))?;
             }
-            let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
+            let [start, length] = place(starts, word);
             let bytes = &lower[start & MASK..];
             flow(if LONG {
-                self.encode_long_word(bytes, limit - start, sink, words)
+                self.encode_long_word(bytes, length, sink, words)
             } else {
-                self.encode_rare_word(bytes, limit - start, sink, words)
+                self.encode_rare_word(bytes, length, sink, words)
             })?;
             word += 1;
             at = words.buffer.end();
@@ -139,6 +139,13 @@ impl Engine {
         self.vocabulary.bpe.ids(word, symbols);
         buffer.pass(symbols, sink)
     }
+}
+
+/// Where a scan's word starts, and how many bytes it has at most.
+#[inline(always)]
+fn place(starts: &[u16; STARTS], word: usize) -> [usize; 2] {
+    let [start, limit] = [0, 1].map(|i| usize::from(starts[word + i]));
+    [start, limit - start]
 }
 
 /// The word at the beginning of `text`, up to the first zero.

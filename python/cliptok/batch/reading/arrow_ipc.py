@@ -36,7 +36,8 @@ def read_arrow(source: Source, choose: Choose, keep: list[str], lists: bool) -> 
         first = _Recorded(stream)
         schema = pa.ipc.open_stream(pa.PythonFile(first, "r")).schema
         stream.unread(bytes(first.seen))
-    column = choose(text_fields(schema, lists), schema.names)
+        able = text_fields(schema, lists)
+    column = choose(able, schema.names)
     chosen = choose_columns(column, [name for name in keep if name != column], schema.names)
     check_type(schema, column, lists)
     return column, _tables(source, stream, is_file, schema, chosen)

@@ -22,26 +22,71 @@ class Chunks:
     def add(self, table: pa.Table) -> list[pa.Table]:
         """The chunks that are complete with the rows of `table`."""
         joined = pa.concat_tables([*self._waiting, table])
+        ends = np.cumsum(sum(_bytes_of_rows(column) for column in joined.columns)) if joined.nbytes > BYTES else None
         found: list[pa.Table] = []
-        while (size := self._complete(joined)) is not None:
-            found.append(joined.slice(0, size))
-            joined = joined.slice(size)
+        begin = 0
+        while (size := self._complete(len(joined), begin, ends)) is not None:
+            found.append(joined.slice(begin, size))
+            begin += size
             self._is_first = False
-        self._waiting = [joined]
+        self._waiting = [joined.slice(begin)]
         return found
 
     def rest(self) -> list[pa.Table]:
         """The last chunk, where rows are left, or there was none yet."""
         return self._waiting if self._is_first or len(self._waiting[0]) else []
 
-    def _complete(self, table: pa.Table) -> int | None:
-        """Rows of the chunk that `table` begins with, if it is complete."""
+    def _complete(self, stop: int, begin: int, ends: "npt.NDArray[np.float64] | None") -> int | None:
+        """Rows of the chunk that begins at a row, if it is complete by `stop`. `ends` has the bytes up to each row."""
         most = self._rows
-        if table.nbytes > BYTES:
-            ends = np.cumsum(sum(_bytes_of_rows(column) for column in table.columns))
-            most = min(most, max(1, int(np.searchsorted(ends, BYTES, side="right"))))
-            return most if len(table) > most or len(table) == self._rows else None
-        return most if len(table) >= most else None
+        if ends is not None and begin < stop:
+            before = ends[begin - 1] if begin else 0.0
+            most = min(most, max(1, int(np.searchsorted(ends, before + BYTES, side="right")) - begin))
+        left = stop - begin
+        return most if left > most or left == self._rows else None
+
+
+class SharedTexts:
+    """A column whose rows may share what they hold, by a dictionary or as views: a small one decodes to any size.
+
+    Of others, whose rows have their own bytes, all are decoded at once.
+    """
+
+    def __init__(self, column: pa.ChunkedArray) -> None:
+        self._rows = len(column)
+        self._ends: npt.NDArray[np.float64] | None = None
+        if _is_shared(column.type) and self._rows:
+            self._ends = np.cumsum(np.concatenate([_lengths(one) for one in column.chunks]), dtype=np.float64)
+
+    def stop(self, begin: int) -> int:
+        """Behind the last row, of those from `begin` on, that is decoded together with them: 32 MiB, or one row."""
+        if self._ends is None or begin == self._rows:
+            return self._rows
+        before = self._ends[begin - 1] if begin else 0.0
+        return max(begin + 1, int(np.searchsorted(self._ends, before + BYTES, side="right")))
+
+
+def _is_shared(kind: pa.DataType) -> bool:
+    kinds = pyarrow.types
+    return bool(kinds.is_dictionary(kind) or kinds.is_string_view(kind) or kinds.is_binary_view(kind))
+
+
+def _lengths(texts: pa.Array) -> "npt.NDArray[np.int64]":
+    """The bytes of each text, those of a dictionary or views too; 0 for a null."""
+    kinds = pyarrow.types
+    if kinds.is_dictionary(texts.type):
+        of_values = np.append(_lengths(texts.dictionary), 0)
+        found: npt.NDArray[np.int64]
+        found = of_values[texts.indices.cast(pa.int64()).fill_null(len(of_values) - 1).to_numpy()]
+        return found
+    if kinds.is_string_view(texts.type) or kinds.is_binary_view(texts.type):
+        views = np.frombuffer(texts.buffers()[1], np.int32).reshape(-1, 4)  # A view begins with its length.
+        lengths = views[texts.offset : texts.offset + len(texts), 0].astype(np.int64)
+        return np.where(texts.is_valid().to_numpy(zero_copy_only=False), lengths, 0)
+    if kinds.is_null(texts.type):
+        return np.zeros(len(texts), np.int64)
+    found = pc.fill_null(pc.binary_length(texts), 0).to_numpy()
+    return found.astype(np.int64)
 
 
 def _bytes_of_rows(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

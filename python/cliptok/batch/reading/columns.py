@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.types
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.json_files import some
 
 
 def choose_columns(column: str, keep: list[str], names: list[str]) -> list[str]:
@@ -12,7 +13,7 @@ def choose_columns(column: str, keep: list[str], names: list[str]) -> list[str]:
     for name in (column, *others):
         if names.count(name) != 1:
             what = "is no column" if name not in names else "is more than one column"
-            raise BadInputError(f"{name!r} {what}; there are {', '.join(names)}")
+            raise BadInputError(f"{name!r} {what}; there are {some(names) or 'none'}")
     return [column, *others]
 
 

@@ -13,6 +13,8 @@ def damage(where: str) -> Iterator[None]:
     """Turn errors of Arrow into BadInputError that says where in the file they are."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{where}: a name in it is not UTF-8") from error
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.strerror:
             raise

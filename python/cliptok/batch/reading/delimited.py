@@ -14,7 +14,8 @@ from cliptok.batch.reading.places import BEGIN, Raw
 from cliptok.batch.reading.quotes import StrictQuotes
 from cliptok.batch.reading.streams import Prefixed, Source
 
-_BLOCK = 1 << 22
+MAX_ROW_BYTES = 1 << 22
+"""Bytes that a row may surely have: of Arrow's blocks, which rows must not reach over."""
 _FIRST_ROWS = 1 << 17
 MAX_HEADER_ROW_BYTES = 1 << 20
 """Bytes of a first row. A longer one is no header but a file without line feeds."""
@@ -38,19 +39,35 @@ def read_delimited(source: Source, column: str, keep: list[str], delimiter: str,
 
     Raises BadInputError for a quote that is never closed, or that text follows.
     """
-    names = _names(_first_row(source.stream), delimiter, dialect)
+    first = _first_row(source.stream)
+    names = _names(first, delimiter, dialect)
+    if not first.endswith((b"\n", b"\r")) and source.stream.peek(len(first) + 1) == first:
+        # Arrow takes a header for no file where nothing ends it.
+        source.stream.unread(source.stream.read(len(first)) + b"\n")
     if len(names) == 1 and column not in names:
         _propose_delimiter(names[0], delimiter)
     chosen = choose_columns(column, keep, names)
     # With threads, errors do not name the row.
-    reading = pa.csv.ReadOptions(block_size=_BLOCK, use_threads=False, column_names=None if dialect.header else names)
+    reading = pa.csv.ReadOptions(
+        block_size=MAX_ROW_BYTES, use_threads=False, column_names=None if dialect.header else names
+    )
     types = {**dict.fromkeys(chosen, pa.string()), column: pa.binary()}
     converting = pa.csv.ConvertOptions(include_columns=chosen, column_types=types)
     checked: Any = StrictQuotes(source.stream, delimiter) if dialect.quotes else source.stream
-    with pa.csv.open_csv(pa.PythonFile(checked, "r"), reading, _parsing(delimiter, dialect), converting) as reader:
-        yield Raw(reader.schema.empty_table(), 0, BEGIN)
-        for batch in reader:
-            yield Raw(pa.Table.from_batches([batch]), source.position(), BEGIN)
+    done = 0
+    try:
+        with pa.csv.open_csv(pa.PythonFile(checked, "r"), reading, _parsing(delimiter, dialect), converting) as reader:
+            yield Raw(reader.schema.empty_table(), 0, BEGIN)
+            for batch in reader:
+                yield Raw(pa.Table.from_batches([batch]), source.position(), BEGIN)
+                done += len(batch)
+    except pa.ArrowInvalid as error:
+        if "straddl" not in str(error):
+            raise
+        raise BadInputError(
+            f"behind row {done:,} there is a row of more than {MAX_ROW_BYTES:,} bytes, the most that are read of CSV;"
+            " JSON lines and Parquet have no such limit"
+        ) from error
 
 
 def delimited_columns(source: Source, delimiter: str, dialect: Dialect) -> tuple[list[str], list[str]]:
@@ -89,7 +106,10 @@ def _names(first: bytes, delimiter: str, dialect: Dialect) -> list[str]:
         else:
             fields = text.rstrip("\r\n").split(delimiter)
     except csv.Error as error:
-        raise BadInputError(f"the first row: {error}") from error
+        trouble = f"the first row: {error}"
+        if len(first) > csv.field_size_limit():
+            trouble = f"the first row has {len(first):,} bytes, too many for names of columns"
+        raise BadInputError(trouble) from error
     if not dialect.header:
         return [str(number + 1) for number in range(len(fields))]
     for number, name in enumerate(fields, 1):
@@ -108,6 +128,8 @@ def _first_row(stream: Prefixed) -> bytes:
             at = end
             if read.count(b'"', 0, end) % 2 == 0:
                 return read[:end]
+        if len(read) < size and read.count(b'"') % 2 == 0:
+            return read  # Nothing ends it.
         if len(read) < size or size > MAX_HEADER_ROW_BYTES:
             line = read.partition(b"\n")
             return line[0] + line[1]

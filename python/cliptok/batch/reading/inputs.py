@@ -12,7 +12,7 @@ from cliptok._common.extras import need
 from cliptok.batch.formats import COMPRESSIONS, FORMATS, KINDS
 from cliptok.batch.reading.naming import naming
 from cliptok.batch.stores.filesystems import WEB
-from cliptok.batch.stores.paths import AnyPath, as_path
+from cliptok.batch.stores.paths import AnyPath, as_path, real
 from cliptok.batch.stores.store_path import StorePath, StoreStatus
 from cliptok.tokenizer.calls.options import check_path
 
@@ -155,10 +155,12 @@ def _expand(name: str, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]
     if isinstance(path, StorePath):
         yield from _expand_url(path, out)
         return
-    if name == STDIN or (path.exists() and not path.is_dir()):
+    with naming(path):  # Of a name that is too long, the system says so.
+        is_folder, is_there = path.is_dir(), path.exists()
+    if name == STDIN or (is_there and not is_folder):
         yield path, Path(path.name)
         return
-    if path.is_dir():
+    if is_folder:
         root, found = path, sorted(path.rglob("*"))
         found = [file for file in found if kind_of(file) and not _is_hidden(file.relative_to(path))]
     elif glob.has_magic(name):
@@ -169,10 +171,10 @@ def _expand(name: str, out: AnyPath | None) -> Iterator[tuple[AnyPath, PurePath]
         if " " in name and not path.suffix:
             hint = "; inputs are names of files, and a text goes in by standard input"
         raise BadInputError(f"{name}: no such file or folder{hint}")
-    ours = out.resolve() if isinstance(out, Path) and root.resolve() in out.resolve().parents else None
-    files = [file for file in found if file.is_file() and not (ours and file.resolve().is_relative_to(ours))]
+    ours = Path(os.path.realpath(out)) if isinstance(out, Path) and real(root) in real(out).parents else None
+    files = [file for file in found if file.is_file() and not (ours and real(file).is_relative_to(ours))]
     if not files:
-        raise _nothing_in(name, path.is_dir())
+        raise _nothing_in(name, is_folder)
     yield from ((file, file.relative_to(root)) for file in files)
 
 
@@ -250,7 +252,7 @@ def _check_streamable(source: Paths | AnyPath, kind: str | None) -> None:
 
 def _check(shards: list[Shard]) -> None:
     by_target: dict[AnyPath, AnyPath] = {}
-    sources = {shard.source.resolve() for shard in shards}
+    sources = {real(shard.source) for shard in shards}
     for shard in shards:
         other = by_target.setdefault(shard.target, shard.source)
         if other is not shard.source:
@@ -258,5 +260,5 @@ def _check(shards: list[Shard]) -> None:
                 f"{other} and {shard.source} would both become {shard.target}; give the folder above them as input,"
                 " or run them apart"
             )
-        if shard.target.resolve() in sources:
+        if real(shard.target) in sources:
             raise BadInputError(f"{shard.target} is an input too; choose another folder for the output")

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.types
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.json_files import some
 from cliptok.batch.reading.columns import is_bytes, is_text
 
 CAPTIONS = ("first", "all", "random")
@@ -47,7 +48,7 @@ def check_type(schema: pa.Schema, column: str, lists: bool) -> None:
         )
     if not fits(kind):
         able = [field.name for field in schema if fits(field.type)]
-        have = f"columns of {what} are {', '.join(able)}" if able else f"no column has {what}"
+        have = f"columns of {what} are {some(able)}" if able else f"no column has {what}"
         raise BadInputError(f"column {column!r} is {kind}, not {what}; {have}")
 
 

@@ -9,6 +9,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cliptok._common.errors import BadInputError
+from cliptok._common.json_files import some
 from cliptok.batch.reading.columns import choose_columns
 from cliptok.batch.reading.damage import damage
 from cliptok.batch.reading.fingerprint import Fingerprint
@@ -20,6 +22,10 @@ from cliptok.batch.stores.reading_ahead import BlockFile
 _ROWS = 1 << 15
 _BYTES = 1 << 25
 _BLOCK = 1 << 22
+_SIGNATURE = 28
+"""Bytes behind a footer that can be read though columns are encrypted."""
+_BYTES_OF_REPEATED = 16
+"""Bytes that a text takes at least where a dictionary does not help."""
 
 
 def read_parquet(
@@ -39,11 +45,13 @@ def read_parquet(
     with _opened(shard) as source, ExitStack() as stack:
         if isinstance(source, BlockFile):
             source.read_ahead()
-        with damage("its footer"):
-            file = stack.enter_context(pq.ParquetFile(source, **options))
-            schema = file.schema_arrow
+        metadata, schema = _footer(source)
         chosen = choose_columns(column, keep, schema.names)
         check_type(schema, column, lists)
+        repeated = [column] if _has_few_values(metadata, schema.field(column)) else None
+        with damage("its footer"):
+            opened = pq.ParquetFile(source, metadata=metadata, read_dictionary=repeated, **options)
+            file = stack.enter_context(opened)
         fields = [schema.field(name) for name in chosen]
         rows, size = file.metadata.num_rows, _batch_rows(file.metadata, chosen)
         # As `empty_table()`, which imports pandas.
@@ -74,17 +82,50 @@ def read_parquet(
                     yield Raw(table, done * shard.size // rows, Place(at))
 
 
+def _footer(source: Any) -> tuple[pq.FileMetaData, pa.Schema]:
+    """What a footer says of the file. Raises BadInputError for one that cannot be read, or of encrypted columns."""
+    with damage("its footer"):
+        metadata = pq.read_metadata(source)
+        schema = metadata.schema.to_arrow_schema()
+        names = schema.names
+    with ExitStack() as stack:
+        raw = source if hasattr(source, "read") else stack.enter_context(source.open("rb"))
+        raw.seek(-8, os.SEEK_END)
+        size = int.from_bytes(raw.read(4), "little")
+    # Asked for the metadata of an encrypted column, Arrow ends the process. A readable footer is signed then.
+    if size - metadata.serialized_size == _SIGNATURE:
+        raise BadInputError(f"its columns are encrypted ({some(names)}); write it anew without encryption")
+    return metadata, schema
+
+
+def _has_few_values(metadata: pq.FileMetaData, field: pa.Field) -> bool:
+    """Whether texts are but a few, again and again, which may take more memory than anything says when decoded.
+
+    They stay in a dictionary until a chunk takes them out.
+    """
+    if not (pa.types.is_string(field.type) or pa.types.is_binary(field.type)):
+        return False
+    groups = (metadata.row_group(number) for number in range(metadata.num_row_groups))
+    chunks = (group.column(place) for group in groups for place in range(group.num_columns))
+    return any(
+        chunk.path_in_schema == field.name
+        and chunk.has_dictionary_page
+        and chunk.total_uncompressed_size < _BYTES_OF_REPEATED * chunk.num_values
+        for chunk in chunks
+    )
+
+
 def rows_and_groups(shard: Shard) -> tuple[int, int]:
     """How many rows and row groups a file has."""
-    with _opened(shard) as source, damage("its footer"):
-        metadata = pq.read_metadata(source)
+    with _opened(shard) as source:
+        metadata, _ = _footer(source)
     return metadata.num_rows, metadata.num_row_groups
 
 
 def fingerprint_columns(shard: Shard, column: str, keep: list[str], fingerprint: Fingerprint) -> None:
     """Add what `read_parquet` adds, without decoding anything."""
     with _opened(shard) as source, shard.source.open("rb") as raw, damage("its columns"):
-        metadata, schema = pq.read_metadata(source), pq.read_schema(source)
+        metadata, schema = _footer(source)
         chosen = choose_columns(column, keep, schema.names)
         _add_footer(fingerprint, raw, shard.size)
         for groups, _ in _bundles(metadata):
@@ -130,8 +171,8 @@ def _add_chunks(
 
 def text_columns(shard: Shard, lists: bool) -> tuple[list[str], list[str]]:
     """The columns with strings, or with `lists` those with lists of them, and all columns."""
-    with _opened(shard) as source, damage("its footer"):
-        schema = pq.read_schema(source)
+    with _opened(shard) as source:
+        _, schema = _footer(source)
     return text_fields(schema, lists), schema.names
 
 

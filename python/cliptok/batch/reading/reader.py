@@ -7,13 +7,15 @@ import numpy as np
 import pyarrow as pa
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.json_files import some
 from cliptok._common.signatures import format_of_stream
 from cliptok.batch.reading.arrow_ipc import read_arrow
-from cliptok.batch.reading.chunks import Chunks
+from cliptok.batch.reading.chunks import Chunks, SharedTexts
 from cliptok.batch.reading.delimited import Dialect, delimited_columns, read_delimited
 from cliptok.batch.reading.fingerprint import Fingerprint
 from cliptok.batch.reading.inputs import Shard
-from cliptok.batch.reading.lines import json_fields, read_json_lines, read_text
+from cliptok.batch.reading.json_lines import json_fields, read_json_lines
+from cliptok.batch.reading.lines import read_text
 from cliptok.batch.reading.list_columns import LISTS_IN, WITH_LISTS, is_texts, unfold
 from cliptok.batch.reading.naming import naming
 from cliptok.batch.reading.null_and_utf8_policies import clean
@@ -112,6 +114,7 @@ class Reading(NamedTuple):
             size, position = len(raw.table), raw.position
             begin = position if begin is None else begin
             at = min(size, max(0, first_row - row))
+            shared = SharedTexts(raw.table.column(0))
             while True:
                 end = size if part_rows is None else (number + 1) * part_rows - row
                 if at == end < size:  # There is more, so another part.
@@ -124,7 +127,7 @@ class Reading(NamedTuple):
                         return
                     counts, chunks = counting(), Chunks(rows)
                     continue
-                some = raw.table.slice(at, min(end, size) - at)
+                some = raw.table.slice(at, min(end, size, shared.stop(at)) - at)
                 if len(some) or not size:
                     cleaned = self._cleaned(some, _UNITS.get(kind, "row"), row + at, counts)
                     yield from (piece(self._kept(chunk, column)) for chunk in chunks.add(cleaned))
@@ -222,7 +225,7 @@ class Reading(NamedTuple):
     def _chosen(self, able: list[str], names: list[str]) -> str:
         if self.guess and len(able) == 1:
             return able[0]
-        have = f"; there are {', '.join(names)}" if names else ""
+        have = f"; there are {some(names)}" if names else ""
         raise BadInputError(f"name the column that has the texts, column= or --column{have}")
 
 

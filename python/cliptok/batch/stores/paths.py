@@ -27,6 +27,11 @@ def as_path(given: str | os.PathLike[str] | StorePath) -> AnyPath:
     return Path(url2pathname(url.path)) if url.scheme == "file" else StorePath(url)
 
 
+def real(path: AnyPath) -> AnyPath:
+    """The path without links, of a loop of links as it is, where `Path.resolve` raises RuntimeError; a URL itself."""
+    return Path(os.path.realpath(path)) if isinstance(path, Path) else path
+
+
 class StagedFile:
     """A temporary file of this machine that becomes an object in a store: headers are written last, objects at once."""
 

@@ -82,10 +82,6 @@ class StorePath:
             )
         )
 
-    def resolve(self) -> StorePath:
-        """Itself: a URL has no other name."""
-        return self
-
     def as_posix(self) -> str:
         """As `str`."""
         return str(self)

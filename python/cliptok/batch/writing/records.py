@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
+from zlib import crc32
 
 from cliptok._common.errors import BadInputError
+from cliptok._common.json_files import MAX_TEXT_BYTES
 from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
 from cliptok.batch.stores.paths import AnyPath, atomic, below
@@ -17,6 +20,9 @@ from cliptok.batch.writing import arrow_output, lance_dataset, tar_output
 from cliptok.batch.writing.checksums import is_intact
 from cliptok.batch.writing.outputs import RECORD, Record
 from cliptok.batch.writing.results import have_same_result
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+_MOST = 1 << 63  # Of what is counted.
 
 
 def find_finished(
@@ -77,11 +83,13 @@ def _is_record(record: Any) -> TypeGuard[Record]:
     """Whether something read from a file has the shape of a record."""
     if not isinstance(record, dict) or not isinstance(record.get("sha256"), str):
         return False
+    if not _SHA256.fullmatch(record["sha256"]):
+        return False
     counts = record.get("counts")
     return (
         isinstance(counts, dict)
         and {**Counts().as_dict(), **counts}.keys() == counts.keys()
-        and all(type(count) is int for count in counts.values())
+        and all(type(count) is int and 0 <= count < _MOST for count in counts.values())
         and {"settings", "input"} <= record.keys()
     )
 
@@ -138,7 +146,9 @@ def _look_npy(file: BinaryIO, size: int) -> tuple[int, Record | None]:
 
 def _look_safetensors(file: BinaryIO, size: int) -> tuple[int, Record | None]:
     length = int.from_bytes(file.read(8), "little")
-    header = json.loads(file.read(min(length, size)))
+    if length > min(size, MAX_TEXT_BYTES):
+        raise ValueError("its header is longer than one of ours")
+    header = json.loads(file.read(length))
     text = header.pop("__metadata__", {}).get(RECORD)
     (rows,) = {tensor["shape"][0] for tensor in header.values()}
     if 8 + length + max(tensor["data_offsets"][1] for tensor in header.values()) != size:
@@ -166,9 +176,9 @@ class Index:
             return
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             with suppress(ValueError, RecursionError):
-                record = json.loads(line)
-                name = record.pop("file", None) if isinstance(record, dict) else None
-                if isinstance(name, str) and _is_record(record):
+                found = _sound(line)
+                if found is not None:
+                    name, record = found
                     self.records[name] = record
 
     def add(self, shard: Shard, record: Record) -> None:
@@ -192,4 +202,23 @@ class Index:
 
     def _line(self, name: str) -> str:
         record = self.records[name]
-        return json.dumps({"file": name, "rows": record["counts"]["texts"], **record}) + "\n"
+        line = json.dumps({"file": name, "rows": record["counts"]["texts"], **record})
+        return f"{line[:-1]}{_CRC32}{crc32(line.encode())}}}\n"
+
+
+_CRC32 = ', "crc32": '
+"""What a line ends with: the checksum of what stands before. Lines of 0.1.0 had none."""
+_RECORD = {"settings", "input", "sha256", "counts"}
+
+
+def _sound(line: str) -> tuple[str, Record] | None:
+    """The file and the record of an index's line; None, or a ValueError, where it is not as it was written."""
+    content, has_checksum, checksum = line.rpartition(_CRC32)
+    content = f"{content}}}" if has_checksum else line
+    if has_checksum and checksum != f"{crc32(content.encode())}}}":
+        return None
+    record = json.loads(content)
+    name, rows = (record.pop("file", None), record.pop("rows", None)) if isinstance(record, dict) else (None, None)
+    if not isinstance(name, str) or not _is_record(record) or rows != record["counts"]["texts"]:
+        return None
+    return (name, record) if has_checksum or record.keys() == _RECORD else None

@@ -42,11 +42,14 @@ pub(super) fn restore_a0(bytes: &mut Vec<u8>) {
             at += 1;
         }
     }
-    let mut at = 0;
-    while at < out.len() {
-        let length = altered(&out[at..]).unwrap_or(0);
-        out[at..at + length].iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = 0xA0);
-        at += length.max(1);
+    let mut rest = &mut out[..];
+    while !rest.is_empty() {
+        let length = altered(rest);
+        let (sequence, behind) = std::mem::take(&mut rest).split_at_mut(length.unwrap_or(1));
+        if length.is_some() {
+            sequence.iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = 0xA0);
+        }
+        rest = behind;
     }
     *bytes = out;
 }

@@ -36,9 +36,9 @@ pub(super) fn unescape_strictly(text: &str) -> Option<String> {
 fn strictly(behind: &str) -> Option<Replacement> {
     const LONGEST: usize = 24;
     let number = behind.strip_prefix('#');
-    let digits = number.unwrap_or(behind).bytes().take(LONGEST + 1).take_while(u8::is_ascii_alphanumeric).count();
+    let digits = number.unwrap_or(behind).bytes().take(LONGEST).take_while(u8::is_ascii_alphanumeric).count();
     let length = digits + usize::from(number.is_some());
-    if digits == 0 || digits > LONGEST || behind.as_bytes().get(length) != Some(&b';') {
+    if behind.as_bytes().get(length) != Some(&b';') {
         return None;
     }
     let name = &behind[..=length];

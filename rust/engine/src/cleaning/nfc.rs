@@ -3,8 +3,11 @@
 use super::tables::{Flags, character};
 use crate::unicode;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
+const LEADING: RangeInclusive<char> = '\u{1100}'..='\u{1112}';
+const VOWELS: RangeInclusive<char> = '\u{1161}'..='\u{1175}';
 const L: u32 = 0x1100;
 const V: u32 = 0x1161;
 const T: u32 = 0x11A7;
@@ -109,7 +112,7 @@ fn compose(run: &mut Vec<Ranked>, out: &mut String) {
 /// What two characters compose to.
 fn pair(first: char, second: char) -> Option<char> {
     let (a, b) = (first as u32, second as u32);
-    if a.wrapping_sub(L) < L_COUNT && b.wrapping_sub(V) < V_COUNT {
+    if LEADING.contains(&first) && VOWELS.contains(&second) {
         return char::from_u32(S + ((a - L) * V_COUNT + (b - V)) * T_COUNT);
     }
     let syllable = a.wrapping_sub(S);
