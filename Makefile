@@ -80,12 +80,12 @@ mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); ne
 	sed 's/[][().*^$$+?{}|\]/\\&/g; s/.*/--re=^&$$/' target/mutants.out/missed.txt | xargs -r -d '\n' $(MUTANTS)
 
 # mutmut knows modules by their place under `src`, so it works in a copy.
-mutants-python: .venv/mutants ## the tests of batch jobs on broken code (NAMES='*reading.quotes*')
+mutants-python: .venv/mutants ## the tests of batch jobs and checkpoints on broken code (SAMPLE=200 SEED=0, NAMES='*reading.quotes*')
 	rm -rf target/mutants-python && mkdir -p target/mutants-python
 	cp -r tests pyproject.toml target/mutants-python && cp -r python target/mutants-python/src
 	cd target/mutants-python && OMP_NUM_THREADS=1 CLIPTOK_SHARED=$(or $(CLIPTOK_SHARED),$(CURDIR)/../shared) \
-	    PYTHONPATH=$(CURDIR)/target/mutants-python/mutants/src $(CURDIR)/$(BIN)/mutmut run $(foreach name,$(NAMES),'$(name)')
-	cd target/mutants-python && $(CURDIR)/$(BIN)/mutmut results | grep -v 'not checked$$' | tee survived.txt
+	    PYTHONPATH=$(CURDIR)/target/mutants-python/mutants/src $(CURDIR)/$(BIN)/python $(CURDIR)/scripts/python_mutants.py \
+	    $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(SEED),--seed $(SEED)) $(foreach name,$(NAMES),'$(name)')
 
 parity: .venv/tests ## compare ids with the references on every line of every corpus, in ../shared
 	$(BIN)/python tests/parity.py

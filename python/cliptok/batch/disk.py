@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from cliptok._common.warning import warn_caller
 from cliptok.batch.pipeline import Work
 from cliptok.batch.reading.inputs import Shard
 
@@ -65,11 +65,9 @@ class Disk:
         free = shutil.disk_usage(folder).free
         if free < needed:
             self._has_warned = True
-            warnings.warn(
+            warn_caller(
                 f"the rest of the job needs about {in_units(needed)} of disk in {folder}, where {in_units(free)} are"
-                " free; what is finished by then stays, and resume goes on",
-                UserWarning,
-                stacklevel=2,
+                " free; what is finished by then stays, and resume goes on"
             )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import torch
 from torch import Tensor, nn
 
+from cliptok._common.warning import warn_caller
 from cliptok.encoder import textual_inversion
 from cliptok.encoder.checkpoints import loading
 from cliptok.encoder.encode import encode, warm_up
@@ -207,4 +207,4 @@ class TextEncoder(TextModel):
         if isinstance(self._own, Tokenizer) or self._own.known:
             differs = contradiction(self.tokenizer, tokenizer, padded)
             if differs is not None:
-                warnings.warn(f"tokenizer: {differs}. {remedy}", UserWarning, stacklevel=4)
+                warn_caller(f"tokenizer: {differs}. {remedy}")

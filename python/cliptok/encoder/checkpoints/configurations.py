@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from cliptok._common.json_files import Trouble, read_json, wanted
+from cliptok._common.warning import warn_caller
 from cliptok.encoder.config import TextConfig, text_part
 
 # Model types of transformers whose text tower is CLIP's, with CLIP's tokenizer, and how their classes' names begin.
@@ -85,8 +85,7 @@ def _transformers(path: Path, content: Mapping[str, Any]) -> Configuration | Non
     if not 0 <= dropout <= 1:
         raise ValueError(f"{path}: attention_dropout is {dropout}; expected 0 to 1")
     if dropout:
-        message = f"{path} has attention_dropout {dropout}; there is no dropout here, in training either"
-        warnings.warn(message, UserWarning, stacklevel=5)
+        warn_caller(f"{path} has attention_dropout {dropout}; there is no dropout here, in training either")
     config = TextConfig.from_transformers(content)
     stated = {name: getattr(config, name) for name in ("width", "layers", "mlp", "positions", "vocabulary")}
     whole = "text_config" in content

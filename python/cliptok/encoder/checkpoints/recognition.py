@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cliptok._common.warning import warn_caller
 from cliptok.encoder.checkpoints.configurations import Configuration
 from cliptok.encoder.checkpoints.known_files import ACTIVATION_BY_SHA256
 from cliptok.encoder.checkpoints.sources import Source
@@ -96,7 +96,7 @@ def announce(guesses: list[str], where: str, strict: bool) -> None:
     message = f"{where} has no configuration that decides: {'; '.join(guesses)}"
     if strict:
         raise ValueError(message)
-    warnings.warn(message, UserWarning, stacklevel=5)
+    warn_caller(message)
 
 
 def sizes(source: Source, tower: Tower) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """Reading a tokenizer's folder: which files there are and what they say, special tokens and all."""
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 from cliptok._common.hub import hub_model
 from cliptok._common.json_files import Trouble, read_json, some, wanted
+from cliptok._common.warning import warn_caller
 from cliptok.tokenizer.calls.options import check_path, side
 from cliptok.tokenizer.files.vocabulary import Found, read_vocabulary
 from cliptok.tokenizer.profiles import NO_LIMIT, Profile, profile_named
@@ -135,9 +135,7 @@ def check_overrides(overrides: dict[str, Any]) -> None:
     for name in ("use_fast", "trust_remote_code"):  # There is one class, and no code is ever loaded.
         overrides.pop(name, None)
     if overrides.pop("do_lower_case", True) is False:
-        warnings.warn(
-            "do_lower_case=False has no effect: CLIP's tokenizers lower every text, transformers' as well", stacklevel=4
-        )
+        warn_caller("do_lower_case=False has no effect: CLIP's tokenizers lower every text, transformers' as well")
     for key in overrides:
         if key not in _OVERRIDES:
             raise TypeError(f"{key} is no argument of from_pretrained")
