@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fnmatch
+import gc
 import importlib
 import itertools
 import json
@@ -127,11 +128,17 @@ class Runner:
             seconds, functions = calls[item.nodeid]
             for function in functions:
                 by_function.setdefault(function, []).append((seconds, item))
+        gc.collect()
+        gc.freeze()  # or each fork copies every object when it collects
         with Path("..", RESULTS).open("a", encoding="utf-8") as results:
             for number, (name, path) in enumerate(self.mutants.items(), 1):
                 tests = sorted(by_function.get(name.partition("__mutmut_")[0], []), key=lambda test: test[0])
                 ends = itertools.accumulate(seconds for seconds, _ in tests)
                 tests = [test for test, end in zip(tests, ends, strict=True) if end <= max(self.most, tests[0][0])]
+                files: dict[Path, float] = {}
+                for seconds, item in tests:
+                    files[item.path] = files.get(item.path, 0.0) + seconds
+                tests.sort(key=lambda test: files[test[1].path])  # a file's fixtures are made once
                 began = time.monotonic()
                 status, by = self.run(name, tests) if tests else ("unreached", "")
                 result = {"mutant": name, "status": status, "by": by, "seconds": round(time.monotonic() - began, 2)}
@@ -170,7 +177,9 @@ class Runner:
                 break
             known[item.nodeid] = (time.monotonic() - began, sorted(state()._stats))
         Path("..", CALLS).write_text(json.dumps(known))
-        Path("..", MODULES).write_text(json.dumps(list(sys.modules)))
+        modules = Path("..", MODULES)
+        before = json.loads(modules.read_text()) if modules.exists() else []
+        modules.write_text(json.dumps(list(dict.fromkeys([*before, *sys.modules]))))
 
     def run(self, name: str, tests: list[tuple[float, pytest.Item]]) -> tuple[str, str]:
         seconds = sum(took for took, _ in tests)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from cliptok.batch import BadInputError, check_outputs, tokenize_files
+from cliptok.batch import BadInputError, check_outputs, clean_outputs, tokenize_files
 from cliptok.batch.reading.inputs import find
+from cliptok.batch.writing.parts import Parts
 from cliptok.batch.writing.records import Index
 from cliptok.report import write_report
 from support.made import expected, ids_in, text_file
@@ -112,6 +113,51 @@ def test_a_loop_of_links_in_the_way(tmp_path: Path) -> None:
     assert (tmp_path / "page.html").is_file()
 
 
+def test_any_flipped_byte_of_a_part(tmp_path: Path) -> None:
+    """Also one of where the next part begins, which would have read texts from the middle of a line."""
+    (tmp_path / "in.txt").write_bytes(text_file(["a cat"] * 2000) + b"\xff\n")
+    with pytest.raises(BadInputError, match="line 2001 is not UTF-8"):
+        tokenize_files(tmp_path / "in.txt", tmp_path / "ids.npy", max_length=5, part_rows=20)
+    path = tmp_path / ".ids.npy.parts" / "000000.part"
+    content = path.read_bytes()
+    made_of = json.loads(content[content.index(b'{"made_of": ') : -16])["made_of"]
+    assert made_of.pop("part_rows") == 20
+
+    def found() -> Parts:
+        parts = Parts(tmp_path / "ids.npy", made_of, 20)
+        parts.find()
+        return parts
+
+    assert 0 in found().done
+    changes = [content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :] for at in range(len(content))]
+    changes += [b"", b"[" * 100_000, b"{}" + (2).to_bytes(8, "little") + content[-8:], content[:-1]]
+    for changed in changes:
+        path.write_bytes(changed)
+        parts = Parts(tmp_path / "ids.npy", made_of, 20)
+        assert parts._read(path) is None, changed[-1000:]
+    if hasattr(os, "mkfifo"):
+        path.unlink()
+        os.mkfifo(path)
+    assert 0 not in found().done and not path.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_in_the_place_of_parts(tmp_path: Path) -> None:
+    """What they lead to stays."""
+    (tmp_path / "in.txt").write_bytes(text_file(["a cat"] * 100))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "000000.part").write_bytes(b"precious")
+    tokenize_files(tmp_path / "in.txt", tmp_path / "whole.npy", part_rows=20)
+    for how in ({"resume": True}, {}, {"resume": True, "part_rows": 20}):
+        parts = tmp_path / ".ids.npy.parts"
+        parts.unlink(missing_ok=True)
+        parts.symlink_to("other")
+        assert clean_outputs(tmp_path / "ids.npy" if (tmp_path / "ids.npy").exists() else tmp_path) == []
+        tokenize_files(tmp_path / "in.txt", tmp_path / "ids.npy", **how)  # type: ignore[arg-type]
+        assert (tmp_path / "ids.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert [path.read_bytes() for path in (tmp_path / "other").iterdir()] == [b"precious"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     import pyarrow as pa
@@ -129,3 +175,15 @@ def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     tokenize_files(folder / os.fsdecode(b"\xfe.parquet"), tmp_path / "out", column="text", resume=True)
     write_report(folder / os.fsdecode(b"\xff.txt"), tmp_path / "page.html")
     assert "\ufffd.txt" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_log_that_is_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_bytes(text_file(["a cat"]))
+    for name in ("in.txt", "ids.npy"):
+        with pytest.raises(BadInputError, match="is an input or an output; choose another file for the log"):
+            tokenize_files(path, tmp_path / "ids.npy", json_log=tmp_path / name)
+    assert path.read_bytes() == b"a cat\n"
+    if Path("/dev/full").exists():
+        with pytest.raises(BadInputError, match="/dev/full: No space left on device"):
+            tokenize_files(path, tmp_path / "ids.npy", json_log="/dev/full")

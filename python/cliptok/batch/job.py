@@ -118,6 +118,7 @@ def tokenize_files(
     """
     check_running(ray, progress, part_rows, processes)
     shards, kind = find(inputs, out, format, input_format)
+    log = log_path(json_log, shards)
     lists = lists or ("variable" if kind in WITH_COLUMNS else "fixed")
     if lists == "variable" and kind not in WITH_COLUMNS:
         raise ValueError(f"{kind} has rows of one length; lists must be 'fixed'")
@@ -139,7 +140,7 @@ def tokenize_files(
     if dry_run:
         planned.report.outputs = planned.outputs()
         return planned.report
-    how = Running(ray, ["cpu"] * (processes or 1), progress, log_path(json_log))
+    how = Running(ray, ["cpu"] * (processes or 1), progress, log)
     return planned.run(None, None, how, Clock())
 
 
@@ -245,6 +246,7 @@ def embed_files(
         raise ValueError(f"{format} has an embedding for each text; a pipeline and output 'hidden' give states")
     default = "parquet" if pipeline is None else "arrow"
     shards, kind = find(inputs, out, "npy" if is_for_retrieval else format, input_format, default)
+    log = log_path(json_log, shards)
     place = as_path(out)
     reading = all_columns = reading_for(
         shards, column, on_null, on_undecodable, input_format, delimiter, quotes, header, captions, seed
@@ -300,7 +302,7 @@ def embed_files(
         return report
     for metadata in jobs[1:]:
         metadata.run(None, None, Running(progress=progress), Clock())
-    return jobs[0].run(encoding, source, Running(ray, devices, progress, log_path(json_log)), clock)
+    return jobs[0].run(encoding, source, Running(ray, devices, progress, log), clock)
 
 
 def _settings(reading: Reading, tokenizing: Tokenizing, more: Record) -> Record:

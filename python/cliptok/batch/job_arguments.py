@@ -4,10 +4,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cliptok._common.errors import BadInputError
 from cliptok._common.extras import need
 from cliptok.batch.formats import WITH_COLUMNS
+from cliptok.batch.reading.inputs import Shard
 from cliptok.batch.reading.reader import Reading
+from cliptok.batch.stores.paths import real
 from cliptok.tokenizer.calls.options import check_int, check_path, one_of
+
+MAX_PROCESSES = 1024
+"""Of one machine, for a job."""
 
 
 def devices_of(device: Any, processes: int | None) -> list[str]:
@@ -20,9 +26,14 @@ def devices_of(device: Any, processes: int | None) -> list[str]:
     return names
 
 
-def log_path(path: Any) -> Path | None:
-    """The file that gets a line for each part."""
-    return None if path is None else Path(check_path("json_log", path, "a file to add lines to"))
+def log_path(path: Any, shards: Iterable[Shard]) -> Path | None:
+    """The file that gets a line for each part. Raises BadInputError for one of the job's inputs or outputs."""
+    if path is None:
+        return None
+    log = Path(check_path("json_log", path, "a file to add lines to"))
+    if real(log) in {real(each) for shard in shards for each in (shard.source, shard.target)}:
+        raise BadInputError(f"{log} is an input or an output; choose another file for the log")
+    return log
 
 
 def check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modules: str) -> None:
@@ -35,6 +46,8 @@ def check_running(ray: Any, progress: Any, part_rows: Any, processes: Any, *modu
         check_int("part_rows", part_rows, 1)
     if processes is not None:
         check_int("processes", processes, 1)
+        if processes > MAX_PROCESSES:
+            raise ValueError(f"processes is {processes}; expected at most {MAX_PROCESSES:,}")
         if ray is not False and processes > 1:
             raise ValueError("processes are of this machine, and ray has its own")
     if ray is not False:

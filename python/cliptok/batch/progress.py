@@ -4,10 +4,11 @@ import json
 import sys
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from io import FileIO
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from cliptok.batch.disk import Disk
 from cliptok.batch.pipeline import Work
@@ -55,7 +56,7 @@ class JobProgress:
         self._is_shown = sys.stderr.isatty() if progress is None else progress is True
         self._disk = Disk(work)
         report.disk_needed = self._disk.needed()
-        self._path, self._log = log, cast("TextIO | None", None)
+        self._path, self._log = log, cast("FileIO | None", None)
         self._open = ExitStack()
         self._bar: Any = None
 
@@ -90,8 +91,10 @@ class JobProgress:
                 "seconds_left": self._seconds_left(self._bytes, now),
                 "disk_needed": self.report.disk_needed,
             }
-            self._log.write(json.dumps(line) + "\n")
-            self._log.flush()
+            try:
+                self._log.write(json.dumps(line).encode() + b"\n")
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(self._path)) from error
         self._last = now
         self._show(self._bytes, self.report.texts_now)
 
@@ -137,7 +140,7 @@ class JobProgress:
 
     def __enter__(self) -> "JobProgress":
         if self._path is not None:
-            self._log = self._open.enter_context(self._path.open("a", encoding="utf-8"))
+            self._log = self._open.enter_context(self._path.open("ab", buffering=0))
         if self._is_shown:
             from tqdm import tqdm
 

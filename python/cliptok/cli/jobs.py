@@ -177,7 +177,7 @@ def tokenize(options: argparse.Namespace) -> int:
         from cliptok.cli.texts import print_ids
 
         for name in _FILES_ONLY:
-            if getattr(options, name):
+            if not (getattr(options, name) is None or getattr(options, name) is False):
                 raise BadInputError(f"--{name.replace('_', '-')} is for files; name an output with --out")
         return print_ids(options)
     need("cliptok tokenize --out", "pyarrow", *(["ray"] if options.ray else []))
@@ -227,7 +227,9 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
     found = {name: getattr(options, name) for name in _COMMON}
     found["progress"] = None if sys.stderr.isatty() else "lines"
     found["on_null"] = options.on_null or "error"
-    found["keep"] = options.keep.split(",") if options.keep else ()
+    found["keep"] = () if options.keep is None else options.keep.split(",")
+    if "" in found["keep"]:
+        raise BadInputError(f"--keep {options.keep!r} has a name without characters; write names with commas between")
     return {**found, **reading_options(options)}
 
 

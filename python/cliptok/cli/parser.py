@@ -20,6 +20,14 @@ class Parser(argparse.ArgumentParser):
             self.error(f"unknown: {' '.join(unknown)}{_did_you_mean(unknown[0], self._option_string_actions)}")
         return found, unknown
 
+    def _get_values(self, action: argparse.Action, arg_strings: Any) -> Any:
+        """As argparse does, which before Python 3.13 makes a list of `--option=--`."""
+        if action.option_strings and action.nargs is None and arg_strings == ["--"]:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             choices = [str(choice) for choice in action.choices]

@@ -7,6 +7,7 @@ from typing import Any
 
 SMALL_BATCH = 64
 """Below this many texts the engine would not share them out anyway."""
+_MOST_THREADS = 1 << 10  # More are as good as these.
 LONG_TEXTS = 1 << 19
 """So many characters are worth a second thread, in however few texts."""
 
@@ -86,7 +87,7 @@ def threads_for(batch: Any, threads: int | None, whole: bool = False) -> int:
         raise TypeError(f"threads is {_named(threads)}; expected int or None")
     if threads < 1:
         raise ValueError(f"threads is {threads}; expected 1 or more")
-    return threads
+    return min(threads, _MOST_THREADS)
 
 
 def _characters(batch: Any) -> int:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from cliptok.tokenizer.bulk import PackedTokens, encode_batch, encode_packed
 from cliptok.tokenizer.calls.call import SHORT, Call, one_row
 from cliptok.tokenizer.calls.encoding import BatchEncoding
-from cliptok.tokenizer.calls.options import PLAIN, UNUSUAL, Returned, check_stride, side, strategies, unusual
+from cliptok.tokenizer.calls.options import (
+    PLAIN,
+    UNUSUAL,
+    Returned,
+    check_iterable,
+    check_stride,
+    side,
+    strategies,
+    unusual,
+)
 from cliptok.tokenizer.profiles import DEFAULT_LENGTH, is_unlimited, preset_named, profile_named
 from cliptok.tokenizer.settings import Settings, build, default_roles
 from cliptok.tokenizer.texts import as_batch, as_text, nulls_are_empty, threads_for
@@ -668,6 +677,7 @@ class Tokenizer(TransformersApi):
         """
         if isinstance(tokens, str):
             return self._known_id(tokens)
+        check_iterable("tokens", tokens, "str or several")
         tokens = list(tokens)
         ids = self._tokens.ids_of(tokens)
         return [self._known_id(token) if id is None else id for token, id in zip(tokens, ids, strict=True)]
@@ -692,6 +702,7 @@ class Tokenizer(TransformersApi):
         """The token of an id, or of each of several; None for an id that is no token's."""
         if isinstance(ids, int):
             return self._tokens.id_to_token(ids)
+        check_iterable("ids", ids, "int or several")
         if skip_special_tokens:
             skipped = set(self.all_special_ids)
             ids = [id for id in map(int, ids) if id not in skipped]

@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from cliptok.tokenizer.calls.decoding import clean_up_tokenization, decode
 from cliptok.tokenizer.calls.encoding import BatchEncoding
+from cliptok.tokenizer.calls.options import check_int, check_iterable
+from cliptok.tokenizer.texts import as_text
 from cliptok.tokenizer.tokens.added_tokens import AddedToken, AddedTokens, as_added_token
 from cliptok.tokenizer.tokens.special_tokens import Role, RoleId, SpecialTokens
 from cliptok.tokenizer.tokens.token_table import TokenTable
@@ -105,6 +107,7 @@ class TransformersApi:
 
     @extra_special_tokens.setter
     def extra_special_tokens(self, tokens: Iterable[Any]) -> None:
+        check_iterable("extra_special_tokens", tokens, "str or AddedToken, several")
         extra = [as_added_token(token, "extra_special_tokens", special=True) for token in tokens]
         self._set_specials(self._specials.with_extra(extra))
 
@@ -115,9 +118,13 @@ class TransformersApi:
 
     @extra_special_tokens_ids.setter
     def extra_special_tokens_ids(self, ids: Iterable[int]) -> None:
+        check_iterable("extra_special_tokens_ids", ids, "several ints")
+        ids = list(ids)
+        for id in ids:
+            check_int("extra_special_tokens_ids", id, 0)
         tokens = [self._tokens.id_to_token(id) for id in ids]
         if None in tokens:
-            raise ValueError(f"extra_special_tokens_ids holds {list(ids)[tokens.index(None)]}, which is no token's id")
+            raise ValueError(f"extra_special_tokens_ids holds {ids[tokens.index(None)]}, which is no token's id")
         self.extra_special_tokens = [token for token in tokens if token is not None]
 
     additional_special_tokens = extra_special_tokens
@@ -141,6 +148,7 @@ class TransformersApi:
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
     ) -> list[int]:
         """The ids of a text, or of a pair of texts, with start and end."""
+        _check_ids(token_ids_0, token_ids_1)
         start, end = self._tokens.start_id, self._tokens.end_id
         second = [] if token_ids_1 is None else [end, *token_ids_1, end]
         return [start, *token_ids_0, end, *second]
@@ -161,6 +169,7 @@ class TransformersApi:
 
         Without `already_has_special_tokens` the mask is that of the ids after start and end are put around them.
         """
+        _check_ids(token_ids_0, token_ids_1)
         if not already_has_special_tokens:
             second = [] if token_ids_1 is None else [1, *([0] * len(token_ids_1)), 1]
             return [1, *([0] * len(token_ids_0)), 1, *second]
@@ -187,13 +196,19 @@ class TransformersApi:
 
     def batch_encode_plus(self, batch_text_or_text_pairs: Any, **options: Any) -> BatchEncoding:
         """A call with many texts, or with pairs of them."""
+        check_iterable("batch_text_or_text_pairs", batch_text_or_text_pairs, "several texts or pairs of them")
         batch = list(batch_text_or_text_pairs)
         if batch and isinstance(batch[0], (list, tuple)) and not options.get("is_split_into_words"):
+            for row, pair in enumerate(batch):
+                if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+                    raise ValueError(f"batch_text_or_text_pairs[{row}] is no pair of texts, as the first is")
             return self([first for first, _ in batch], [second for _, second in batch], **options)
         return self(batch, None, **options)
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
         """The text of tokens, as `decode` gives it for their ids. Raises ValueError for what is no token."""
+        check_iterable("tokens", tokens, "several str")
+        tokens = list(tokens)
         ids = self._tokens.ids_of(tokens)
         if None in ids:
             raise ValueError(f"tokens holds {tokens[ids.index(None)]!r}, which is no token")
@@ -202,7 +217,7 @@ class TransformersApi:
     @staticmethod
     def clean_up_tokenization(text: str) -> str:
         """The text without spaces before punctuation and shortened words."""
-        return clean_up_tokenization(text)
+        return clean_up_tokenization(as_text(text))
 
     def save_vocabulary(self, save_directory: str, filename_prefix: str | None = None) -> tuple[str, ...]:
         """Write vocab.json and merges.txt into a folder that is there, and return their paths."""
@@ -280,3 +295,9 @@ class TransformersApi:
     def get_added_vocab(self) -> dict[str, int]:
         """`added_tokens_encoder`."""
         return self.added_tokens_encoder
+
+
+def _check_ids(first: Any, second: Any) -> None:
+    check_iterable("token_ids_0", first, "several ints")
+    if second is not None:
+        check_iterable("token_ids_1", second, "several ints")

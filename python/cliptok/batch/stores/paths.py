@@ -81,6 +81,8 @@ def remove_tree(folder: AnyPath) -> None:
     """Remove a folder and all in it, if there is one. Raises OSError."""
     if isinstance(folder, StorePath):
         folder.remove_tree()
+    elif folder.is_symlink():
+        folder.unlink()  # What it leads to is not ours.
     elif folder.is_dir():
         shutil.rmtree(folder)
 

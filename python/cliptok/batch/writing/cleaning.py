@@ -47,7 +47,11 @@ def clean_outputs(out: str | os.PathLike[str], dry_run: bool = False) -> list[Le
 
 
 def _left_in(folder: Path) -> list[Path]:
-    parts = [path for path in folder.glob(".*.parts") if path.is_dir() and output_of(path) is not None]
+    parts = [
+        path
+        for path in folder.glob(".*.parts")
+        if path.is_dir() and not path.is_symlink() and output_of(path) is not None
+    ]
     # Those of other names are another program's, or a tokenizer's that is being saved.
     names = ("index.jsonl", *(f".{format}" for format in FORMATS))
     return parts + [path for path, name in leftovers(folder) if name.endswith(names)]

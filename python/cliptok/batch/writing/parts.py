@@ -65,6 +65,8 @@ class Parts:
 
         Others are removed, and so is what a kill left half written.
         """
+        if isinstance(self.folder, Path) and self.folder.is_symlink():
+            self.remove()  # The link; files elsewhere are not ours.
         if not self.folder.is_dir():
             return
         if isinstance(self.folder, Path):
@@ -89,7 +91,10 @@ class Parts:
 
     def _read(self, path: AnyPath) -> tuple[Part, bool] | None:
         """A part, and whether its input had the name and the time that it has now."""
-        with suppress(OSError, ValueError, KeyError, TypeError), path.open("rb") as file:
+        if isinstance(path, Path) and not path.is_file():
+            return None  # To open a pipe would wait for whoever writes to it.
+        wrong = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+        with suppress(*wrong), path.open("rb") as file:
             end = file.seek(0, 2) - len(_MAGIC) - 8
             file.seek(max(end, 0))
             length = int.from_bytes(file.read(8), "little")
@@ -98,10 +103,11 @@ class Parts:
             file.seek(end - length)
             record: dict[str, Any] = json.loads(file.read(length))
             size = end - length
+            sha256 = record.pop("sha256")
+            if record["number"] != int(path.stem) or _sealed(file, size, record) != sha256:
+                return None
             made_of, is_sure = record["made_of"], record["made_of"] == self._made_of
             if not is_sure and (_but_version(made_of) != _but_version(self._made_of) or record["origin"] is None):
-                return None
-            if record["number"] != int(path.stem) or _digest(file, size) != record["sha256"]:
                 return None
             next_place = None if record["next"] is None else Place(*record["next"])
             origin = None
@@ -130,9 +136,8 @@ class Parts:
             "next": end.next,
             "origin": end.origin,
             "names": names,
-            "sha256": _digest(made.file, size),
         }
-        text = json.dumps(record).encode()
+        text = json.dumps({**record, "sha256": _sealed(made.file, size, record)}).encode()
         made.file.seek(size)
         made.file.write(text + len(text).to_bytes(8, "little") + _MAGIC)
         self.folder.mkdir(exist_ok=True)
@@ -233,10 +238,12 @@ def _but_version(made_of: Any) -> Any:
     return {**made_of, "input": {name: made_of["input"][name] for name in ("kind", "size")}}
 
 
-def _digest(file: BinaryIO, size: int) -> str:
+def _sealed(file: BinaryIO, size: int, record: dict[str, Any]) -> str:
+    """The SHA-256 of the first bytes of a file and of a record, which says where the next part begins."""
     found = hashlib.sha256()
     file.seek(0)
     while size and (block := file.read(min(size, _BLOCK))):
         found.update(block)
         size -= len(block)
+    found.update(json.dumps(record).encode())
     return found.hexdigest()

@@ -12,6 +12,8 @@ def as_ids(token_ids: Any) -> Any:
     if type(token_ids) is list and token_ids and type(token_ids[0]) is int:
         return token_ids
     if isinstance(token_ids, Mapping):
+        if "input_ids" not in token_ids:
+            raise TypeError(f"token_ids is a {type(token_ids).__name__} without input_ids; expected ids or an encoding")
         token_ids = token_ids["input_ids"]
     if hasattr(token_ids, "tolist"):
         return token_ids.tolist()

@@ -1,7 +1,9 @@
 """The padding and truncation arguments of a call, worked out as transformers does."""
 
 import os
+from collections.abc import Iterable
 from functools import lru_cache
+from operator import index
 from typing import Any, Final, NamedTuple
 
 from cliptok.tokenizer.profiles import is_unlimited
@@ -145,10 +147,21 @@ def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str | None:
 
 def check_int(name: str, value: Any, least: int) -> None:
     """Raise TypeError unless `value` is an int, ValueError if it is less than `least`."""
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not hasattr(type(value), "__index__"):
         raise TypeError(f"{name} is of type {type(value).__name__}; expected int")
-    if value < least:
-        raise ValueError(f"{name} is {value}; expected {least} or more")
+    try:
+        number = index(value)
+    except TypeError as error:  # An array or tensor of several, or of other numbers.
+        raise TypeError(f"{name} is of type {type(value).__name__}, and none that is an int") from error
+    if number < least:
+        raise ValueError(f"{name} is {number}; expected {least} or more")
+
+
+def check_iterable(name: str, value: Any, expected: str) -> None:
+    """Raise TypeError unless `value` can be iterated, by `__iter__`: what has items alone need not have a last one."""
+    if not isinstance(value, Iterable):
+        found = "None" if value is None else f"of type {type(value).__name__}"
+        raise TypeError(f"{name} is {found}; expected {expected}")
 
 
 def check_path(name: str, value: Any, expected: str) -> str:
