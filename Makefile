@@ -70,8 +70,14 @@ loom: ## every order in which threads may meet at an entry of a cache
 	RUSTFLAGS="--cfg loom" cargo test --package cliptok --lib --target-dir target/loom \
 	    --config 'profile.test.debug=0' seqlock::loom_tests
 
+# First the unit tests alone, on an engine that is compiled in a second; then all tests, on the mutants that are left.
+mutants: export CARGO_PROFILE_TEST_DEBUG = 0
+mutants: export PROPTEST_MAX_SHRINK_ITERS = 0
+mutants: MUTANTS = cargo mutants --package cliptok --output target
 mutants: ## the engine's tests on broken engines (FILES=rust/engine/src/...); needs cargo-mutants, hours for all
-	cargo mutants --package cliptok --output target $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD))
+	-$(MUTANTS) $(foreach file,$(FILES),--file $(file)) $(if $(SHARD),--shard $(SHARD)) \
+	    -C=--lib -C=--config=profile.test.package.cliptok.opt-level=0 -- -- --skip work_stops_everywhere
+	sed 's/[][().*^$$+?{}|\]/\\&/g; s/.*/--re=^&$$/' target/mutants.out/missed.txt | xargs -r -d '\n' $(MUTANTS)
 
 # mutmut knows modules by their place under `src`, so it works in a copy.
 mutants-python: .venv/mutants ## the tests of batch jobs and checkpoints on broken code (SAMPLE=200 SEED=0, NAMES='*reading.quotes*')

@@ -1,5 +1,6 @@
 """Conditioning of every family in files, equal to the pipeline's own `encode_prompt`, and read back for training."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 pytest.importorskip("diffusers")
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch.utils.data import DataLoader
 
@@ -118,12 +120,90 @@ def test_what_is_no_conditioning_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.safetensors").write_bytes(b"")
     (tmp_path / "d.arrow").write_bytes(b"x")
     for name, message in (
-        ("a.safetensors", "has no prompt_embeds and no pooled_prompt_embeds; it has a"),
+        ("a.safetensors", "it has the columns a; expected prompt_embeds or pooled_prompt_embeds"),
         ("b.parquet", "Parquet compresses its pages; write --format arrow or safetensors"),
-        ("c.safetensors", "damaged"),
+        ("c.safetensors", "c.safetensors is not a whole safetensors file"),
         ("d.arrow", "damaged"),
         ("e.arrow", "no such file"),
         ("f.txt", "is no output of conditioning"),
     ):
         with pytest.raises(BadInputError, match=message):
             ConditioningDataset(tmp_path / name)
+    with pytest.raises(BadInputError, match="source is empty"):
+        ConditioningDataset([])
+
+
+STATES, POOLED = torch.ones(4, 3, 2), torch.ones(4, 2)
+WRONG_TENSORS = {
+    "no dimension": {"pooled_prompt_embeds": torch.tensor(1.0)},
+    "one dimension": {"pooled_prompt_embeds": torch.ones(4)},
+    "no positions": {"prompt_embeds": torch.ones(4, 0, 2)},
+    "states that are pooled": {"prompt_embeds": POOLED},
+    "fewer rows": {"prompt_embeds": STATES, "pooled_prompt_embeds": POOLED[:3]},
+    "integers": {"prompt_embeds": STATES.long()},
+    "booleans": {"prompt_embeds": STATES.bool()},
+    "another tensor": {"prompt_embeds": STATES, "a\nb": torch.tensor(1)},
+}
+
+
+@pytest.mark.parametrize("what", sorted(WRONG_TENSORS))
+def test_tensors_that_are_no_conditioning(tmp_path: Path, what: str) -> None:
+    from safetensors.torch import save_file
+
+    save_file(WRONG_TENSORS[what], tmp_path / "a.safetensors")
+    with pytest.raises(BadInputError, match=r"a\.safetensors is damaged") as caught:
+        ConditioningDataset(tmp_path)
+    assert str(caught.value).isprintable()
+
+
+def arrow(path: Path, **columns: Any) -> Path:
+    table = pa.table(columns)
+    with pa.ipc.new_file(str(path), table.schema) as writer:
+        writer.write_table(table)
+    return path
+
+
+def states(values: Any, kind: pa.DataType) -> pa.Array:
+    return pa.array(values, pa.list_(pa.list_(kind, 2)))
+
+
+WRONG_COLUMNS = {
+    "numbers": pa.array([1.0]),
+    "texts": pa.array(["a"]),
+    "rows of any length": pa.array([[[1.0], [1.0, 2.0]]]),
+    "integers": states([[[1, 2]]], pa.int32()),
+    "no width": pa.array([[[]]], pa.list_(pa.list_(pa.float32(), 0))),
+    "a null": states([None], pa.float32()),
+    "a null position": states([[None, [1.0, 2.0]]], pa.float32()),
+    "a null value": states([[[None, 2.0]]], pa.float32()),
+}
+
+
+@pytest.mark.parametrize("what", sorted(WRONG_COLUMNS))
+def test_columns_that_are_no_conditioning(tmp_path: Path, what: str) -> None:
+    path = arrow(tmp_path / "a.arrow", prompt_embeds=WRONG_COLUMNS[what])
+    with pytest.raises(BadInputError, match=r"a\.arrow is damaged: prompt_embeds (has nulls|is of type)"):
+        ConditioningDataset(path)
+
+
+def test_offsets_that_lead_out_of_the_file(tmp_path: Path) -> None:
+    """A key's that does ended the process when its row was read."""
+    sound = {
+        "prompt_embeds": states([[[1.0, 2.0]], [[3.0, 4.0]] * 2], pa.float32()),
+        "key": pa.array(["abcdefg", "hi"]),
+    }
+    path = arrow(tmp_path / "a.arrow", **sound)
+    content, before = path.read_bytes(), np.array([0, 7, 9], "<i4").tobytes()
+    assert len(ConditioningDataset(path)) == 2 and content.count(before) == 1
+    for offsets in ([0, 1 << 30, 9], [0, -5, 9], [7, 0, 9], [0, 7, 1 << 30]):
+        path.write_bytes(content.replace(before, np.array(offsets, "<i4").tobytes()))
+        with pytest.raises(BadInputError, match=r"a\.arrow is damaged"):
+            ConditioningDataset(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+@pytest.mark.parametrize("ending", ["safetensors", "arrow"])
+def test_a_pipe_in_the_folder(tmp_path: Path, ending: str) -> None:
+    os.mkfifo(tmp_path / f"a.{ending}")
+    with pytest.raises(BadInputError, match="is a pipe; expected a file"):
+        ConditioningDataset(tmp_path)

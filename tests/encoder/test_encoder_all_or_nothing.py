@@ -10,6 +10,7 @@ import torch
 from cliptok import Tokenizer
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.weights import MAX_VECTORS
+from cliptok.prompts import Conditioner
 
 CONFIGS = {
     "plain": TextConfig(width=32, layers=2, heads=2, mlp=64),
@@ -86,6 +87,28 @@ def test_an_inversion_whose_token_exists(encoder, tmp_path):
     torch.save({"photo</w>": torch.zeros(32)}, tmp_path / "x.bin")
     with pytest.raises(ValueError, match=r"x\.bin: token 'photo</w>' is in the tokenizer already"):
         encoder.load_textual_inversion(tmp_path / "x.bin", Tokenizer())
+
+
+@pytest.mark.parametrize("token", [" ", "\n", "\u3000", " a", "a ", "a\n", "x" * 1001, "\ud800"])
+def test_tokens_that_no_prompt_can_name(encoder, token, tmp_path):
+    """One of white space alone was found between all words, so that every text had other ids."""
+    tokenizer = Tokenizer()
+    before = state(encoder, tokenizer)
+    torch.save({token: torch.zeros(32)}, tmp_path / "x.bin")
+    for source, given in ((torch.zeros(32), token), (tmp_path / "x.bin", None)):
+        with pytest.raises(ValueError, match=r"white space|lone surrogate") as caught:
+            encoder.load_textual_inversion(source, tokenizer, given)
+        assert str(caught.value).isprintable()
+    assert same(before, state(encoder, tokenizer))
+
+
+@pytest.mark.parametrize("second", [torch.ones(2, 31), torch.full((2, 32), torch.nan), torch.ones(2, 32).int(), None])
+def test_an_embedding_of_two_encoders_whose_second_fails(second):
+    conditioner = Conditioner([TextEncoder(CONFIGS["projected"]) for _ in "lg"], family="sdxl", dialect="a1111")
+    with pytest.raises((TypeError, ValueError), match=r"embedding 'emb'.* of encoder 'g'|the textual inversion is"):
+        conditioner.add_embedding("emb", {"l": torch.ones(2, 32), "g": second})
+    assert all(role.vectors is None and not role.inversions for role in conditioner.roles)
+    assert conditioner.inversions == {"l": {}, "g": {}}
 
 
 @pytest.mark.parametrize("params", [{}, {"*": torch.zeros(1, 32), "+": torch.zeros(1, 32)}])

@@ -12,12 +12,15 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any, NamedTuple
 
+import pyarrow as pa
 import torch
 from safetensors.torch import save
 
 from cliptok import Tokenizer
 from cliptok._common.errors import BadInputError
 from cliptok.batch import check_outputs, tokenize_files
+from cliptok.data import ConditioningDataset
+from cliptok.data.conditioning import TENSORS
 from cliptok.encoder import TextConfig, TextEncoder
 from cliptok.encoder.checkpoints.sources import UnsafePickleError
 from cliptok.encoder.textual_inversion import read_vectors
@@ -58,7 +61,18 @@ def targets(folder: Path) -> dict[str, Target]:
     """All targets, with what they need in folders of their own below `folder`."""
     rooms = {
         name: folder / name
-        for name in ("weights", "config", "open_clip", "index", "pipeline", "tokenizer", "inversion", "job", "record")
+        for name in (
+            "weights",
+            "config",
+            "open_clip",
+            "index",
+            "pipeline",
+            "tokenizer",
+            "inversion",
+            "conditioning",
+            "job",
+            "record",
+        )
     }
     for name, room in rooms.items():
         if name != "tokenizer":
@@ -76,6 +90,7 @@ def targets(folder: Path) -> dict[str, Target]:
         "pipeline": _pipeline(rooms["pipeline"], rooms["config"]),
         "tokenizer": _tokenizer(rooms["tokenizer"]),
         "inversion": Target(_inversions(), _inversion),
+        "conditioning": Target(_conditioning(), _read_conditioning),
         "job": Target(_inputs(), _job),
         "record": _record(rooms["record"]),
     }
@@ -165,6 +180,30 @@ def _inversions() -> dict[str, bytes]:
 def _inversion(room: Path, name: str) -> None:
     where, _, vectors = read_vectors(room / name, 16)
     checked_vectors(vectors, where, 16, torch.float32)
+
+
+def _conditioning() -> dict[str, bytes]:
+    states, pooled = torch.rand(4, 3, 2), torch.rand(4, 2)
+    table = pa.table(
+        {
+            "prompt_embeds": pa.array(states.tolist(), pa.list_(pa.list_(pa.float32(), 2))),
+            "pooled_prompt_embeds": pa.array(pooled.tolist(), pa.list_(pa.float32(), 2)),
+            "key": pa.array(["a", None, "bc", "é"]),
+        }
+    )
+    file = io.BytesIO()
+    with pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    return {
+        "a.arrow": file.getvalue(),
+        "b.safetensors": save({"prompt_embeds": states, "pooled_prompt_embeds": pooled}),
+    }
+
+
+def _read_conditioning(room: Path, name: str) -> None:
+    data = ConditioningDataset(room / name)
+    for row in range(min(len(data), 100)):
+        assert all(value.is_floating_point() for key, value in data[row].items() if key in TENSORS)
 
 
 def _inputs() -> dict[str, bytes]:

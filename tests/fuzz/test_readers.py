@@ -13,7 +13,18 @@ from fuzz.damage import damaged
 from fuzz.targets import Target, check, targets
 
 COUNT = {"job": 80, "record": 100, "tokenizer": 60, "pipeline": 30}
-NAMES = ("weights", "config", "open_clip", "index", "pipeline", "tokenizer", "inversion", "job", "record")
+NAMES = (
+    "weights",
+    "config",
+    "open_clip",
+    "index",
+    "pipeline",
+    "tokenizer",
+    "inversion",
+    "conditioning",
+    "job",
+    "record",
+)
 
 
 @pytest.fixture(scope="module")

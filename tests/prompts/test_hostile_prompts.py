@@ -7,9 +7,11 @@ import pytest
 
 from cliptok._common.collector import collector_paused
 from cliptok.prompts import Planner, PromptError
+from cliptok.prompts.errors import place, places
 from cliptok.prompts.grammars import swarmui
 from cliptok.prompts.grammars.schedule import Steps, schedule
 from cliptok.prompts.limits import Limits
+from cliptok.prompts.schedules import make_schedule
 
 SIZE = 100_000
 HOSTILE = {
@@ -103,6 +105,56 @@ def test_schedules_take_time_proportional_to_length(dialect, kind):
             if took[-1][1] < max(6 * took[-1][0], 0.3):
                 return
     pytest.fail(f"a quarter and the whole took {took}")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1.5e308", "1" * 400])
+@pytest.mark.parametrize("old", [False, True])
+def test_a_step_that_is_not_finite(number, old):
+    """The web UI stops there too, with OverflowError."""
+    text = f"a [b:[c:d:{number}]:3]"
+    if number == "1.5e308" and old:
+        assert schedule(text, Steps(20, old=old), Limits()) == schedule("a [b:[c:d:30]:3]", Steps(20), Limits())
+        return
+    with pytest.raises(PromptError, match=f"the step {number[:20]} is not finite") as found:
+        schedule(text, Steps(20, old=old), Limits())
+    assert found.value.start == 5
+
+
+def test_a_weight_of_a_part_that_is_not_finite():
+    with pytest.raises(PromptError, match="a1111: column 6: the weight inf is not finite"):
+        make_schedule(Planner("a1111"), None, f"a AND b :{'1' * 400}", 5)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001, 1 << 63, None, 1.5, "5", True])
+def test_counts_of_steps(steps):
+    with pytest.raises((TypeError, ValueError), match=r"^steps "):
+        make_schedule(Planner("a1111"), None, "[a|b]", steps)
+
+
+@pytest.mark.parametrize("character", ["\n", "\t", "\0", "\x1b", "\u2028", "\u202e", "\ud800"])
+def test_errors_are_one_line_that_can_be_printed(character):
+    with pytest.raises(PromptError, match="changes from step to step") as found:
+        Planner("a1111").plan(f"a{character}[b:c{character}:5]".replace("\n:5", "\t:5"))
+    assert str(found.value).isprintable()
+
+
+def test_many_places_of_a_long_text():
+    """The lines of warnings were counted from the beginning of the text for each one."""
+    text = "a:1.5)\n" * 500_000
+    started = time.process_time()
+    found = list(places(text, range(1, len(text), 100)))
+    assert time.process_time() - started < 2 and found[-1] == place(text, len(text) - 99)
+    plan = Planner("lpw", max_chunks=None).plan(text[:7000])
+    assert [warning[1:3] for warning in plan.warnings[:1000]] == [(row + 1, 2) for row in range(1000)]
+    assert str(Planner("a1111").parse("(a)\nb (c)")).splitlines()[-1] == "    2:4  1.1 'c'"
+
+
+@pytest.mark.parametrize("text", ["", "\n", "ab", "a\nb\n\nc", "\n\n"])
+def test_places(text):
+    for start in range(len(text) + 1):
+        before = text[:start]
+        assert place(text, start) == (before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1)
+    assert list(places(text, range(len(text) + 1))) == [place(text, start) for start in range(len(text) + 1)]
 
 
 def test_chunks_are_limited():

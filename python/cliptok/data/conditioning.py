@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from cliptok._common.errors import BadInputError
+from cliptok._common.errors import BadInputError, PrintableErrors
 from cliptok._common.extras import need
+from cliptok._common.json_files import some
+from cliptok._common.regular_files import check_regular
 
-TENSORS = ("prompt_embeds", "pooled_prompt_embeds")
+_DIMENSIONS = {"prompt_embeds": 3, "pooled_prompt_embeds": 2}
+TENSORS = tuple(_DIMENSIONS)
 _ENDINGS = (".safetensors", ".arrow")
 
 
@@ -39,6 +42,8 @@ class ConditioningDataset(Dataset[dict[str, Any]]):
         given = [source] if isinstance(source, (str, os.PathLike)) else list(source)
         self.files = [path for one in given for path in _files(Path(one))]
         """The outputs, in order."""
+        if not self.files:
+            raise BadInputError("source is empty; expected the outputs of conditioning")
         self._ends = list(accumulate(len(file) for file in self._opened))
 
     def __len__(self) -> int:
@@ -56,7 +61,7 @@ class ConditioningDataset(Dataset[dict[str, Any]]):
 
     @cached_property
     def _opened(self) -> list[_Safetensors | _Arrow]:
-        return [_Safetensors(path) if path.suffix == ".safetensors" else _Arrow(path) for path in self.files]
+        return [_open(path) for path in self.files]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what is open: a worker maps the files itself."""
@@ -66,18 +71,24 @@ class ConditioningDataset(Dataset[dict[str, Any]]):
 class _Safetensors:
     def __init__(self, path: Path) -> None:
         need("reading safetensors", "safetensors")
-        from safetensors import SafetensorError, safe_open
+        from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 
-        try:
-            opened: Any = safe_open(path, framework="pt")
-            self._tensors = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise BadInputError(f"{path} is damaged: {error}") from error
-        _check_names(path, list(self._tensors))
-        self._rows = max(one.get_shape()[0] for one in self._tensors.values())
+        source = SafetensorsSource(path)
+        shapes = source.shapes()
+        _check_names(list(shapes))
+        for name, shape in shapes.items():
+            if name in TENSORS and (len(shape) != _DIMENSIONS[name] or 0 in shape[1:] or source.fault(name)):
+                raise BadInputError(
+                    f"{name} has shape {shape} and dtype {source.dtype(name)}, which is no conditioning"
+                )
+        counts = {name: shape[0] if shape else None for name, shape in shapes.items()}
+        if len(set(counts.values())) > 1:
+            raise BadInputError(f"it has {some(f'{count} rows of {name}' for name, count in counts.items())}")
+        self._tensors = {name: source.rows(name) for name in shapes}
+        self._rows = next(iter(counts.values()))
 
     def __len__(self) -> int:
-        return int(self._rows)
+        return int(self._rows or 0)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         return {name: one[row : row + 1][0] for name, one in self._tensors.items()}
@@ -88,11 +99,11 @@ class _Arrow:
         need("reading Arrow files", "pyarrow")
         import pyarrow as pa
 
-        try:
-            self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        except pa.ArrowException as error:
-            raise BadInputError(f"{path} is damaged: {error}") from error
-        _check_names(path, self._table.column_names)
+        self._table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        self._table.validate(full=True)  # Offsets that lead out of the file would end the process.
+        _check_names(self._table.column_names)
+        for name in {*TENSORS} & {*self._table.column_names}:
+            _check_lists(name, self._table.column(name))
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -105,6 +116,24 @@ class _Arrow:
         return found
 
 
+def _check_lists(name: str, column: Any) -> None:
+    """Raise BadInputError for a column that is not (rows, width), or (rows, positions, width), of numbers."""
+    import pyarrow as pa
+
+    kind = column.type
+    if name == "prompt_embeds" and (pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind)):
+        kind = kind.value_type
+    if not pa.types.is_fixed_size_list(kind) or not pa.types.is_floating(kind.value_type) or not kind.list_size:
+        raise BadInputError(f"{name} is of type {column.type}, which is no conditioning")
+    for values in column.chunks:
+        while True:
+            if values.null_count:
+                raise BadInputError(f"{name} has nulls")
+            if not pa.types.is_nested(values.type):
+                break
+            values = values.flatten()
+
+
 def _tensor(values: Any) -> Tensor:
     """Values of a list, or of a list of lists of one length, as a tensor."""
     import pyarrow as pa
@@ -112,6 +141,21 @@ def _tensor(values: Any) -> Tensor:
     if not pa.types.is_nested(values.type):
         return torch.from_numpy(np.array(values.to_numpy()))
     return torch.from_numpy(np.array(values.flatten().to_numpy()).reshape(len(values), values.type.list_size))
+
+
+@PrintableErrors()
+def _open(path: Path) -> _Safetensors | _Arrow:
+    """Raises BadInputError that names the file for whatever is wrong with it."""
+    try:
+        check_regular(path)
+        return _Safetensors(path) if path.suffix == ".safetensors" else _Arrow(path)
+    except MemoryError:
+        raise
+    except (ValueError, OSError, KeyError) as error:  # Arrow's are of all three.
+        if isinstance(error, OSError) and error.strerror:
+            raise
+        message = str(error) or type(error).__name__
+        raise BadInputError(message if message.startswith(str(path)) else f"{path} is damaged: {message}") from error
 
 
 def _files(path: Path) -> list[Path]:
@@ -138,6 +182,6 @@ def _files(path: Path) -> list[Path]:
 _NOT_MAPPED = "cannot be mapped into memory, since Parquet compresses its pages; write --format arrow or safetensors"
 
 
-def _check_names(path: Path, names: list[str]) -> None:
-    if not set(names) & set(TENSORS):
-        raise BadInputError(f"{path} has no {' and no '.join(TENSORS)}; it has {', '.join(names) or 'nothing'}")
+def _check_names(names: list[str]) -> None:
+    if not set(names) & set(TENSORS) or len(set(names)) < len(names):
+        raise BadInputError(f"it has the columns {some(names) or 'nothing'}; expected {' or '.join(TENSORS)}, once")

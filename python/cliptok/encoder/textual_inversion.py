@@ -17,7 +17,8 @@ from cliptok.encoder.checkpoints.safetensors_file import SafetensorsSource
 from cliptok.encoder.checkpoints.sources import SAFETENSORS, load_pickle
 from cliptok.encoder.config import MAX_SIZES, whole_number
 from cliptok.encoder.model import TextTower
-from cliptok.encoder.weights import checked_vectors
+from cliptok.encoder.weights import MAX_TOKEN, checked_vectors
+from cliptok.tokenizer.calls.options import check_path
 
 _PAIR = ("clip_g", "clip_l", "text_encoders_0", "text_encoders_1")
 
@@ -124,6 +125,11 @@ def load(
         raise TypeError(f"tokenizer is of type {type(tokenizer).__name__}; expected a cliptok.Tokenizer")
     if not token:
         raise ValueError(f"{where} does not say which token it is for; give token=")
+    if token != token.strip() or len(token) > MAX_TOKEN:  # White space alone would be found between all words.
+        raise ValueError(
+            f"{where}: the token {token!r} begins or ends with white space, or has more than {MAX_TOKEN:,} characters; "
+            "give token="
+        )
     table = encoder.embeddings.token_embedding
     vectors = checked_vectors(found, where, encoder.config.width, table.weight.dtype).to(table.weight)
     tokens = (token, *(f"{token}_{i}" for i in range(1, len(vectors))))
@@ -157,7 +163,7 @@ def read_vectors(source: Any, width: int) -> tuple[str, str | None, Any]:
     if isinstance(source, Mapping):
         content, where, stem = source, "the mapping", None
     else:
-        path = Path(source)
+        path = Path(check_path("the textual inversion", source, "a file, a tensor or a mapping"))
         where, stem = str(path), path.stem
         if path.suffix in SAFETENSORS:
             file = SafetensorsSource(path)

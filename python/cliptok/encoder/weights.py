@@ -10,6 +10,9 @@ from torch import Tensor
 MAX_VECTORS = 1024
 """The most vectors of one textual inversion. A prompt's chunk holds 75 tokens."""
 
+MAX_TOKEN = 1000
+"""Characters of the token of a textual inversion."""
+
 
 def fault(value: Any) -> str | None:
     """Why a tensor, or any of a dtype, cannot be weights; None for dense floating-point numbers with values."""

@@ -277,13 +277,17 @@ class Conditioner(Planner):
                 f"the dialect {self.dialect.name!r} takes embeddings from the pipeline's tokenizer and encoder; load "
                 "them there, with load_textual_inversion"
             )
+        # All that can fail is done before anything is changed.
+        tables = []
         for role in self.roles:
             found = read_vectors(vectors, role.name, role.encoder.config.width, name)
-            start = 0 if role.vectors is None else len(role.vectors)
             found = found.to(role.encoder.device, torch.float32)
-            role.vectors = found if role.vectors is None else torch.cat([role.vectors, found])
+            old = found[:0] if role.vectors is None else role.vectors
+            tables.append((role, len(old), torch.cat([old, found])))
+        for role, start, table in tables:
+            role.vectors = table
             role.inversions[name] = start
-            self.inversions[role.name][name] = len(found)
+            self.inversions[role.name][name] = len(table) - start
 
     # -- other views
 

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+from cliptok._common.errors import printable
 
 
 def place(text: str, start: int) -> tuple[int, int]:
     """Line and column of a position, both counted from 1."""
-    before = text[:start]
-    return before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
+    return next(places(text, [start]))
+
+
+def places(text: str, starts: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """`place` of many positions, of which each takes no longer the longer the text is."""
+    ends: list[int] | None = None
+    for start in starts:
+        if ends is None:
+            ends = [found.start() for found in re.finditer("\n", text)]
+        line = bisect_left(ends, start)
+        yield line + 1, start - (ends[line - 1] + 1 if line else 0) + 1
 
 
 class PromptError(ValueError):
@@ -58,14 +72,14 @@ class PromptError(ValueError):
         parts = [f"{head}: {self.message}" if head else self.message]
         if self.start is not None and self.text:
             parts.append(_excerpt(self.text, self.start))
-        return "".join(parts) + (f"; {self.remedy}" if self.remedy else "")
+        return printable("".join(parts) + (f"; {self.remedy}" if self.remedy else ""))
 
 
 def _excerpt(text: str, start: int, around: int = 20) -> str:
     """The text around a position on one line, with a mark at the position."""
     begin, stop = max(start - around, 0), min(start + around, len(text))
     before, after = text[begin:start], text[start:stop]
-    shown = f"{'…' if begin else ''}{before}→{after}{'…' if stop < len(text) else ''}".replace("\n", "\\n")
+    shown = f"{'…' if begin else ''}{before}→{after}{'…' if stop < len(text) else ''}"
     return f' in "{shown}"'
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from cliptok._common.collector import collector_paused
 from cliptok.prompts.chunking.chunker import Chunker
 from cliptok.prompts.dialects import Dialect, dialect_named
-from cliptok.prompts.errors import PromptError, PromptWarning, place
+from cliptok.prompts.errors import PromptError, PromptWarning, places
 from cliptok.prompts.families import PRESETS, family_named
 from cliptok.prompts.limits import Limits
 from cliptok.prompts.plan import Plan, Side
@@ -186,9 +186,10 @@ class Planner:
             side.pieces.append(list(zip(shown.texts, shown.weights, strict=True)))
             side.spans.append(shown.spans)
             side.networks.append(first.networks)
+            at = places(first.text, (notice.start for notice in first.notices))
             warnings += [
-                PromptWarning(row, *place(first.text, notice.start), notice.kind, notice.message)
-                for notice in first.notices
+                PromptWarning(row, *where, notice.kind, notice.message)
+                for where, notice in zip(at, first.notices, strict=True)
             ]
         return trees, warnings
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from cliptok.encoder.config import whole_number
 from cliptok.prompts.conditioning import Conditioning
 from cliptok.prompts.errors import PromptError
 from cliptok.prompts.grammars import swarmui
 from cliptok.prompts.grammars.compose import Subprompt, split_and
 from cliptok.prompts.grammars.schedule import Steps, schedule
+from cliptok.prompts.limits import check_weight
 from cliptok.prompts.preparing import cleaned
 from cliptok.prompts.settings import settings_for
 from cliptok.prompts.tree import Network
@@ -21,6 +23,10 @@ from cliptok.prompts.tree import Network
 if TYPE_CHECKING:
     from cliptok.prompts.plan import Plan
     from cliptok.prompts.planner import Planner
+
+
+MAX_STEPS = 1000
+"""The most steps of a schedule, as many as diffusion models are trained with. An alternation makes a text for each."""
 
 
 @dataclasses.dataclass
@@ -142,11 +148,11 @@ def make_schedule(
 
     `old` takes the rules before 1.6 (a number below 1 is a fraction); SD.Next and sd_embed have them. All texts go
     through the encoders in one pass, and the texts of a part are one batch, as in the web UI. Raises PromptError as
-    `plan`, ValueError for a count of steps below 1 and for a dialect without schedules.
+    `plan`, ValueError for a count of steps below 1 or above MAX_STEPS and for a dialect without schedules.
     """
     for name, count in (("steps", steps), ("hires_steps", hires_steps)):
-        if count is not None and count < 1:
-            raise ValueError(f"{name} must be at least 1, not {count}")
+        if count is not None or name == "steps":
+            whole_number(count, name, 1, MAX_STEPS)
     rules = planner.dialect.schedules
     if rules is None:
         raise ValueError(f"the dialect {planner.dialect.name!r} has no schedules; use plan() and encode()")
@@ -164,6 +170,8 @@ def make_schedule(
         return schedule(text, counted, planner.limits)
 
     try:
+        for part in subprompts:
+            check_weight(part.weight, text, part.start)
         texts = [read_schedule(part.text) for part in subprompts]
         against = [(counted.steps, "")]
         if isinstance(negative, str):

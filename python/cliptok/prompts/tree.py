@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
-from cliptok.prompts.errors import place
+from cliptok.prompts.errors import places
 
 
 class Piece(NamedTuple):
@@ -149,8 +149,8 @@ class Parsed:
             for member in part.members:
                 if len(part.members) > 1:
                     lines.append(f"  blend, weight {member.weight:g}{'' if part.normalize else ', not normalized'}")
-                for piece in member.pieces:
-                    line, column = place(self.text, piece.start)
+                at = places(self.text, (piece.start for piece in member.pieces))
+                for (line, column), piece in zip(at, member.pieces, strict=True):
                     what = "BREAK" if piece.breaks else f"{piece.weight:g} {piece.text!r}"
                     lines.append(f"    {line}:{column}  {what}")
         lines += [f"network {kind} {name} {' '.join(arguments)}".rstrip() for kind, name, arguments in self.networks]

@@ -115,3 +115,7 @@ class SafetensorsSource:
             return cast(Tensor, self._file.get_tensor(name))
         except SafetensorError as error:
             raise ValueError(f"{self.where}: {name} cannot be read ({one_line(error)})") from error
+
+    def rows(self, name: str) -> Any:
+        """What reads the rows of a tensor that it is sliced to, and no others."""
+        return self._file.get_slice(name)

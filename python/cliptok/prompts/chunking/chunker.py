@@ -11,7 +11,7 @@ from cliptok.prompts.chunking import comfyui
 from cliptok.prompts.chunking.column import Column
 from cliptok.prompts.chunking.rules import rule_for
 from cliptok.prompts.dialects.dialect import Dialect
-from cliptok.prompts.errors import PromptError, PromptWarning, place
+from cliptok.prompts.errors import PromptError, PromptWarning, place, places
 from cliptok.prompts.limits import Limits
 from cliptok.prompts.plan import Chunks, Side
 from cliptok.prompts.token_rows import PLACES
@@ -96,7 +96,8 @@ class Chunker:
             names = self.inversions[next(iter(self.tokenizers))]
             for text, (start, _) in zip(tree.pieces.texts, tree.pieces.spans, strict=True):
                 comfyui.words(text, start, names, found)
-            warnings += [PromptWarning(row, *place(tree.text, n.start), n.kind, n.message) for n in found]
+            at = places(tree.text, (notice.start for notice in found))
+            warnings += [PromptWarning(row, *where, n.kind, n.message) for where, n in zip(at, found, strict=True)]
         if chunks.dropped:
             message = f"{chunks.dropped} tokens at the end find no place and are dropped"
             warnings.append(PromptWarning(row, *place(tree.text, len(tree.text)), "dropped", message))

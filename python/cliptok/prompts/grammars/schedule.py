@@ -10,6 +10,7 @@ import dataclasses
 import re
 from typing import NamedTuple
 
+from cliptok.prompts.errors import PromptError
 from cliptok.prompts.limits import Limits
 
 _TOKEN = re.compile(r"\\.|[^\\\[\]():|]+|[\[\]():|]")
@@ -150,7 +151,12 @@ def schedule(text: str, steps: Steps, limits: Limits) -> list[tuple[int, str]]:
     while todo:
         node = todo.pop()
         if isinstance(node, Scheduled):
-            end = steps.step_of(node.when)
+            try:
+                end = steps.step_of(node.when)
+            except OverflowError:
+                raise PromptError(
+                    f"the step {node.when[:20]} is not finite", text=text, start=node.start, remedy="write a finite one"
+                ) from None
             if end >= 1:
                 ends.add(end)
             todo += node.before

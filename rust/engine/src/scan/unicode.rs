@@ -260,3 +260,88 @@ fn character(text: &str, at: usize, rules: Rules<'_>, marks: &mut Marks) -> Opti
     first.encode_utf8(&mut bytes);
     Some((table.get(first).class(), Changed::Same(bytes)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::GO_ON;
+    use crate::engine::Engine;
+    use crate::normalise::normalise_into;
+    use crate::split::{PreToken, split};
+    use crate::word_loop::first_word;
+    use proptest::prelude::*;
+
+    /// The words of a text, one character after the other.
+    fn twin(text: &str, profile: Profile) -> Vec<Vec<u8>> {
+        let (mut lower, mut words) = (String::new(), Vec::new());
+        normalise_into(&mut lower, text, profile);
+        let _ = split(&lower, profile, |pre_token| {
+            if let PreToken::Word(range) = pre_token {
+                words.push(lower.as_bytes()[range].to_vec());
+            }
+            GO_ON
+        });
+        words
+    }
+
+    /// What a scan makes of several texts behind one another; `None` for those that it leaves alone.
+    fn scanned(engine: &Engine, texts: &[&str]) -> Vec<Option<Vec<Vec<u8>>>> {
+        let (mut scan, mut words) = (Scan::default(), 0);
+        let of_each = |text: &&str| {
+            let taken = engine.append_unicode(&mut scan, text, text.len(), true).then(|| {
+                let limits = scan.words()[words..].windows(2).map(|limits| [limits[0], limits[1]].map(usize::from));
+                limits.map(|[start, limit]| first_word(&scan.lower()[start..limit]).to_vec()).collect()
+            });
+            words = scan.size().words;
+            taken
+        };
+        texts.iter().map(of_each).collect()
+    }
+
+    fn engines() -> impl Iterator<Item = Engine> {
+        let of_profile = |(_, profile)| (0..).map_while(move |number| Engine::clip(profile).with_instructions(number));
+        Profile::NAMES.into_iter().flat_map(of_profile)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        /// Words of one to many characters, of one to four bytes each, around the ends of steps.
+        #[test]
+        fn words_are_those_of_the_twin(
+            parts in prop::collection::vec(
+                prop_oneof![
+                    "[a-cA-C]{1,40}", "[\u{df}\u{e9}\u{c9}\u{430}-\u{433}\u{410}-\u{413}]{1,25}", "[\u{e01}-\u{e05}\u{4e00}-\u{4e05}\u{1f600}-\u{1f603}]{1,12}",
+                    "[0-9\u{b2}\u{660}-\u{662}\u{2160}]{1,3}", "[!,\u{bf}\u{2014}\u{301}\u{327}]{1,3}", "[ \t\u{a0}\u{3000}]{1,2}",
+                    "'(s|LL|\u{e9})", "[\u{130}\u{1e9e}\u{2c6f}]", "[e\u{3b1}]\u{301}",
+                ],
+                0..30,
+            ),
+        ) {
+            let text = parts.concat();
+            for engine in engines() {
+                let expected = twin(&text, engine.profile());
+                for found in scanned(&engine, &[&text, &text]).into_iter().flatten() {
+                    prop_assert_eq!(&found, &expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn most_texts_are_scanned() {
+        let texts = [
+            "caf\u{e9} cr\u{e8}me, don't you think? 12 \u{20ac}",
+            "\u{41c}\u{43e}\u{441}\u{43a}\u{432}\u{430} \u{2014} \u{441}\u{442}\u{43e}\u{43b}\u{438}\u{446}\u{430}",
+            "\u{4f60}\u{597d}\u{ff0c}\u{4e16}\u{754c} \u{1f600}",
+            "\u{e2a}\u{e27}\u{e31}\u{e2a}\u{e14}\u{e35} \u{130}stanbul",
+        ];
+        for engine in engines() {
+            let expected: Vec<_> = texts.iter().map(|text| Some(twin(text, engine.profile()))).collect();
+            assert_eq!(scanned(&engine, &texts), expected);
+            let end = engine.token(engine.start_and_end()[1]).unwrap_or_default();
+            let left_alone = ["caf\u{e9}\0".to_owned(), format!("caf\u{e9} {end}")];
+            assert_eq!(scanned(&engine, &[&left_alone[0], &left_alone[1]]), [None, None], "{:?}", engine.profile());
+        }
+    }
+}
