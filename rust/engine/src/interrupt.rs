@@ -93,6 +93,37 @@ mod tests {
         assert!((90..=110).contains(&asked.0.load(Ordering::Relaxed)), "{asked:?}", asked = asked.0);
     }
 
+    fn asked(work: impl FnOnce()) -> usize {
+        let asked = Arc::new(Asked(AtomicUsize::new(0)));
+        interruptible(asked.clone(), work).unwrap();
+        asked.0.load(Ordering::Relaxed)
+    }
+
+    /// Each loop adds its share, a tenth at least: without one, a text of 100 MB would not see Ctrl-C for seconds.
+    #[test]
+    fn every_loop_asks() {
+        let (words, both) = ("qzx7 wvu8 ".repeat(60_000), "é qzx ".repeat(90_000));
+        let (accents, one_word) = ("é".repeat(300_000), "xq".repeat(300_000));
+        let dirty = "“É” &amp; ".repeat(45_000);
+        let engine = Engine::clip(Profile::Transformers);
+        let (texts, ids) = (vec!["a cat"; 100_000], vec![320; 200_000]);
+        let count = || engine.count(&texts, &mut vec![0; texts.len()], 1);
+        let found = [
+            ("accents", asked(|| drop(engine.encode(&accents))), 13_846),
+            ("one word", asked(|| drop(engine.encode(&one_word))), 46_154),
+            ("offsets of words", asked(|| drop(engine.encode_offsets(&words))), 36_000),
+            ("offsets of both", asked(|| drop(engine.encode_offsets(&both))), 31_846),
+            ("offsets of accents", asked(|| drop(engine.encode_offsets(&accents))), 32_307),
+            ("dirty", asked(|| drop(Engine::clip(Profile::OpenClip).encode(&dirty))), 8_314),
+            ("dirty, slow", asked(|| drop(Engine::clip(Profile::TransformersSlow).encode(&dirty))), 6_929),
+            ("texts", asked(count), 1_539),
+            ("ids", asked(|| drop(engine.decode(&ids, true))), 3_076),
+        ];
+        for (what, times, wanted) in found {
+            assert!(times > wanted * 95 / 100, "{what}: {times} times, where {wanted} are wanted");
+        }
+    }
+
     /// Positive after some calls.
     struct After(AtomicUsize);
 
