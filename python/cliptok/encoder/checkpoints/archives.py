@@ -102,6 +102,9 @@ class _Anything:
 
     def __init__(self, *_: Any) -> None: ...
 
+    def __call__(self, *_: Any) -> _Anything:
+        return self
+
     def __setstate__(self, state: Any) -> None: ...
 
     def __setitem__(self, key: Any, value: Any) -> None: ...
