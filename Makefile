@@ -40,7 +40,7 @@ test-python: .venv/tests .venv/suites .venv/integrations .venv-slow/installed ##
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest
-	PYTHONPATH=.venv-oldest/hub .venv-oldest/bin/python -m pytest -k hub_name tests/tokenizer/test_files.py tests/encoder
+	PYTHONPATH=$(CURDIR)/.venv-oldest/hub .venv-oldest/bin/python -m pytest tests/integrations/test_hub_names.py
 
 kills: .venv/tests ## kill jobs COUNT=200 times at random, over all formats, processes and Ray, and compare
 	$(BIN)/python tests/kills.py $(or $(COUNT),200)

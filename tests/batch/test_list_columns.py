@@ -41,7 +41,10 @@ def run(path: Path, captions: str, **options: Any) -> tuple[list[list[int]], lis
     "make", [*(lambda folder, kind=kind: parquet(folder, kind=kind) for kind in KINDS), json_lines]
 )
 def test_first_and_all(make: Any, tmp_path: Path) -> None:
-    path = make(tmp_path)
+    try:
+        path = make(tmp_path)
+    except pa.ArrowNotImplementedError as error:  # string_view before pyarrow 21
+        pytest.skip(f"this pyarrow writes no such file: {error}")
     first = [(texts or [None])[0] or "" for texts in LISTS]
     assert run(path, "first") == (expected(first), list(range(6)))
     rows = [(text or "", row) for row, texts in enumerate(LISTS) for text in (texts or [None])]

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from cliptok.encoder import TextConfig
+from cliptok.encoder import TextConfig, quantized
 from cliptok.encoder.sharing import triton_kernels
 
 TESTS = Path(__file__).parents[1]
@@ -81,6 +81,23 @@ def test_without_triton(on_cuda, monkeypatch):
     monkeypatch.setenv("CLIPTOK_KERNELS", "triton")
     with pytest.raises(ImportError, match="needs triton"):
         triton_kernels.chosen(on_cuda(torch.float16))
+
+
+def test_a_triton_that_does_not_import(on_cuda, monkeypatch, tmp_path):
+    """As torch 2.4's without setuptools: torch's operations run, with a warning; fp8 is refused before any batch."""
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "triton" / "__init__.py").write_text("import a_library_that_triton_needs\n")
+    for name in list(sys.modules):
+        if name.partition(".")[0] == "triton" or name.startswith(f"{triton_kernels.__name__}."):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    encoder = on_cuda(torch.float16)
+    with pytest.warns(RuntimeWarning, match="No module named 'a_library_that_triton_needs'.*torch's are used"):
+        assert not triton_kernels.chosen(encoder)
+    encoder.depth = encoder.config.layers
+    monkeypatch.setattr(quantized, "obstacle", lambda encoder: None)
+    with pytest.raises(RuntimeError, match=r"fp8 needs triton.* No module named 'a_library_that_triton_needs'"):
+        quantized._check(encoder, "fp8")
 
 
 def resources(kernel, sm, constants, pointers, numbers, options, folder):

@@ -14,35 +14,35 @@ from cliptok.prompts.limits import Limits
 from cliptok.prompts.schedules import make_schedule
 
 SIZE = 100_000
-HOSTILE = {
-    "open": "(" * SIZE,
-    "open square": "[" * SIZE,
-    "close": ")" * SIZE,
-    "pairs": "()" * (SIZE // 2),
-    "nested": "(" * (SIZE // 2) + "a" + ")" * (SIZE // 2),
-    "nested words": "(a " * (SIZE // 6) + ")" * (SIZE // 6),
-    "half closed": "(" * (SIZE // 2) + "a" + ")" * (SIZE // 4),
-    "weights": "(a:1.1)" * (SIZE // 7),
-    "nested weights": "(a" * (SIZE // 8) + ":1.0)" * (SIZE // 8),
-    "colons": ":" * SIZE,
-    "colon numbers": ":1.5" * (SIZE // 4),
-    "spaces": ": " + " " * SIZE + ")",
-    "AND": "AND " * (SIZE // 4),
-    "BREAK": "BREAK " * (SIZE // 6),
-    "breaks of spaces": ("BREAK" + " " * 1000) * (SIZE // 1005),
-    "schedules": "[a:b:0.5]" * (SIZE // 9),
-    "nested schedules": "[" * (SIZE // 8) + "a" + ":b:3]" * (SIZE // 8),
-    "alternations": "[a|b]" * (SIZE // 5),
-    "networks": "<lora:" * (SIZE // 6),
-    "comments": "#\n" * (SIZE // 2),
-    "quotes": '"' * SIZE,
-    "escaped quotes": '"' + '\\"' * (SIZE // 2) + "=",
-    "backslashes": "\\" * SIZE + "(",
-    "pluses": "a+" * (SIZE // 2),
-    "swaps": "a.swap(" * (SIZE // 7) + ")" * 10,
-    "attends": "(a).attend(" * (SIZE // 11),
-    "blends": '("a",' * (SIZE // 5),
-    "quoted brackets": '"(a" ' * (SIZE // 5),
+HOSTILE = {  # for a size: the beginning of a text that closes its brackets would be another kind, one that does not
+    "open": lambda size: "(" * size,
+    "open square": lambda size: "[" * size,
+    "close": lambda size: ")" * size,
+    "pairs": lambda size: "()" * (size // 2),
+    "nested": lambda size: "(" * (size // 2) + "a" + ")" * (size // 2),
+    "nested words": lambda size: "(a " * (size // 6) + ")" * (size // 6),
+    "half closed": lambda size: "(" * (size // 2) + "a" + ")" * (size // 4),
+    "weights": lambda size: "(a:1.1)" * (size // 7),
+    "nested weights": lambda size: "(a" * (size // 8) + ":1.0)" * (size // 8),
+    "colons": lambda size: ":" * size,
+    "colon numbers": lambda size: ":1.5" * (size // 4),
+    "spaces": lambda size: ": " + " " * size + ")",
+    "AND": lambda size: "AND " * (size // 4),
+    "BREAK": lambda size: "BREAK " * (size // 6),
+    "breaks of spaces": lambda size: ("BREAK" + " " * 1000) * (size // 1005),
+    "schedules": lambda size: "[a:b:0.5]" * (size // 9),
+    "nested schedules": lambda size: "[" * (size // 8) + "a" + ":b:3]" * (size // 8),
+    "alternations": lambda size: "[a|b]" * (size // 5),
+    "networks": lambda size: "<lora:" * (size // 6),
+    "comments": lambda size: "#\n" * (size // 2),
+    "quotes": lambda size: '"' * size,
+    "escaped quotes": lambda size: '"' + '\\"' * (size // 2) + "=",
+    "backslashes": lambda size: "\\" * size + "(",
+    "pluses": lambda size: "a+" * (size // 2),
+    "swaps": lambda size: "a.swap(" * (size // 7) + ")" * 10,
+    "attends": lambda size: "(a).attend(" * (size // 11),
+    "blends": lambda size: '("a",' * (size // 5),
+    "quoted brackets": lambda size: '"(a" ' * (size // 5),
 }
 ROOM = {"max_chunks": None, "max_depth": None}
 
@@ -56,18 +56,18 @@ def test_parsing_takes_time_proportional_to_length(dialect, kind):
     if planner.dialect.grammar in ("a1111", "lpw", "sd_embed", "sdnext"):
         # Every piece's weight is a product of its own, to the last bit: the limit on depth bounds that work.
         planner = Planner(dialect, max_chunks=None)
-    text = HOSTILE[kind]
+    quarter, whole = (HOSTILE[kind](size) for size in (SIZE // 4, SIZE))
 
-    def seconds(part):
+    def seconds(text):
         start = time.process_time()
         with contextlib.suppress(PromptError):
-            planner.parse(part, **settings)
+            planner.parse(text, **settings)
         return time.process_time() - start
 
     took = []
     with collector_paused():  # it would look through what all other tests have left, as often as a tree has nodes
         for _ in range(3):  # on a busy machine CPU time is not always the same
-            took.append((seconds(text[: SIZE // 4]), seconds(text)))
+            took.append((seconds(quarter), seconds(whole)))
             if took[-1][1] < max(6 * took[-1][0], 0.2):
                 return
     pytest.fail(f"a quarter and the whole took {took}")
@@ -87,21 +87,21 @@ def test_nesting_is_limited_by_default_and_the_error_points():
 )
 @pytest.mark.parametrize("dialect", ["a1111", "sdnext", "swarmui"])
 def test_schedules_take_time_proportional_to_length(dialect, kind):
-    text = HOSTILE[kind] + "[a:b:3]" * (SIZE // 50)
+    quarter, whole = (HOSTILE[kind](size) + "[a:b:3]" * (size // 50) for size in (SIZE // 4, SIZE))
 
-    def seconds(part):
+    def seconds(text):
         start = time.process_time()
         with contextlib.suppress(PromptError):
             if dialect == "swarmui":
-                swarmui.schedule(part, 5, Limits(None, None))
+                swarmui.schedule(text, 5, Limits(None, None))
             else:
-                schedule(part, Steps(5), Limits(None, None))
+                schedule(text, Steps(5), Limits(None, None))
         return time.process_time() - start
 
     took = []
     with collector_paused():
         for _ in range(3):
-            took.append((seconds(text[: len(text) // 4]), seconds(text)))
+            took.append((seconds(quarter), seconds(whole)))
             if took[-1][1] < max(6 * took[-1][0], 0.3):
                 return
     pytest.fail(f"a quarter and the whole took {took}")

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from cliptok import TextEncoder, Tokenizer
 from cliptok.encoder import TextConfig
 from cliptok.prompts import Conditioner
-from encoder.test_hub_names import asked_of, hub
+from integrations.test_hub_names import asked_of, hub
 from support.towers import hf_model, open_clip_model, open_clip_text, prefixed
 
 __all__ = ["hub"]  # a fixture

@@ -150,27 +150,6 @@ def test_subfolders_and_overrides(tmp_path: Path) -> None:
         Tokenizer.from_pretrained(tmp_path / "model", subfolder="tokenizer_3")
 
 
-def test_a_hub_name_goes_through_huggingface_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
-    from huggingface_hub.errors import EntryNotFoundError
-
-    write_layout(tmp_path / "snapshot" / "tokenizer_2", "sdxl-2")
-    asked: list[tuple[Any, ...]] = []
-
-    def fetch(name: str, file: str, subfolder: str | None = None, **options: Any) -> str:
-        asked.append((name, file, subfolder, options["revision"], options["local_files_only"]))
-        path = tmp_path / "snapshot" / str(subfolder) / file
-        if not path.is_file():
-            raise EntryNotFoundError(file)
-        return str(path)
-
-    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
-    tok = Tokenizer.from_pretrained("someone/some-model", subfolder="tokenizer_2", revision="v1", local_files_only=True)
-    assert tok.pad_token == "!"
-    assert ("someone/some-model", "vocab.json", "tokenizer_2", "v1", True) in asked
-    assert not any("safetensors" in file for _, file, *_ in asked)
-
-
 def test_saving_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tok = Tokenizer()
     tok.save_pretrained(tmp_path)

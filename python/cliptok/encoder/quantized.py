@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
+import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -135,8 +135,10 @@ def _check(encoder: Any, kind: str) -> None:
         raise RuntimeError(f"fp8 needs compute capability 8.9 (Ada, Hopper or later), which {device} does not have")
     if dtype not in (torch.float16, torch.bfloat16):
         raise ValueError(f"fp8 is for half precision, not {dtype}; use encoder.half() first")
-    if importlib.util.find_spec("triton") is None:
-        raise RuntimeError("fp8 needs triton, which torch's builds for CUDA on Linux bring")
+    try:  # not only found: one whose own dependencies are missing would fail in the middle of a batch
+        importlib.import_module("triton")
+    except ImportError as error:
+        raise RuntimeError(f"fp8 needs triton, which torch's builds for CUDA on Linux bring: {error}") from error
     if encoder.config.width % 16 or encoder.config.mlp % 16:
         raise ValueError("fp8 needs widths that are multiples of 16")
 

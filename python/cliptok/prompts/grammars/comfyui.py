@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 
 from cliptok.prompts.limits import Limits
 from cliptok.prompts.tree import Notice, Parsed, Pieces
@@ -85,8 +86,6 @@ class _Marks:
 
     def split(self, start: int, end: int, stray_closes: bool, notices: list[Notice]) -> list[tuple[int, int]]:
         """Ranges between and of the brackets at level 0, as ComfyUI's level counter finds them."""
-        from bisect import bisect_left
-
         ranges: list[tuple[int, int]] = []
         begun, level = start, 0
         which = bisect_left(self.at, start)
@@ -117,15 +116,11 @@ class _Marks:
         return ranges
 
     def last_colon(self, start: int, end: int) -> int | None:
-        from bisect import bisect_left
-
         which = bisect_left(self.colons, end) - 1
         return self.colons[which] if which >= 0 and self.colons[which] >= start else None
 
     def number(self, colon: int, end: int) -> float | None:
         """What Python's `float` makes of the text after a colon, None if it refuses."""
-        from bisect import bisect_left
-
         which = bisect_left(self.at, colon)
         if which < len(self.at) and self.at[which] < end:
             return None  # brackets are no number: without this, nested ones are read over and over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 from cliptok.prompts.grammars.emphasis import DOWN, UP, Scan, merged
 from cliptok.prompts.limits import Limits
@@ -52,8 +53,6 @@ class _Positions:
         self.moved = [place + 6 * number for number, place in enumerate(self.ends)]
 
     def __call__(self, position: int) -> int:
-        from bisect import bisect_right
-
         line = bisect_right(self.moved, position)
         if line == 0:
             return position

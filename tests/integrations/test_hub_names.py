@@ -1,4 +1,7 @@
-"""Names of hub models, against a server that answers as the hub does, and against none."""
+"""Names of hub models, against a server that answers as the hub does, and against none.
+
+They import no transformers: `make test-oldest` runs them with a huggingface_hub that is older than it takes.
+"""
 
 import os
 import socket
@@ -8,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +19,9 @@ from cliptok import TextEncoder, Tokenizer
 from cliptok.encoder import TextConfig
 from cliptok.tokenizer.files import known_names
 from support.hub_server import HubHandler
+from support.layouts import write_layout
+
+pytest.importorskip("torch")
 
 COMMIT = "1" * 40
 
@@ -160,3 +167,24 @@ def test_published_names_need_no_hub(caplog, monkeypatch, name, subfolder, pad):
     for other in ({"revision": "main"}, {"subfolder": "elsewhere"}):
         with pytest.raises((FileNotFoundError, ImportError)):
             Tokenizer.from_pretrained(name, **{"subfolder": subfolder, **other})
+
+
+def test_a_hub_name_goes_through_huggingface_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import huggingface_hub
+    from huggingface_hub.errors import EntryNotFoundError
+
+    write_layout(tmp_path / "snapshot" / "tokenizer_2", "sdxl-2")
+    asked: list[tuple[Any, ...]] = []
+
+    def fetch(name: str, file: str, subfolder: str | None = None, **options: Any) -> str:
+        asked.append((name, file, subfolder, options["revision"], options["local_files_only"]))
+        path = tmp_path / "snapshot" / str(subfolder) / file
+        if not path.is_file():
+            raise EntryNotFoundError(file)
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fetch)
+    tok = Tokenizer.from_pretrained("someone/some-model", subfolder="tokenizer_2", revision="v1", local_files_only=True)
+    assert tok.pad_token == "!"
+    assert ("someone/some-model", "vocab.json", "tokenizer_2", "v1", True) in asked
+    assert not any("safetensors" in file for _, file, *_ in asked)
