@@ -57,23 +57,23 @@ def check(target: Target, folder: Path, name: str, content: bytes) -> bool:
     return True
 
 
+NAMES = (
+    "weights",
+    "config",
+    "open_clip",
+    "index",
+    "pipeline",
+    "tokenizer",
+    "inversion",
+    "conditioning",
+    "job",
+    "record",
+)
+
+
 def targets(folder: Path) -> dict[str, Target]:
     """All targets, with what they need in folders of their own below `folder`."""
-    rooms = {
-        name: folder / name
-        for name in (
-            "weights",
-            "config",
-            "open_clip",
-            "index",
-            "pipeline",
-            "tokenizer",
-            "inversion",
-            "conditioning",
-            "job",
-            "record",
-        )
-    }
+    rooms = {name: folder / name for name in NAMES}
     for name, room in rooms.items():
         if name != "tokenizer":
             room.mkdir(parents=True)

@@ -10,21 +10,9 @@ from typing import Any
 import pytest
 
 from fuzz.damage import damaged
-from fuzz.targets import Target, check, targets
+from fuzz.targets import NAMES, Target, check, targets
 
 COUNT = {"job": 80, "record": 100, "tokenizer": 60, "pipeline": 30}
-NAMES = (
-    "weights",
-    "config",
-    "open_clip",
-    "index",
-    "pipeline",
-    "tokenizer",
-    "inversion",
-    "conditioning",
-    "job",
-    "record",
-)
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
+"""NumPy's names of these types of Arrow; those of integers are the same."""
+
 
 def as_column(values: npt.NDArray[Any]) -> pa.Array:
     """An array (n,) of numbers as a column. `pa.array` would import pandas, where that is installed: a second."""
@@ -14,8 +17,9 @@ def as_column(values: npt.NDArray[Any]) -> pa.Array:
 
 
 def as_numpy(column: pa.Array) -> npt.NDArray[Any]:
-    """The array (n,) of a column of numbers without nulls. `to_numpy` would import pandas too."""
-    values: npt.NDArray[Any] = np.frombuffer(column.buffers()[1] or b"", column.type.to_pandas_dtype())
+    """The array (n,) of a column of numbers without nulls. `to_numpy` and `to_pandas_dtype` would import pandas too."""
+    name = str(column.type)
+    values: npt.NDArray[Any] = np.frombuffer(column.buffers()[1] or b"", _FLOATS.get(name, name))
     return values[column.offset : column.offset + len(column)]
 
 

@@ -186,7 +186,10 @@ def _expand_url(path: StorePath, out: AnyPath | None) -> Iterator[tuple[AnyPath,
             return
         is_folder = path.is_dir()
         if is_folder:
-            root, found = path, [file for file in path.rglob("*") if not _is_hidden(file.relative_to(path))]
+            root, found = path, list(path.rglob("*"))
+            if not found:  # Some versions of pyarrow take what is not there for a folder.
+                raise BadInputError("no such file or folder")
+            found = [file for file in found if not _is_hidden(file.relative_to(path))]
         elif path.root() != path and path.url.scheme not in WEB:
             root, found = path.root(), path.matches()
         else:
