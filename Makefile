@@ -40,7 +40,8 @@ test-python: .venv/tests .venv/suites .venv/integrations .venv-slow/installed ##
 
 test-oldest: .venv-oldest/installed ## run the package's tests with the oldest supported Python and the oldest version of everything
 	.venv-oldest/bin/python -m pytest
-	PYTHONPATH=$(CURDIR)/.venv-oldest/hub .venv-oldest/bin/python -m pytest tests/integrations/test_hub_names.py
+	PYTHONPATH=$(CURDIR)/.venv-oldest/hub .venv-oldest/bin/python -m pytest tests/integrations/test_hub_names.py \
+	    tests/batch/test_hub_and_google.py::test_datasets_of_the_hub
 
 kills: .venv/tests ## kill jobs COUNT=200 times at random, over all formats, processes and Ray, and compare
 	$(BIN)/python tests/kills.py $(or $(COUNT),200)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import pytest
 from pyarrow import fs
@@ -53,6 +53,15 @@ class _Datasets(HubHandler):
         else:
             name, _, rest = path.removeprefix("datasets/").partition("/resolve/")
             self._file(self.folder / name / rest.partition("/")[2])
+
+    def do_POST(self) -> None:
+        """The entries of some paths, which huggingface_hub 0.26 asks for."""
+        root = self.folder / self.path.removeprefix("/api/datasets/").partition("/paths-info/")[0]
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}" or not root.is_dir():
+            self.answer()
+        else:
+            self.send_json([self._entry(root / path, root) for path in asked if (root / path).exists()])
 
     def _entry(self, path: Path, root: Path) -> dict[str, Any]:
         name = path.relative_to(root).as_posix()
