@@ -54,7 +54,7 @@ class _Datasets(HubHandler):
             name, _, rest = path.removeprefix("datasets/").partition("/resolve/")
             self._file(self.folder / name / rest.partition("/")[2])
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802 (http.server's name)
         """The entries of some paths, which huggingface_hub 0.26 asks for."""
         root = self.folder / self.path.removeprefix("/api/datasets/").partition("/paths-info/")[0]
         asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
